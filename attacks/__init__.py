@@ -1,0 +1,1 @@
+"""Built-in attacks: one file each; the file's name is the attack's name."""

@@ -1,0 +1,143 @@
+"""The pool of records, as tensors in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from miabench.contracts import Dataset, Domain
+from miabench.errors import UserError
+
+MIN_RECORDS = 8  # two halves, each split in two, and at least two records a part
+
+
+@dataclass(frozen=True)
+class Data:
+    """All records of a dataset; a record is known by its row everywhere.
+
+    Inputs are kept as they came (uint8 images stay uint8) and turned into what networks see by `inputs`:
+    (x * scale - mean) / std.
+
+    Attributes:
+        x: raw inputs (N, ...), uint8, float32 or int64.
+        y: classes (N,), int64, 0 to C-1.
+        class_names: C names.
+        scale: 1/255 for images.
+        mean: None, or what broadcasts against one record: per channel (3, 1, 1) or per feature (F,).
+        std: as mean; no zeros.
+        augmentation: what is done to a training batch, see `miabench.augmentation`.
+        where: record i in words for error messages (a file name, a row), or empty.
+    """
+
+    x: Tensor
+    y: Tensor
+    class_names: tuple[str, ...]
+    scale: float = 1.0
+    mean: Tensor | None = None
+    std: Tensor | None = None
+    augmentation: Literal["none", "crop-flip"] = "none"
+    where: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        """N, the number of records in the pool."""
+        return len(self.y)
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes."""
+        return len(self.class_names)
+
+    @property
+    def domain(self) -> Domain:
+        """What a model must fit."""
+        return Domain(tuple(self.x.shape[1:]), self.num_classes)
+
+    def inputs(self, ids: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Normalised inputs (n, ...) of some rows on a device; integer tokens (int64) pass as they are."""
+        x = self.x[ids].to(device)
+        if x.dtype == torch.int64:
+            return x
+        x = x.to(dtype)
+        if self.scale != 1.0:
+            x = x * self.scale
+        if self.mean is not None:
+            x = x - self.mean.to(device, dtype)
+        if self.std is not None:
+            x = x / self.std.to(device, dtype)
+        return x
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        """A 128-bit digest of each record's raw input (N, 2): equal digests are exact duplicates."""
+        rows = np.ascontiguousarray(self.x.numpy()).reshape(len(self), -1).view(np.uint8)
+        digests = b"".join(hashlib.blake2b(row, digest_size=16).digest() for row in rows)
+        return np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2)
+
+    @cached_property
+    def first_copy(self) -> NDArray[np.int64]:
+        """Row of the first record with the same input (N,): a record's own row where none came before."""
+        _, first, inverse = np.unique(self.digests, axis=0, return_index=True, return_inverse=True)
+        return first[inverse.reshape(-1)].astype(np.int64)
+
+    @property
+    def duplicates(self) -> int:
+        """How many records repeat the input of an earlier one."""
+        return int((self.first_copy != np.arange(len(self))).sum())
+
+    def fingerprint(self, ids: Tensor | None = None) -> str:
+        """SHA-256 of the content (inputs and classes) of some rows in order; of the whole pool by default."""
+        rows = slice(None) if ids is None else ids.numpy()
+        digest = hashlib.sha256(np.ascontiguousarray(self.digests[rows]).tobytes())
+        digest.update(np.ascontiguousarray(self.y.numpy()[rows]).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def preparation(self) -> dict[str, str]:
+        """What happens to inputs before a network sees them, for keys: shape, scale, normalisation, augmentation."""
+        digest = hashlib.sha256()
+        for moment in (self.mean, self.std):
+            digest.update(b"none" if moment is None else moment.to(torch.float64).numpy().tobytes())
+        return {
+            "shape": str(self.domain.shape),
+            "num_classes": str(self.num_classes),
+            "scale": repr(self.scale),
+            "normalisation": digest.hexdigest(),
+            "augmentation": self.augmentation,
+        }
+
+    def rows(self, keep: NDArray[np.int64]) -> Data:
+        """The pool with only some rows, in the given order."""
+        ids = torch.from_numpy(keep)
+        where = [self.where[i] for i in keep] if self.where else ()
+        return replace(self, x=self.x[ids], y=self.y[ids], where=where)
+
+
+def load_pool(dataset: Dataset, root: Path) -> Data:
+    """Load a dataset, refuse what cannot be split or trained on, and drop duplicates where asked.
+
+    Raises:
+        UserError: NaN or infinite inputs, one class only, too few records.
+    """
+    data = dataset.load(root)
+    if data.x.is_floating_point():
+        finite = data.x.reshape(len(data), -1).isfinite().all(1)
+        if not finite.all():
+            row = int((~finite).nonzero()[0])
+            where = data.where[row] if data.where else f"row {row}"
+            raise UserError(f"{where} holds a value that is NaN or infinite; every feature must be a finite number")
+    if dataset.deduplicate:
+        data = data.rows(np.unique(data.first_copy))
+    if len(data.y.unique()) < 2:
+        raise UserError(f"the dataset has one class only ({', '.join(data.class_names) or 'none'}); it needs two or more")
+    if len(data) < MIN_RECORDS:
+        raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")
+    return data

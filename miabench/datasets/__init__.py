@@ -1,0 +1,1 @@
+"""Built-in datasets: one file each; the file's name is the dataset's name."""
