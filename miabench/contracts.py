@@ -216,7 +216,10 @@ class Attack(Plugin, frozen=True):
 class Dataset(Plugin, frozen=True):
     """Where the records come from. Fields are the user's arguments."""
 
-    deduplicate: bool = Field(False, description="drop exact duplicates (same input) before splitting, keeping the first")
+    deduplicate: bool = Field(False, description="drop exact duplicates (same input), keeping the first")
+    records: int | None = Field(
+        None, ge=8, description="use only this many records, classes in proportion; None: all of them"
+    )
 
     def load(self, root: Path) -> Data:
         """The pool: all records of the publisher's train and test parts together.

@@ -136,8 +136,23 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
             raise UserError(f"{where} holds a value that is NaN or infinite; every feature must be a finite number")
     if dataset.deduplicate:
         data = data.rows(np.unique(data.first_copy))
+    if dataset.records is not None and dataset.records < len(data):
+        data = data.rows(_proportional(data.y.numpy(), dataset.records))
     if len(data.y.unique()) < 2:
         raise UserError(f"the dataset has one class only ({', '.join(data.class_names) or 'none'}); it needs two or more")
     if len(data) < MIN_RECORDS:
         raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")
     return data
+
+
+def _proportional(y: NDArray[np.int64], records: int) -> NDArray[np.int64]:
+    """Rows of a fixed random choice in which every class has its share, at least one record, in ascending order."""
+    from sklearn.model_selection import train_test_split
+
+    classes = len(np.unique(y))
+    if records < classes:
+        raise UserError(f"records = {records} is fewer than the {classes} classes; ask for {classes} or more")
+    rows = np.arange(len(y))
+    rare = np.bincount(y)[y] < 2  # scikit-learn refuses to stratify a class of one record
+    keep, _ = train_test_split(rows, train_size=records, random_state=0, stratify=np.where(rare, y.max() + 1, y))
+    return np.sort(keep)
