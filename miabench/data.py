@@ -146,13 +146,12 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
 
 
 def _proportional(y: NDArray[np.int64], records: int) -> NDArray[np.int64]:
-    """Rows of a fixed random choice in which every class has its share, at least one record, in ascending order."""
-    from sklearn.model_selection import train_test_split
-
-    classes = len(np.unique(y))
-    if records < classes:
-        raise UserError(f"records = {records} is fewer than the {classes} classes; ask for {classes} or more")
-    rows = np.arange(len(y))
-    rare = np.bincount(y)[y] < 2  # scikit-learn refuses to stratify a class of one record
-    keep, _ = train_test_split(rows, train_size=records, random_state=0, stratify=np.where(rare, y.max() + 1, y))
-    return np.sort(keep)
+    """Rows, ascending, of a fixed random choice in which every class has its share."""
+    classes, counts = np.unique(y, return_counts=True)
+    if records < len(classes):
+        raise UserError(f"records = {records} is fewer than the {len(classes)} classes; ask for {len(classes)} or more")
+    quantile = np.empty(len(y))  # of each record within its class, in random order
+    random = np.random.default_rng(0)
+    for label, count in zip(classes, counts, strict=True):
+        quantile[y == label] = (random.permutation(count) + 0.5) / count
+    return np.sort(np.argsort(quantile, kind="stable")[:records])

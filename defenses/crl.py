@@ -1,0 +1,108 @@
+"""Center-based relaxed learning, CRL (Fang and Kim, UAI 2024, Algorithm 1 and Eq. 5 to 9).
+
+With logits g, features q, a center c per class, u(v, tau) = v / (1 + tau * ||v||), and per mini-batch:
+    L_lce = mean cross entropy of u(g, tau_rce)                                       (Eq. 5, 6)
+    L_rce = |L_lce - alpha_rce|   in even epochs
+            L_lce                 in odd epochs where L_lce > alpha_rce
+            L_sce                 otherwise: targets p_y at the class, (1 - p_y)/(C - 1) elsewhere   (Eq. 7, 8)
+    L_ct  = mean ||u(q, tau_rcl) - u(c_y, tau_rcl)||^2 / 2                            (line 9)
+    L_rcl = |L_ct - alpha_rcl|    in even epochs
+            L_ct                  in odd epochs where L_ct > alpha_rcl
+            mean[ p_y ||u(q) - u(c_y)||^2 + (1 - p_y) ||u(q)||^2 ] / 2   otherwise    (line 17)
+    L     = L_rce + lambda_rcl * L_rcl
+
+p_y is the softmax of the logits as they are, and is not detached. Centers start from N(0, 1) and have an SGD of their
+own on L (constant learning rate). Where paper and reference code differ: the CE part is normalised with tau_rce
+(line 20 passes tau_rcl), 1e-7 is added to norms, and the two clamps `upper_*` exist, as in the code; 1 switches them
+off. The authors did not publish their hyper-parameters: the defaults are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from miabench import Criterion, Data, Defense, Field, Model
+from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
+
+EPSILON = 1e-7  # added to norms in the reference code
+
+
+class CRL(Defense, frozen=True):
+    """Relaxed cross entropy on normalised logits, and features held near relaxed class centers."""
+
+    alpha_rce: float = Field(1.0, ge=0, description="α_rce: level of the normalised cross entropy, in nats")
+    tau_rce: float = Field(0.1, ge=0, description="τ_rce: strength of the logits' normalisation; 0: none")
+    alpha_rcl: float = Field(0.1, ge=0, description="α_rcl: level of the center loss, a squared distance / 2")
+    tau_rcl: float = Field(1.0, ge=0, description="τ_rcl: strength of the features' and centers' normalisation; 0: none")
+    lambda_rcl: float = Field(0.1, ge=0, description="λ: weight of the relaxed center loss")
+    upper_rce: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")
+    upper_rcl: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the center loss; 1: off")
+    center_lr: float = Field(0.001, gt=0, description="τ_c: constant learning rate of the centers")
+
+    def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
+        """The CRL loss; `criterion.centers` is a Parameter (C, D)."""
+        return _CRL(self, num_classes, feature_dim)
+
+    def advice(self, data: Data, model: Model) -> Sequence[str]:
+        """Warns where L_lce can never come down to alpha_rce, so that its relaxation never acts."""
+        floor = self.lowest_lce(data.num_classes)
+        if self.alpha_rce > floor:
+            return ()
+        return (
+            f"crl: alpha_rce = {self.alpha_rce:g} is at or below {floor:.2f}, the lowest value that L_lce can take "
+            f"with tau_rce = {self.tau_rce:g} and {data.num_classes} classes: the CE part never relaxes. "
+            "Raise alpha_rce or lower tau_rce",
+        )
+
+    def lowest_lce(self, num_classes: int) -> float:
+        """Infimum of L_lce: normalised logits have norm below 1 / tau_rce."""
+        if self.tau_rce == 0:
+            return 0.0
+        gap = math.sqrt(num_classes / (num_classes - 1)) / self.tau_rce
+        return math.log1p((num_classes - 1) * math.exp(-gap))
+
+
+class _CRL(Criterion):
+    def __init__(self, params: CRL, num_classes: int, feature_dim: int) -> None:
+        super().__init__()
+        self.params = params
+        self.lr = params.center_lr
+        self.centers = nn.Parameter(torch.randn(num_classes, feature_dim))
+        self.relax_rce = Relaxation(params.alpha_rce, "rce")
+        self.relax_rcl = Relaxation(params.alpha_rcl, "rcl")
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        rce = self._relaxed_ce(logits, targets, epoch)
+        rcl = self._relaxed_center_loss(logits, features, targets, epoch)
+        total: Tensor = rce + self.params.lambda_rcl * rcl
+        return total
+
+    def _relaxed_ce(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        log_p = normalise(logits, self.params.tau_rce).log_softmax(1)
+        p_y = confidence(logits, targets, self.params.upper_rce)
+        softer = soft_cross_entropy(log_p, p_y, targets).mean()
+        loss: Tensor = self.relax_rce(F.nll_loss(log_p, targets), softer, epoch)
+        return loss
+
+    def _relaxed_center_loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        q = normalise(features, self.params.tau_rcl)  # (B, D)
+        c = normalise(self.centers, self.params.tau_rcl)[targets]  # (B, D)
+        to_center = (q - c).square().sum(1)  # (B,)
+        to_origin = q.square().sum(1)  # (B,)
+        p_y = confidence(logits, targets, self.params.upper_rcl)
+        softer = (p_y * to_center + (1 - p_y) * to_origin).mean() / 2
+        loss: Tensor = self.relax_rcl(to_center.mean() / 2, softer, epoch)
+        return loss
+
+    def measured(self) -> dict[str, Tensor]:
+        return {**self.relax_rce.measured(), **self.relax_rcl.measured()}
+
+
+def normalise(v: Tensor, tau: float) -> Tensor:
+    """u(v, tau) = v / (1 + tau * ||v||_2), row by row (Eq. 5, line 7)."""
+    return v / (1 + tau * (v.norm(dim=1, keepdim=True) + EPSILON))

@@ -1,0 +1,53 @@
+"""RelaxLoss (Chen, Yu and Fritz, ICLR 2022, arXiv:2207.05801; as given in Fang and Kim, UAI 2024, Eq. 3).
+
+Per mini-batch, with the mean cross entropy L:
+    even epochs                  |L - alpha|
+    odd epochs, L > alpha        L
+    odd epochs, otherwise        cross entropy with soft targets: p_y at the class, (1 - p_y)/(C - 1) elsewhere
+
+variant = "eq3" (default) is Table 1's baseline in the CRL paper. variant = "original" is Chen et al.'s code: epochs
+count from 0, and the third case is mean[(1 - correct) * soft cross entropy - cross entropy].
+Soft targets are not detached in either. `upper` clamps p_y in them; it is in both codes, not in the CRL paper.
+The defaults are ours: neither paper gives values for these datasets and models.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from miabench import Criterion, Defense, Field
+from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
+
+
+class RelaxLoss(Defense, frozen=True):
+    """Keeps the training loss near a level alpha instead of driving it to zero."""
+
+    alpha: float = Field(1.0, ge=0, description="α: level of the mean cross entropy, in nats")
+    upper: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")
+    variant: Literal["eq3", "original"] = Field("eq3", description="Eq. 3 of the CRL paper, or Chen et al.'s code")
+
+    def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
+        """The relaxed cross entropy."""
+        return _RelaxLoss(self)
+
+
+class _RelaxLoss(Criterion):
+    def __init__(self, params: RelaxLoss) -> None:
+        super().__init__()
+        self.params = params
+        self.relax = Relaxation(params.alpha, "rce")
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        log_p = logits.log_softmax(1)
+        ce = F.nll_loss(log_p, targets, reduction="none")
+        soft = soft_cross_entropy(log_p, confidence(logits, targets, self.params.upper), targets)
+        if self.params.variant == "eq3":
+            return self.relax(ce.mean(), soft.mean(), epoch)
+        wrong = logits.argmax(1) != targets
+        return self.relax(ce.mean(), (wrong * soft - ce).mean(), epoch - 1)
+
+    def measured(self) -> dict[str, Tensor]:
+        return self.relax.measured()

@@ -1,0 +1,63 @@
+"""Folders that appear whole or not at all: written under a temporary name, synced, renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Write files into the folder given by `with`; they replace `folder` as one when the block ends without error.
+
+    A process killed at any moment leaves the old folder, the new one, or (between two renames) none: never a part.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        _sync(temporary)
+        if folder.exists():
+            old = temporary.with_suffix(".old.tmp")
+            folder.rename(old)
+            temporary.rename(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary folders of processes that are no more (below `folder`, two levels deep)."""
+    for temporary in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
+        pid = int(temporary.name[1:].split("-")[0])
+        if not _running(pid):
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,62 @@
+"""From one attack's scores to its metrics, and from logits to accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miabench import metrics
+from miabench.metrics import Estimate
+
+VERSION = 1  # raise it when a number changes
+FPRS = {"tpr@1%": 0.01, "tpr@0.1%": 0.001}
+ACCURACIES = ("train_accuracy", "test_accuracy")
+ATTACK_METRICS = ("auc", "balanced_accuracy", "balanced_accuracy_global", *FPRS)
+
+Row = dict[str, Any]
+
+
+def measure_accuracy(correct: NDArray[np.bool_], member: NDArray[np.bool_]) -> list[Row]:
+    """Train and test accuracy: rows with metric, value, low, high.
+
+    Args:
+        correct: whether each record is classified correctly (N,).
+        member: whether it is a member (N,).
+    """
+    parts = {"train_accuracy": correct[member], "test_accuracy": correct[~member]}
+    return [row(name, metrics.accuracy(part), member) for name, part in parts.items()]
+
+
+def measure_attack(scores: Mapping[str, NDArray[Any]], num_classes: int) -> list[Row]:
+    """All metrics of one attack on one target.
+
+    Args:
+        scores: `target`, `target_member`, `target_label` (N,), and the same of the shadows, concatenated, under
+            `shadows`, `shadows_member`, `shadows_label`. Thresholds are learnt on the shadows alone.
+        num_classes: C.
+    """
+    target, member, label = (scores[f"target{part}"] for part in ("", "_member", "_label"))
+    shadows, shadow_member, shadow_label = (scores[f"shadows{part}"] for part in ("", "_member", "_label"))
+    per_class = metrics.per_class_thresholds(shadows, shadow_member, shadow_label, num_classes)
+    overall = metrics.threshold(shadows, shadow_member)
+    rows = [
+        row("auc", metrics.auc(target, member), member),
+        row("balanced_accuracy", metrics.balanced_accuracy(target >= per_class.thresholds[label], member), member),
+        row("balanced_accuracy_global", metrics.balanced_accuracy(target >= overall, member), member),
+    ]
+    rows[1]["classes_without_threshold"] = per_class.fallbacks
+    for name, fpr in FPRS.items():
+        estimate = metrics.tpr_at_fpr(target, member, fpr)
+        reason = None if estimate else f"needs {round(1 / fpr)} non-members, has {(~member).sum()}"
+        rows.append(row(name, estimate, member, reason))
+    return rows
+
+
+def row(metric: str, estimate: Estimate | None, member: NDArray[np.bool_], reason: str | None = None) -> Row:
+    """One metric as JSON; a missing value is null with a reason."""
+    value, low, high = estimate or (None, None, None)
+    counts = {"n_members": int(member.sum()), "n_nonmembers": int((~member).sum())}
+    return {"metric": metric, "value": value, "low": low, "high": high, **counts, "reason": reason}

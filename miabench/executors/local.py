@@ -1,0 +1,111 @@
+"""Jobs in worker processes on this machine.
+
+Workers are fed JSON, never objects, so this works from an unguarded script or a notebook, and the parent never
+touches the accelerator. A worker that dies fails its own job only; another takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+
+from miabench.executors.base import Event
+from miabench.specs import Context, Job
+
+
+class Local:
+    """Some worker processes, started when there is work for them."""
+
+    def __init__(self, context: Context, workers: int) -> None:
+        self.slots = workers
+        self._context = context
+        self._news: queue.Queue[tuple[_Worker, dict[str, object] | None]] = queue.Queue()
+        self._workers: list[_Worker] = []
+
+    def start(self, job: Job) -> None:
+        """Give a job to an idle worker."""
+        worker = next((worker for worker in self._workers if worker.job is None), None)
+        if worker is None:
+            worker = _Worker(self._context, self._news)
+            self._workers.append(worker)
+        worker.give(job)
+
+    def wait(self) -> list[Event]:
+        """Block for the next message of any worker."""
+        worker, message = self._news.get()
+        if message is None:
+            return self._buried(worker)
+        job = worker.job
+        assert job is not None
+        if message["kind"] != "progress":
+            worker.job = None
+        return [Event(**message, job=job)]  # type: ignore[arg-type]
+
+    def _buried(self, worker: _Worker) -> list[Event]:
+        self._workers.remove(worker)
+        code = worker.process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return [Event("failed", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []
+
+    def close(self) -> None:
+        """End all workers at once; what they had not finished is lost, what they had is stored."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.wait()
+            worker.close()
+        self._workers = []
+
+
+class _Worker:
+    """One worker process, and the job it is at."""
+
+    def __init__(self, context: Context, news: queue.Queue[tuple[_Worker, dict[str, object] | None]]) -> None:
+        self.job: Job | None = None
+        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "miabench._worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**threads, **os.environ},
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the workers
+        )
+        self._send(context.model_dump_json())
+        self._reader = threading.Thread(target=self._read, args=(news,), daemon=True)
+        self._reader.start()
+
+    def give(self, job: Job) -> None:
+        """Send a job."""
+        self.job = job
+        self._send(job.model_dump_json())
+
+    def _send(self, line: str) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has died: its reader says so
+
+    def _read(self, news: queue.Queue[tuple[_Worker, dict[str, object] | None]]) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            news.put((self, json.loads(line)))
+        news.put((self, None))
+
+    def close(self) -> None:
+        """Release the pipes of a process that has ended."""
+        self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass

@@ -1,0 +1,205 @@
+"""An experiment: what to train, attack and report, as a TOML file, a dict, or command-line options."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_serializer, model_validator
+
+from miabench.errors import UserError, nearest
+from miabench.schedule import Schedule
+
+PRESETS = Path(__file__).parent / "presets"
+DEFAULT = "bits"  # the preset that runs when no experiment is named
+
+Overrides: TypeAlias = Mapping[str, Any]
+
+
+class Choice(BaseModel, frozen=True):
+    """A plugin by name, with the parameters to set: `"crl"` or `{name = "crl", alpha_rce = 0.5}`."""
+
+    name: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, dict):
+            raise ValueError("should be a name, or a table with a name")
+        if not isinstance(value.get("name"), str):
+            raise ValueError("a table here needs a name")
+        return {"name": value["name"].replace("_", "-"), "params": {k: v for k, v in value.items() if k != "name"}}
+
+    @model_serializer
+    def _to_toml(self) -> dict[str, Any]:
+        return {"name": self.name, **self.params}
+
+
+class Attacker(BaseModel, frozen=True, extra="forbid"):
+    """What the attacker knows."""
+
+    shadow_defense: Literal["same", "ce", "both"] = Field(
+        "same", description="shadow models are trained under the same defense (adaptive), under ce, or one of each"
+    )
+
+
+class Experiment(BaseModel, frozen=True, extra="forbid"):
+    """Everything that decides the results, and where and how they are computed."""
+
+    name: str = Field("experiment", pattern=r"^[\w.@ -]+(/[\w.@ -]+)*$", description="names the results in the store")
+    dataset: list[Choice] = Field(min_length=1, description="one or more datasets")
+    model: list[Choice] = Field(min_length=1, description="one or more models")
+    defense: list[Choice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
+    attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")
+    runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
+    shadows: int = Field(5, ge=1, description="shadow models for each target")
+    seed: int = Field(0, ge=0, lt=2**32 - 1000, description="of splits and of every random stream")
+    plugins: list[str] = Field(default_factory=list, description="plugin files")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["float32", "tf32", "float64"] = Field("float32", description="of training and inference")
+    threads: int = Field(1, ge=1, description="CPU threads of every job; results depend on it in the last bits")
+    schedule: Schedule = Field(default_factory=Schedule)
+    attacker: Attacker = Field(default_factory=Attacker)
+
+    @field_validator("dataset", "model", "defense", "attacks", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return value if isinstance(value, list) else [value]
+
+
+def load_experiment(source: str | Path | Mapping[str, Any] | Experiment | None, overrides: Overrides | None = None) -> Experiment:
+    """Read an experiment and apply overrides.
+
+    Args:
+        source: a TOML file, a preset's name, a dict like the TOML, an `Experiment`, or None for the default preset.
+        overrides: top-level keys to replace, as the command line's options do (see `override`), and under `"set"`
+            a list of `KEY=VALUE`.
+
+    Raises:
+        UserError: a file that is missing or no TOML; unknown or ill-typed keys, all at once.
+    """
+    raw, where = _read(source)
+    for key, value in (overrides or {}).items():
+        if key != "set":
+            override(raw, key, value)
+    for assignment in (overrides or {}).get("set", ()):
+        _assign(raw, assignment)
+    try:
+        return Experiment.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(*(_problem(where, item) for item in error.errors())) from None
+
+
+def presets() -> list[str]:
+    """Names of the built-in experiments."""
+    return sorted(path.relative_to(PRESETS).with_suffix("").as_posix() for path in PRESETS.rglob("*.toml"))
+
+
+def _read(source: str | Path | Mapping[str, Any] | Experiment | None) -> tuple[dict[str, Any], str]:
+    if isinstance(source, Experiment):
+        return source.model_dump(mode="json"), "experiment"
+    if isinstance(source, Mapping):
+        return dict(source), "experiment"
+    name = DEFAULT if source is None else str(source)
+    path = PRESETS / f"{name}.toml" if name in presets() else Path(name).expanduser()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = nearest(name, presets()).replace("Known", "Presets")
+        raise UserError(f"cannot read experiment {name!r}: {error.strerror or error}{known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None
+    return {"name": path.stem, **raw}, str(path)
+
+
+def override(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Replace one top-level key; plugins named again keep the parameters that the experiment gives them."""
+    if key in ("dataset", "model", "defense", "attacks"):
+        value = [given for name in value for given in _given(raw.get(key, []), name)]
+    if key == "epochs":
+        raw["schedule"] = {**raw.get("schedule", {}), "epochs": value}
+    elif key == "plugins":
+        raw["plugins"] = [*raw.get("plugins", []), *value]
+    else:
+        raw[key] = value
+
+
+def _given(entries: Any, name: str) -> list[Any]:
+    """What an experiment says of a plugin (several entries where it gives several), or just the name."""
+    entries = entries if isinstance(entries, list) else [entries]
+    return [entry for entry in entries if _name(entry) == name.replace("_", "-")] or [name]
+
+
+def _name(entry: Any) -> str:
+    name = entry.get("name", "") if isinstance(entry, dict) else entry
+    return str(name).replace("_", "-")
+
+
+def _assign(raw: dict[str, Any], assignment: str) -> None:
+    """Apply `KEY=VALUE`: KEY is dotted, and begins with a key of the experiment or the name of a plugin in it."""
+    key, equals, text = assignment.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise UserError(f"--set {assignment!r}: write KEY=VALUE, for example crl.alpha_rce=0.5 or schedule.epochs=10")
+    value = _value(text.strip())
+    if path[0] in Experiment.model_fields and path[0] not in ("dataset", "model", "defense", "attacks"):
+        table = raw
+        for part in path[:-1]:
+            table[part] = dict(table.get(part, {}))
+            table = table[part]
+        table[path[-1]] = value
+    elif len(path) == 2:
+        _assign_to_plugin(raw, path[0].replace("_", "-"), path[1], value)
+    else:
+        raise UserError(f"--set {assignment!r}: {path[0]!r} is no key of an experiment{nearest(path[0], _keys(raw))}")
+
+
+def _assign_to_plugin(raw: dict[str, Any], name: str, field: str, value: Any) -> None:
+    hit = False
+    for kind in ("dataset", "model", "defense", "attacks"):
+        entries = raw.get(kind, [])
+        entries = list(entries) if isinstance(entries, list) else [entries]
+        for i, entry in enumerate(entries):
+            if name in (_name(entry), kind):
+                entries[i] = {**(entry if isinstance(entry, dict) else {"name": entry}), field: value}
+                hit = True
+        raw[kind] = entries
+    if not hit:
+        raise UserError(f"--set {name}.{field}: the experiment has no plugin {name!r}{nearest(name, _keys(raw))}")
+
+
+def _keys(raw: Mapping[str, Any]) -> Iterable[str]:
+    entries: Sequence[Any] = [
+        entry
+        for kind in ("dataset", "model", "defense", "attacks")
+        for entry in (raw.get(kind) if isinstance(raw.get(kind), list) else [raw.get(kind, "")])  # type: ignore[union-attr]
+    ]
+    return sorted({*Experiment.model_fields, *(_name(entry) for entry in entries)} - {""})
+
+
+def _value(text: str) -> Any:
+    """A TOML value, or the text itself: `0.5`, `[1, 2]`, `true`, `some/path`."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _problem(where: str, item: Any) -> str:
+    path = [str(part) for part in item["loc"]]
+    key = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        known = Experiment.model_fields if len(path) == 1 else _fields_of(path[0])
+        return f"{where}: unknown key {key!r}{nearest(path[-1], known)}"
+    if item["type"] == "missing":
+        return f"{where}: {key} is missing"
+    return f"{where}: {key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _fields_of(table: str) -> Iterable[str]:
+    return {"schedule": Schedule, "attacker": Attacker}[table].model_fields

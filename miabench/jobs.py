@@ -1,0 +1,333 @@
+"""Doing a job: train, observe, attack or measure, from its description to a stored artifact."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from miabench import evaluation, seeds
+from miabench.checkpoint import Checkpoint
+from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Observed, Plugin, Probe
+from miabench.data import Data, load_pool
+from miabench.discovery import discover
+from miabench.environment import environment
+from miabench.errors import TrainingError, UserError
+from miabench.experiment import Choice
+from miabench.serving import Served
+from miabench.specs import (
+    AttackSpec,
+    Component,
+    Compute,
+    Context,
+    Job,
+    MeasureSpec,
+    ObservationSpec,
+    ProbeSpec,
+    TrainingSpec,
+    View,
+)
+from miabench.store import Ref, Store
+from miabench.training import Setting, Task
+
+OBSERVED_AT_ONCE = 512  # records per forward pass; part of what fixes the last bits of observations
+DTYPES = {"float32": torch.float32, "tf32": torch.float32, "float64": torch.float64}
+
+Progress = Callable[[dict[str, float]], None]
+
+
+class Workbench:
+    """Does jobs one after another, and keeps what they share (plugins, pools on the device) between them."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.store = Store(context.store)
+        self.plugins = discover(context.plugins)
+        self.device = torch.device(context.device)
+        self._pools: dict[str, Data] = {}
+        self._inputs: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def run(self, job: Job, progress: Progress) -> None:
+        """Do a job, unless what it gives is stored already; another process at the same job is waited for.
+
+        Raises:
+            TrainingError, UserError: what went wrong, for the user.
+            Exception: whatever a plugin raises.
+        """
+        with self.store.lock(job.key):
+            if all(self.store.has(ref) for ref in job.gives):
+                return
+            log = io.StringIO()
+            try:
+                with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                    self._do(job, log, progress)
+            except Exception as error:
+                self._remember_failure(job, error, log.getvalue())
+                raise
+            self.store.set_failure(job.key, None)
+
+    def _do(self, job: Job, log: io.StringIO, progress: Progress) -> None:
+        match job.spec:
+            case TrainingSpec() as spec:
+                with arithmetic(spec.compute):
+                    self._train(job, spec, log, progress)
+            case ObservationSpec() as spec:
+                with arithmetic(spec.compute):
+                    self._observe(job, spec)
+            case AttackSpec() as spec:
+                with arithmetic(spec.compute):
+                    self._attack(job, spec)
+            case MeasureSpec() as spec:
+                self._measure(job, spec)
+
+    def _remember_failure(self, job: Job, error: Exception, log: str) -> None:
+        detail = str(error) if isinstance(error, (TrainingError, UserError)) else traceback.format_exc()
+        with contextlib.suppress(OSError):  # a full disk must not hide the first error
+            self.store.set_failure(job.key, f"{log}{detail}".strip())
+
+    # --- what jobs share ---
+
+    def pool(self, choice: Choice, fingerprint: str) -> Data:
+        """The dataset, as it was when the experiment was planned."""
+        if fingerprint not in self._pools:
+            dataset = cast(Dataset, self.plugins.get("dataset", choice.name).build(choice.params))
+            data = load_pool(dataset, Path(self.context.data_root))
+            if data.fingerprint() != fingerprint:
+                raise UserError(f"dataset {choice.name} changed since this experiment was planned: run again")
+            self._pools[fingerprint] = data
+        return self._pools[fingerprint]
+
+    def inputs(self, job: Job, dtype: torch.dtype) -> Tensor:
+        """Normalised inputs of the whole pool on the device (N, ...)."""
+        key = (job.fingerprint, dtype)
+        if key not in self._inputs:
+            data = self.pool(job.dataset, job.fingerprint)
+            self._inputs[key] = data.inputs(torch.arange(len(data)), self.device, dtype)
+        return self._inputs[key]
+
+    def build(self, kind: Any, component: Component) -> Plugin:
+        """A plugin from its description."""
+        return self.plugins.get(kind, component.name).build(component.params)
+
+    def probe(self, spec: ProbeSpec) -> Probe:
+        """A probe from its description; a file plugin's module is there since the file was discovered."""
+        kind: Any = importlib.import_module(spec.module)
+        for name in spec.qualname.split("."):
+            kind = getattr(kind, name)
+        return cast(Probe, kind(**spec.params))
+
+    def rows(self, name: str) -> Tensor:
+        """A list of pool rows as a CPU tensor."""
+        return torch.from_numpy(self.store.ids(name))
+
+    def network(self, key: str, data: Data) -> tuple[nn.Module, Defense, TrainingSpec]:
+        """A stored network in eval mode on the device, with what it was trained under."""
+        ref = Ref("networks", key)
+        spec = TrainingSpec.model_validate(self.store.manifest(ref)["spec"])
+        defense = cast(Defense, self.build("defense", spec.defense))
+        model = cast(Model, self.build("model", spec.model))
+        with seeds.global_stream(0, "weights that are replaced"):
+            net = defense.architecture(model.build(data.domain))
+        net.load_state_dict(load_file(self.store.file(ref, "weights.safetensors")))
+        return net.to(self.device, DTYPES[spec.compute.precision]).eval(), defense, spec
+
+    # --- the four kinds of job ---
+
+    def _train(self, job: Job, spec: TrainingSpec, log: io.StringIO, progress: Progress) -> None:
+        data = self.pool(job.dataset, job.fingerprint)
+        wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not self.store.has(ref)}
+        checkpoint = Checkpoint(self.store.folder / "checkpoints" / job.key, self.context.checkpoint_seconds)
+        setting = Setting(
+            defense=cast(Defense, self.build("defense", spec.defense)),
+            model=cast(Model, self.build("model", spec.model)),
+            data=data,
+            ids={name: self.rows(part.ids) for name, part in spec.parts.items()},
+            given={name: self.network(key, data)[0] for name, key in spec.given.items()},
+            schedule=spec.schedule,
+            seed=spec.seed,
+            device=self.device,
+            dtype=DTYPES[spec.compute.precision],
+            stop=max(wanted),
+            snapshots=frozenset(wanted),
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        task = Task(setting, self.inputs(job, setting.dtype), data.y.to(self.device))
+        begun, begun_cpu = time.monotonic(), time.process_time()
+        with seeds.global_stream(spec.seed, "dropout"):
+            net = setting.defense.fit(task)
+        cost = {"seconds": time.monotonic() - begun, "cpu_seconds": time.process_time() - begun_cpu}
+        task.snapshots[max(wanted)] = net.state_dict()
+        for epoch, ref in wanted.items():
+            if epoch not in task.snapshots:
+                raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
+            about = {"spec": spec.model_dump(mode="json"), "epoch": epoch, "cost": cost, **environment(self.device)}
+            with self.store.write(ref, about) as folder:
+                weights = {name: value.detach().cpu().clone() for name, value in task.snapshots[epoch].items()}
+                save_file(weights, folder / "weights.safetensors")
+                (folder / "history.json").write_text(json.dumps(task.history[:epoch]))
+                (folder / "log.txt").write_text(log.getvalue())
+        checkpoint.remove()
+
+    def _observe(self, job: Job, spec: ObservationSpec) -> None:
+        data = self.pool(job.dataset, job.fingerprint)
+        net, defense, training = self.network(spec.network, data)
+        probe = self.probe(spec.probe)
+        if probe.sees == "served":
+            net = Served(net, defense, training.seed).eval()
+        x = self.inputs(job, DTYPES[spec.compute.precision])
+        rows = self.rows(spec.part.ids).to(self.device)
+        y = data.y.to(self.device)
+        generator = seeds.generator(spec.seed, "probe", self.device)
+        norms: list[Tensor] = []
+        if isinstance(probe, Logits):  # the one forward pass over the whole pool also gives Figure 1's norms
+            net.register_forward_hook(lambda _net, _x, answer: norms.append(answer[1].norm(dim=1).float()))
+        with torch.no_grad():
+            answers = [
+                probe.observe(net, x[ids], y[ids], generator).cpu() for ids in rows.split(OBSERVED_AT_ONCE)
+            ]
+        arrays = {"answers": torch.cat(answers).numpy()}
+        if norms:
+            arrays["feature_norm"] = torch.cat(norms).cpu().numpy()
+        self._save(job, spec, arrays)
+
+    def _attack(self, job: Job, spec: AttackSpec) -> None:
+        attack = cast(Attack, self.build("attack", spec.attack))
+        labels = self.pool(job.dataset, job.fingerprint).y.numpy()
+        num_classes = self.pool(job.dataset, job.fingerprint).num_classes
+        look = _Looker(self, spec, attack, labels, num_classes)
+        shadows = [look.at(view, [v for v in spec.shadows if v is not view]) for view in spec.shadows]
+        target = look.at(spec.target, spec.shadows)
+        state = attack.fit(shadows, seeds.generator(spec.seed, "attack", self.device))
+        arrays = {f"state.{name}": np.asarray(value) for name, value in state.items()}
+        arrays |= _named("target", target, _score_hidden(attack, target, state, spec.seed))
+        shadow_scores = np.concatenate([_checked(attack.score(shadow, state), len(shadow)) for shadow in shadows])
+        together = {"member": [s.member for s in shadows], "label": [s.labels for s in shadows]}
+        arrays["shadows"] = shadow_scores
+        arrays |= {f"shadows_{name}": np.concatenate(cast(Any, parts)) for name, parts in together.items()}
+        arrays["target_row"] = look.rows(spec.target)
+        self._save(job, spec, arrays)
+
+    def _measure(self, job: Job, spec: MeasureSpec) -> None:
+        data = self.pool(job.dataset, job.fingerprint)
+        with self.store.write(job.gives[0], {"spec": spec.model_dump(mode="json")}) as folder:
+            if spec.scores is not None:
+                scores = self.store.arrays(Ref("scores", spec.scores))
+                rows = evaluation.measure_attack(scores, data.num_classes)
+            else:
+                arrays = self._correctness(spec, data)
+                rows = evaluation.measure_accuracy(arrays["target"] == 1, arrays["target_member"])
+                np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+            (folder / "rows.json").write_text(json.dumps(rows, allow_nan=False))
+
+    def _correctness(self, spec: MeasureSpec, data: Data) -> dict[str, NDArray[Any]]:
+        """Whether each member and non-member is classified correctly: laid out like an attack's scores."""
+        assert spec.logits is not None
+        members, others = self.store.ids(spec.members), self.store.ids(spec.non_members)
+        rows = np.concatenate([members, others])
+        logits = self.store.arrays(Ref("observations", spec.logits))["answers"][rows]
+        correct = (logits.argmax(1) == data.y.numpy()[rows]).astype(np.float64)
+        return {"target": correct, "target_row": rows, "target_member": np.arange(len(rows)) < len(members)}
+
+    def _save(self, job: Job, spec: ObservationSpec | AttackSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
+        about = {"spec": spec.model_dump(mode="json"), **environment(self.device)}
+        with self.store.write(job.gives[0], about) as folder:
+            np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+
+
+class _Looker:
+    """Gathers what one attack sees of each model; arrays are read once."""
+
+    def __init__(
+        self, bench: Workbench, spec: AttackSpec, attack: Attack, labels: NDArray[np.int64], num_classes: int
+    ) -> None:
+        self.bench = bench
+        self.probes = [bench.probe(probe) for probe in spec.probes]
+        self.wants_references = attack.references != "none"
+        self.labels = labels
+        self.num_classes = num_classes
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def at(self, view: View, others: list[View]) -> Observed:
+        """One model's answers on its members, then its non-members; with the others' on the same records."""
+        rows = self.rows(view)
+        return Observed(
+            labels=self.labels[rows],
+            member=np.isin(rows, self.bench.store.ids(view.members)),
+            num_classes=self.num_classes,
+            answers={probe: self._answers(view, i, rows) for i, probe in enumerate(self.probes)},
+            references={
+                probe: np.stack([self._answers(other, i, rows) for other in others])
+                for i, probe in enumerate(self.probes)
+                if self.wants_references and others
+            },
+            reference_member=np.stack([np.isin(rows, self.bench.store.ids(other.members)) for other in others])
+            if self.wants_references and others
+            else None,
+        )
+
+    def rows(self, view: View) -> NDArray[np.int64]:
+        """Pool rows of members, then non-members."""
+        return np.concatenate([self.bench.store.ids(view.members), self.bench.store.ids(view.non_members)])
+
+    def _answers(self, view: View, i: int, rows: NDArray[np.int64]) -> NDArray[Any]:
+        key = view.observations[i]
+        if key not in self._arrays:
+            self._arrays[key] = self.bench.store.arrays(Ref("observations", key))["answers"]
+        return self._arrays[key][rows] if self.probes[i].whole_pool else self._arrays[key]
+
+
+def _score_hidden(attack: Attack, target: Observed, state: Mapping[str, Any], seed: int) -> NDArray[np.float64]:
+    """Scores of the target's records, which the attack gets shuffled and without membership."""
+    order = np.random.default_rng(seeds.derive(seed, "order shown to the attack")).permutation(len(target))
+    shown = Observed(
+        labels=target.labels[order],
+        member=None,
+        num_classes=target.num_classes,
+        answers={probe: answers[order] for probe, answers in target.answers.items()},
+        references={probe: answers[:, order] for probe, answers in target.references.items()},
+        reference_member=None if target.reference_member is None else target.reference_member[:, order],
+    )
+    scores = np.empty(len(target))
+    scores[order] = _checked(attack.score(shown, state), len(target))
+    return scores
+
+
+def _checked(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    if scores.shape != (n,) or scores.dtype != np.float64 or not np.isfinite(scores).all():
+        raise UserError(
+            f"the attack's score must be {n} finite float64 numbers, one per record; "
+            f"it gave {scores.dtype} of shape {scores.shape} with {int((~np.isfinite(scores)).sum())} not finite"
+        )
+    return scores
+
+
+def _named(name: str, observed: Observed, scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    return {name: scores, f"{name}_member": cast(Any, observed.member), f"{name}_label": observed.labels}
+
+
+@contextlib.contextmanager
+def arithmetic(compute: Compute) -> Iterator[None]:
+    """Threads and matrix precision of one job, put back after it."""
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(compute.threads)
+    torch.set_float32_matmul_precision("high" if compute.precision == "tf32" else "highest")
+    try:
+        with threadpool_limits(compute.threads):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)

@@ -1,0 +1,441 @@
+"""From an experiment to a graph of jobs: cells, runs, roles, seeds and keys. Nothing is trained here."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from miabench import evaluation
+from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Role, Train
+from miabench.data import Data, load_pool
+from miabench.discovery import Found, Plugins, discover
+from miabench.errors import UserError
+from miabench.experiment import Choice, Experiment
+from miabench.index import Cell, Entry, Index, labelled
+from miabench.seeds import role_seed
+from miabench.specs import (
+    AttackSpec,
+    Component,
+    Compute,
+    Context,
+    Job,
+    MeasureSpec,
+    ObservationSpec,
+    Part,
+    ProbeSpec,
+    Spec,
+    TrainingSpec,
+    View,
+)
+from miabench.splits import Split, roles, split
+from miabench.store import Ref, Store, data_folder
+
+PROTOCOL = "disjoint"
+UNDEFENDED = "ce"  # what a non-adaptive attacker's shadow models are trained under
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment needs.
+
+    Attributes:
+        index: the results to be.
+        context: where jobs find things.
+        jobs: by key, each after all that it needs.
+    """
+
+    index: Index
+    context: Context
+    jobs: dict[str, Job]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where results, data and plugin files are."""
+
+    store: Path = Path("miabench-store")
+    data_root: Path | None = None
+
+
+def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:  # noqa: B008 (frozen)
+    """Plan an experiment. Loads its datasets, trains nothing.
+
+    Raises:
+        UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
+    """
+    return _Planner(experiment, places).plan()
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A plugin of the experiment, with its description."""
+
+    plugin: Any
+    component: Component
+    changed: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        return labelled(self.component.name, self.changed)
+
+
+@dataclass(frozen=True)
+class _Site:
+    """One dataset and model: where cells stand."""
+
+    choice: Choice
+    dataset: str
+    data: Data
+    fingerprint: str
+    model: _Built
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """One planned network, and the lists of the records it must protect and is tested on."""
+
+    network: str
+    members: str
+    non_members: str
+
+
+class _Planner:
+    def __init__(self, experiment: Experiment, places: Places) -> None:
+        self.experiment = experiment
+        self.plugins: Plugins = discover(experiment.plugins)
+        device = resolve_device(experiment.device)
+        self.compute = Compute(
+            device=cast(Any, device.split(":")[0]), precision=experiment.precision, threads=experiment.threads
+        )
+        self.defenses = self._build_all("defense", experiment.defense)
+        self.attacks = self._build_all("attack", experiment.attacks)
+        self.models = self._build_all("model", experiment.model)
+        self.datasets = self._build_all("dataset", experiment.dataset)
+        root = data_folder(places.data_root)
+        self.store = Store(places.store)
+        self.context = Context(
+            store=str(self.store.folder),
+            data_root=str(root),
+            plugins=self.plugins.files,
+            device=device,
+            checkpoint_seconds=60.0,
+        )
+        self.jobs: dict[str, Job] = {}
+        self.index = Index(experiment=experiment, cells=[], entries=[], notes=[], warnings=[])
+        for built in self.datasets:
+            self._plan_dataset(built, root)
+
+    def plan(self) -> Plan:
+        """What has been planned."""
+        return Plan(self.index, self.context, self.jobs)
+
+    # --- plugins ---
+
+    def _build_all(self, kind: Any, choices: list[Choice]) -> list[_Built]:
+        """Instances of all choices, grids expanded; collects all problems before raising."""
+        built: list[_Built] = []
+        problems: list[str] = []
+        for choice in choices:
+            try:
+                found = self.plugins.get(kind, choice.name)
+                built += [self._build(found, params) for params in expand(found, choice.params)]
+            except UserError as error:
+                problems += error.problems
+        if problems:
+            raise UserError(*problems)
+        labels = [item.label for item in built]
+        if twice := {label for label in labels if labels.count(label) > 1}:
+            raise UserError(f"{kind} {sorted(twice)[0]!r} stands twice in the experiment; remove one")
+        return built
+
+    def _build(self, found: Found, params: Mapping[str, Any]) -> _Built:
+        plugin = found.build(params)
+        component = Component.of(found, plugin)
+        defaults = {name: info.get_default(call_default_factory=True) for name, info in type(plugin).model_fields.items()}
+        values = plugin.model_dump(mode="json")
+        changed = {name: values[name] for name in values if getattr(plugin, name) != defaults[name]}
+        return _Built(plugin, component, changed)
+
+    # --- datasets, models, defenses ---
+
+    def _plan_dataset(self, built: _Built, root: Path) -> None:
+        data = load_pool(cast(Dataset, built.plugin), root)
+        fingerprint = data.fingerprint()
+        choice = Choice.model_validate({"name": built.component.name, **built.component.params})
+        self.index.notes.append(f"{built.label}: {len(data):,} records, {data.num_classes} classes")
+        if data.duplicates:
+            self.index.notes.append(
+                f"{built.label}: {data.duplicates:,} records repeat the input of another: a member's twin may be a "
+                "non-member; deduplicate = true drops them"
+            )
+        for model in self.models:
+            site = _Site(choice, built.label, data, fingerprint, model)
+            for defense in self.defenses:
+                self._plan_cell(site, defense)
+
+    def _plan_cell(self, site: _Site, built: _Built) -> None:
+        defense, model = cast(Defense, built.plugin), cast(Model, site.model.plugin)
+        reason = model.unsupported(site.data.domain)
+        reason = f"{site.model.label}: {reason}" if reason else defense.unsupported(site.data, model)
+        names: dict[str, Any] = {
+            "dataset": site.dataset,
+            "model": site.model.label,
+            "defense": built.component.name,
+            "params": built.changed,
+        }
+        if reason:
+            self.index.cells.append(Cell(**names, reason=reason))
+            self._add_missing(reason)
+        else:
+            self.index.warnings.extend(text for text in defense.advice(site.data, model) if text not in self.index.warnings)
+            self.index.cells.append(Cell(**names, counts=self._counts(site, defense)))
+            for run in range(self.experiment.runs):
+                self._plan_run(site, built, run)
+
+    def _enter(self, run: int, **what: Any) -> None:
+        """Add an entry for the cell that is being planned."""
+        self.index.entries.append(Entry(cell=len(self.index.cells) - 1, run=run, **what))
+
+    def _add_missing(self, reason: str) -> None:
+        pairs = [(None, None), *itertools.product(self._attackers(), (attack.label for attack in self.attacks))]
+        for run in range(self.experiment.runs):
+            for attacker, attack in pairs:
+                self._enter(run, attacker=attacker, attack=attack, reason=reason)
+
+    def _counts(self, site: _Site, defense: Defense) -> dict[str, int]:
+        target = split(len(site.data), self.experiment.seed, "target")
+        parts = target.withhold(defense.withhold())
+        counts = {"members": len(parts.pop("train")), "non-members": len(target.test)}
+        return counts | {name: len(ids) for name, ids in parts.items()}
+
+    def _attackers(self) -> dict[str, str]:
+        """`adaptive` and `non-adaptive`, and the shadow models' defense of each."""
+        both = {"adaptive": "same", "non-adaptive": UNDEFENDED}
+        wanted = self.experiment.attacker.shadow_defense
+        return {name: defense for name, defense in both.items() if wanted in (defense, "both")}
+
+    def _plan_run(self, site: _Site, built: _Built, run: int) -> None:
+        target, *_ = roles(0)
+        trained = self._plan_role(site, built, run, target)
+        self._plan_accuracy(site, run, trained)
+        for attacker, shadow_defense in self._attackers().items():
+            own = built if shadow_defense == "same" else self._build(self.plugins.get("defense", shadow_defense), {})
+            shadows = [self._plan_role(site, own, run, role) for role in roles(self.experiment.shadows)[1:]]
+            for attack in self.attacks:
+                self._plan_attack(site, (run, attacker), attack, [trained, *shadows])
+
+    # --- trainings ---
+
+    def _plan_role(self, site: _Site, built: _Built, run: int, role: str) -> _Trained:
+        records = split(len(site.data), self.experiment.seed, role)
+        seed = role_seed(self.experiment.seed, run, role)
+        label = f"{site.dataset} {site.model.label} {built.label} run {run} {role}"
+        return self._plan_training(_Wanted(site, built, records, seed, label))
+
+    def _plan_training(self, wanted: _Wanted, depth: int = 0) -> _Trained:
+        """One network, after the trainings it starts from."""
+        defense = cast(Defense, wanted.built.plugin)
+        if depth > 8:
+            raise UserError(f"{wanted.label}: trainings require each other in a circle")
+        parts = wanted.records.withhold(defense.withhold())
+        if len(parts["train"]) < 2:
+            raise UserError(f"{wanted.label}: {len(parts['train'])} records are left to train on; it needs 2 or more")
+        ids = {name: torch.from_numpy(rows) for name, rows in parts.items()}
+        given = {
+            name: self._plan_required(wanted, train, ids["train"], depth)
+            for name, train in defense.requires(Role(ids, wanted.seed)).items()
+        }
+        data = wanted.site.data
+        spec = TrainingSpec(
+            parts={name: self._part(data, rows) for name, rows in ids.items()},
+            preparation=data.preparation,
+            model=wanted.site.model.component,
+            defense=wanted.built.component,
+            schedule=self.experiment.schedule,
+            seed=wanted.seed,
+            compute=self.compute,
+            given={name: trained.network for name, trained in given.items()},
+        )
+        network = self._add_training(wanted, spec)
+        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test))
+
+    def _plan_required(self, wanted: _Wanted, train: Train, train_ids: torch.Tensor, depth: int) -> _Trained:
+        rows = train_ids if isinstance(train.ids, str) else train.ids
+        built = self._build(self.plugins.get("defense", train.defense), train.params)
+        records = Split(rows.numpy(), wanted.records.test, wanted.records.seed)
+        label = f"{wanted.label} < {built.label}"
+        return self._plan_training(_Wanted(wanted.site, built, records, wanted.seed, label, train.epochs), depth + 1)
+
+    def _add_training(self, wanted: _Wanted, spec: TrainingSpec) -> str:
+        """Add a training, or another snapshot of one that is planned already; the network's key."""
+        last = spec.schedule.epochs
+        epoch = last if wanted.epochs is None else wanted.epochs
+        if not 1 <= epoch <= last:
+            raise UserError(f"{wanted.label}: epochs = {epoch} is not within the schedule's 1 to {last}")
+        job = self.jobs.get(spec.key)
+        epochs = sorted({epoch, *(job.snapshots if job else ())})
+        self.jobs[spec.key] = Job(
+            kind="train",
+            key=spec.key,
+            label=job.label if job else f"train {wanted.label}",
+            dataset=wanted.site.choice,
+            fingerprint=wanted.site.fingerprint,
+            spec=spec,
+            needs=tuple(Ref("networks", key) for key in spec.given.values()),
+            gives=tuple(spec.network(e) for e in epochs),
+            snapshots=tuple(epochs),
+            weight=float(epochs[-1] * len(self.store.ids(spec.parts["train"].ids))),
+        )
+        return spec.network(epoch).key
+
+    def _part(self, data: Data, rows: torch.Tensor) -> Part:
+        return Part(ids=self.store.put_ids(rows.numpy()), content=data.fingerprint(rows))
+
+    # --- observations, attacks, metrics ---
+
+    def _plan_observation(self, site: _Site, trained: _Trained, probe: ProbeSpec, whole_pool: bool) -> Ref:
+        if whole_pool:
+            rows = torch.arange(len(site.data))
+        else:
+            lists = (self.store.ids(trained.members), self.store.ids(trained.non_members))
+            rows = torch.cat([torch.from_numpy(ids) for ids in lists])
+        spec = ObservationSpec(
+            network=trained.network,
+            probe=probe,
+            part=self._part(site.data, rows),
+            preparation=site.data.preparation,
+            seed=self.experiment.seed,
+            compute=self.compute,
+        )
+        needs = [Ref("networks", trained.network)]
+        return self._add(site, "observe", spec, needs, f"{probe.qualname} of network {trained.network[:8]}")
+
+    def _plan_view(self, site: _Site, trained: _Trained, attack: Attack) -> View:
+        observations = [
+            self._plan_observation(site, trained, ProbeSpec.of(probe), probe.whole_pool).key
+            for probe in attack.probes()
+        ]
+        return View(observations=observations, members=trained.members, non_members=trained.non_members)
+
+    def _plan_attack(self, site: _Site, who: tuple[int, str], built: _Built, models: list[_Trained]) -> None:
+        attack = cast(Attack, built.plugin)
+        run, attacker = who
+        if reason := self._unsupported(site, attack):
+            self._enter(run, attacker=attacker, attack=built.label, reason=reason)
+            return
+        target, *shadows = [self._plan_view(site, trained, attack) for trained in models]
+        spec = AttackSpec(
+            attack=built.component,
+            probes=[ProbeSpec.of(probe) for probe in attack.probes()],
+            target=target,
+            shadows=shadows,
+            labels=site.fingerprint,
+            seed=role_seed(self.experiment.seed, run, "attacker"),
+            compute=self.compute,
+        )
+        needs = [Ref("observations", key) for view in (target, *shadows) for key in view.observations]
+        cell = self.index.cells[-1]
+        what = f"{built.label} ({attacker}) on {cell.dataset} {cell.model} {cell.label} run {run}"
+        scores = self._add(site, "attack", spec, needs, what)
+        measure = MeasureSpec(
+            version=evaluation.VERSION,
+            scores=scores.key,
+            logits=None,
+            members=target.members,
+            non_members=target.non_members,
+        )
+        metrics = self._add(site, "measure", measure, [scores], what)
+        network = Ref("networks", models[0].network)
+        self._enter(run, attacker=attacker, attack=built.label, metrics=metrics, records=scores, network=network)
+
+    def _unsupported(self, site: _Site, attack: Attack) -> str | None:
+        if attack.references == "in+out":
+            return "it needs reference models trained with and without each record; protocol disjoint has none"
+        if attack.references != "none" and not all(probe.whole_pool for probe in attack.probes()):
+            return "it compares with reference models through a probe that is not stored for the whole pool"
+        return attack.unsupported(PROTOCOL, site.data, cast(Model, site.model.plugin))
+
+    def _plan_accuracy(self, site: _Site, run: int, trained: _Trained) -> None:
+        logits = self._plan_observation(site, trained, ProbeSpec.of(Logits()), whole_pool=True)
+        measure = MeasureSpec(
+            version=evaluation.VERSION,
+            scores=None,
+            logits=logits.key,
+            members=trained.members,
+            non_members=trained.non_members,
+        )
+        metrics = self._add(site, "measure", measure, [logits], f"accuracy of {self.index.cells[-1].label} run {run}")
+        self._enter(run, metrics=metrics, records=metrics, network=Ref("networks", trained.network))
+
+    def _add(self, site: _Site, kind: Any, spec: Spec, needs: list[Ref], what: str) -> Ref:
+        gives = {"observe": "observations", "attack": "scores", "measure": "metrics"}
+        ref = Ref(cast(Any, gives[kind]), spec.key)
+        self.jobs.setdefault(
+            spec.key,
+            Job(
+                kind=kind,
+                key=spec.key,
+                label=f"{kind} {what}",
+                dataset=site.choice,
+                fingerprint=site.fingerprint,
+                spec=cast(Any, spec),
+                needs=tuple(needs),
+                gives=(ref,),
+            ),
+        )
+        return ref
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A network that is wanted: under which defense, on which records, after how many epochs (None: all)."""
+
+    site: _Site
+    built: _Built
+    records: Split
+    seed: int
+    label: str
+    epochs: int | None = None
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is the accelerator if there is one; anything else must be there.
+
+    Raises:
+        UserError: a device that this machine does not have.
+    """
+    have = ["cpu"]
+    if torch.cuda.is_available():
+        have = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
+    elif torch.backends.mps.is_available():
+        have = ["mps", "cpu"]
+    if device == "auto":
+        return have[0]
+    if device not in have:
+        raise UserError(f"device {device!r} is not on this machine; it has {', '.join(have)}")
+    return device
+
+
+def expand(found: Found, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The grid of a plugin's parameters: a list where one value is expected stands for one cell each."""
+    fields = found.load().model_fields
+    axes = []
+    for name, value in params.items():
+        grid = isinstance(value, list) and name in fields and not _accepts(fields[name].annotation, value)
+        axes.append([(name, item) for item in (value if grid else [value])])
+    for point in itertools.product(*axes):
+        yield dict(point)
+
+
+def _accepts(annotation: Any, value: Any) -> bool:
+    try:
+        TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""The results of an experiment as one tidy table, read from the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from miabench.evaluation import ACCURACIES, ATTACK_METRICS
+from miabench.index import Cell, Entry, Index
+from miabench.store import Store
+
+COLUMNS = (
+    "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric",
+    "value", "low", "high", "n_members", "n_nonmembers", "key", "reason",
+)  # fmt: skip
+NOT_COMPUTED = "not computed yet"
+
+
+@dataclass(frozen=True)
+class Records:
+    """One number per record and run: an attack's scores, or whether the record is classified correctly (0, 1).
+
+    Attributes:
+        rows: pool rows (N,), the same in every run.
+        members: (N,), bool.
+        values: (R, N).
+        runs: which runs (R,).
+    """
+
+    rows: NDArray[np.int64]
+    members: NDArray[np.bool_]
+    values: NDArray[np.float64]
+    runs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a report is made from: the index, and what the store holds of it."""
+
+    index: Index
+    store: Store
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
+        rows = [row for entry in self.index.entries for row in self._rows(entry)]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
+        """Per-record numbers of all finished runs (correctness without an attack); None where there is none."""
+        refs = {
+            entry.run: entry.records
+            for entry in self.index.entries
+            if (entry.attacker, entry.attack) == (attacker, attack) and self.index.cells[entry.cell] is cell
+            if entry.records and self.store.has(entry.records)
+        }
+        if not refs:
+            return None
+        arrays = [self.store.arrays(ref) for ref in refs.values()]
+        values = np.stack([a["target"] for a in arrays])
+        return Records(arrays[0]["target_row"], arrays[0]["target_member"], values, tuple(refs))
+
+    def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
+        """What the target's training recorded, a row per epoch; None where it is not trained."""
+        for entry in self.index.entries:
+            if self.index.cells[entry.cell] is cell and entry.run == run and entry.network:
+                if not self.store.has(entry.network):
+                    return None
+                return pd.DataFrame(json.loads(self.store.file(entry.network, "history.json").read_text()))
+        return None
+
+    def _rows(self, entry: Entry) -> Iterator[dict[str, Any]]:
+        cell = self.index.cells[entry.cell]
+        about = {
+            "dataset": cell.dataset,
+            "model": cell.model,
+            "defense": cell.defense,
+            "params": json.dumps(cell.params),
+            "run": entry.run,
+            "attacker": entry.attacker,
+            "attack": entry.attack,
+            "key": entry.metrics.key if entry.metrics else None,
+        }
+        if entry.metrics and self.store.has(entry.metrics):
+            for row in json.loads(self.store.file(entry.metrics, "rows.json").read_text()):
+                yield about | row
+            return
+        reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
+        for metric in ACCURACIES if entry.attack is None else ATTACK_METRICS:
+            yield about | {"metric": metric, "reason": reason}

@@ -1,0 +1,65 @@
+"""Which records each model trains on, is tested on, and keeps aside: the paper's disjoint protocol.
+
+The pool is cut in two halves, target and shadow, which share no record; each half is cut evenly into a training
+part and a test part. All shadow models share the shadow half; shadow i cuts it with seed s + i (reference code,
+dataloader/*.py). `train_test_split` of scikit-learn gives the reference's permutation exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One role's records, as pool rows in order.
+
+    Attributes:
+        train: what the defense must protect, before anything is withheld.
+        test: the non-members.
+        seed: what the training part is cut with again when a defense withholds a share of it.
+    """
+
+    train: Ids
+    test: Ids
+    seed: int
+
+    def withhold(self, shares: Mapping[str, float]) -> dict[str, Ids]:
+        """Carve named shares of the training part; what remains is `"train"`: the members.
+
+        Each share is a fraction of the whole training part (rounded up) and is cut from what the earlier ones left.
+        """
+        parts = {"train": self.train}
+        for name, share in shares.items():
+            count = math.ceil(share * len(self.train))
+            parts["train"], parts[name] = train_test_split(parts["train"], test_size=count, random_state=self.seed)
+        return parts
+
+
+def roles(shadows: int) -> list[str]:
+    """`target`, `shadow-0`, ..., in order."""
+    return ["target", *(f"shadow-{i}" for i in range(shadows))]
+
+
+@cache
+def split(n: int, seed: int, role: str) -> Split:
+    """The records of one role, of a pool of n.
+
+    Args:
+        n: records in the pool.
+        seed: the experiment's; shadow i uses seed + i for its own cut.
+        role: `target` or `shadow-0`, `shadow-1`, ...
+    """
+    target, shadow = train_test_split(np.arange(n), test_size=0.5, random_state=seed)
+    half, own = (target, seed) if role == "target" else (shadow, seed + int(role.removeprefix("shadow-")))
+    train, test = train_test_split(half, test_size=0.5, random_state=own)
+    return Split(train, test, own)

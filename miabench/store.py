@@ -1,0 +1,162 @@
+"""The store: a folder that holds every trained network and everything computed from it, addressed by content.
+
+    <store>/<kind>/<key>/        one artifact: its files, and manifest.json with their checksums, written last
+    <store>/ids/<sha256>.npy     lists of pool rows that trainings refer to
+    <store>/checkpoints/<key>/   state of an unfinished training
+    <store>/failures/<key>.json  why a job failed last time
+    <store>/experiments/         the resolved experiments that were run here
+
+Nothing is unpickled: weights are safetensors, arrays npz, metadata JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from miabench.atomic import remove_leftovers, replace_folder
+from miabench.errors import UserError
+
+Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
+KEY_LENGTH = 32  # hexadecimal digits: 128 bits
+
+
+class Ref(NamedTuple):
+    """The address of one artifact."""
+
+    kind: Artifact
+    key: str
+
+
+def digest(content: Any) -> str:
+    """The key of JSON content: the same for equal content, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def data_folder(root: str | Path | None) -> Path:
+    """Where downloads and decoded copies go: the given folder, else the platform's cache folder."""
+    if root is not None:
+        return Path(root).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("miabench")
+
+
+class Store:
+    """Reads and writes artifacts below one folder.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).expanduser().resolve()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the store {self.folder}: {error.strerror}") from None
+        if not os.access(self.folder, os.W_OK):
+            raise UserError(f"cannot write to the store {self.folder}; choose another with --store")
+        remove_leftovers(self.folder)
+
+    def path(self, ref: Ref) -> Path:
+        """The folder of an artifact, which may not exist."""
+        return self.folder / ref.kind / ref.key
+
+    def has(self, ref: Ref) -> bool:
+        """Whether an artifact is complete."""
+        return (self.path(ref) / "manifest.json").exists()
+
+    @contextmanager
+    def write(self, ref: Ref, about: Mapping[str, Any]) -> Iterator[Path]:
+        """Write an artifact's files into the given folder; the manifest with `about` completes it."""
+        if self.has(ref):
+            raise FileExistsError(f"{self.path(ref)} is already complete")
+        with replace_folder(self.path(ref)) as folder:
+            yield folder
+            files = {file.name: _checksum(file) for file in sorted(folder.iterdir())}
+            manifest = {"kind": ref.kind, "key": ref.key, "files": files, **about}
+            (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+    def manifest(self, ref: Ref) -> dict[str, Any]:
+        """What is known about an artifact: its spec, environment, times, checksums."""
+        manifest: dict[str, Any] = json.loads((self.path(ref) / "manifest.json").read_text())
+        return manifest
+
+    def file(self, ref: Ref, name: str) -> Path:
+        """A file of an artifact, its checksum verified.
+
+        Raises:
+            UserError: the file is not what was written.
+        """
+        path = self.path(ref) / name
+        if not path.exists() or _checksum(path) != self.manifest(ref)["files"][name]:
+            raise UserError(f"{path} is damaged; remove the folder {path.parent} and run again: it is made anew")
+        return path
+
+    def arrays(self, ref: Ref) -> dict[str, NDArray[Any]]:
+        """The arrays of an artifact, by name."""
+        with np.load(self.file(ref, "arrays.npz"), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def put_ids(self, ids: NDArray[np.int64]) -> str:
+        """Keep a list of pool rows; its name is the hash of its content."""
+        content = np.ascontiguousarray(ids, dtype="<i8").tobytes()
+        name = hashlib.sha256(content).hexdigest()[:KEY_LENGTH]
+        path = self.folder / "ids" / f"{name}.npy"
+        if not path.exists():
+            with replace_file(path) as temporary, temporary.open("wb") as file:
+                np.save(file, ids)
+        return name
+
+    def ids(self, name: str) -> NDArray[np.int64]:
+        """A list of pool rows kept by `put_ids`."""
+        ids: NDArray[np.int64] = np.load(self.folder / "ids" / f"{name}.npy", allow_pickle=False)
+        return ids
+
+    def lock(self, key: str) -> FileLock:
+        """Held by whoever works on a job, so that two processes on one store never do the same work twice."""
+        folder = self.folder / "locks"
+        folder.mkdir(exist_ok=True)
+        return FileLock(folder / f"{key}.lock")
+
+    def set_failure(self, key: str, why: str | None) -> None:
+        """Remember why a job failed; None forgets it."""
+        path = self.folder / "failures" / f"{key}.json"
+        if why is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps({"why": why}))
+
+    def failure(self, key: str) -> str | None:
+        """Why a job failed last time, or None."""
+        path = self.folder / "failures" / f"{key}.json"
+        return str(json.loads(path.read_text())["why"]) if path.exists() else None
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there replaces `path` when the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
