@@ -23,11 +23,11 @@ import math
 from collections.abc import Sequence
 
 import torch
+from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from miabench import Criterion, Data, Defense, Field, Model
-from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
 
 EPSILON = 1e-7  # added to norms in the reference code
 
@@ -38,7 +38,9 @@ class CRL(Defense, frozen=True):
     alpha_rce: float = Field(1.0, ge=0, description="α_rce: level of the normalised cross entropy, in nats")
     tau_rce: float = Field(0.1, ge=0, description="τ_rce: strength of the logits' normalisation; 0: none")
     alpha_rcl: float = Field(0.1, ge=0, description="α_rcl: level of the center loss, a squared distance / 2")
-    tau_rcl: float = Field(1.0, ge=0, description="τ_rcl: strength of the features' and centers' normalisation; 0: none")
+    tau_rcl: float = Field(
+        1.0, ge=0, description="τ_rcl: strength of the features' and centers' normalisation; 0: none"
+    )
     lambda_rcl: float = Field(0.1, ge=0, description="λ: weight of the relaxed center loss")
     upper_rce: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")
     upper_rcl: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the center loss; 1: off")

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
 from torch import Tensor
 from torch.nn import functional as F
 
 from miabench import Criterion, Defense, Field
-from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
 
 
 class RelaxLoss(Defense, frozen=True):

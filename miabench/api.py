@@ -68,3 +68,41 @@ def load_dataset(name: str, *, data_root: str | Path | None = None, **params: An
 
     dataset = cast(Dataset, discover().get("dataset", name).build(params))
     return load_pool(dataset, data_folder(data_root))
+
+
+def run(
+    experiment: str | Path | Mapping[str, Any] | Experiment | None = None,
+    *,
+    plugins: Sequence[str | Path] = (),
+    store: str | Path = "miabench-store",
+    data_root: str | Path | None = None,
+    executor: str = "local",
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """Train and attack whatever the store does not have, and return the results.
+
+    Args:
+        experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
+        plugins: more plugin files.
+        store: folder of trained models and results.
+        data_root: folder of downloaded and decoded data; by default the platform's cache folder.
+        executor: `local` (worker processes) or `inline` (this process).
+        workers: processes at once; None means one per core, or one on an accelerator.
+
+    Returns:
+        The tidy table: a row per cell, run, attacker, attack and metric; values are fractions. A job that failed
+        shows as missing values with the reason.
+
+    Raises:
+        UserError: whatever is wrong with the experiment, its files or its data.
+    """
+    from miabench.experiment import load_experiment
+    from miabench.plan import Places, make_plan
+    from miabench.results import Results
+    from miabench.stages import Hands, perform
+    from miabench.store import Store
+
+    resolved = load_experiment(experiment, {"plugins": [str(file) for file in plugins]} if plugins else {})
+    plan = make_plan(resolved, Places(Path(store), None if data_root is None else Path(data_root)))
+    perform(plan, ("train", "attack"), Hands(executor, workers), lambda event: None)
+    return Results(plan.index, Store(store)).table

@@ -35,7 +35,10 @@ class Checkpoint:
         tensors: dict[str, Tensor] = {}
         tree = _pack({"state": {k: _state_of(v) for k, v in state.items()}, "random": _global_random()}, tensors)
         with replace_folder(self.folder) as folder:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, folder / "state.safetensors")
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                folder / "state.safetensors",
+            )
             (folder / "state.json").write_text(json.dumps({"epoch": epoch, "tree": tree}))
 
     def restore(self, state: Mapping[str, Any]) -> int:
@@ -59,7 +62,7 @@ class Checkpoint:
 def _global_random() -> dict[str, Tensor]:
     """State of torch's global generators (dropout draws from them)."""
     random = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         random["cuda"] = torch.cuda.get_rng_state()
     return random
 

@@ -50,7 +50,12 @@ class Train:
     """
 
     def __init__(
-        self, defense: str, *, ids: Literal["train"] | Tensor = "train", epochs: int | None = None, **params: Any
+        self,
+        defense: str,
+        *,
+        ids: Literal["train"] | Tensor = "train",
+        epochs: int | None = None,
+        **params: Any,
     ) -> None:
         self.defense = defense
         self.ids = ids
@@ -258,4 +263,9 @@ class Model(Plugin, frozen=True):
         raise NotImplementedError
 
 
-KINDS: Mapping[Kind, type[Plugin]] = {"defense": Defense, "attack": Attack, "dataset": Dataset, "model": Model}
+KINDS: Mapping[Kind, type[Plugin]] = {
+    "defense": Defense,
+    "attack": Attack,
+    "dataset": Dataset,
+    "model": Model,
+}

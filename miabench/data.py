@@ -79,7 +79,7 @@ class Data:
     def digests(self) -> NDArray[np.uint64]:
         """A 128-bit digest of each record's raw input (N, 2): equal digests are exact duplicates."""
         rows = np.ascontiguousarray(self.x.numpy()).reshape(len(self), -1).view(np.uint8)
-        digests = b"".join(hashlib.blake2b(row, digest_size=16).digest() for row in rows)
+        digests = b"".join(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
         return np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2)
 
     @cached_property
@@ -138,8 +138,10 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
         data = data.rows(np.unique(data.first_copy))
     if dataset.records is not None and dataset.records < len(data):
         data = data.rows(_proportional(data.y.numpy(), dataset.records))
-    if len(data.y.unique()) < 2:
-        raise UserError(f"the dataset has one class only ({', '.join(data.class_names) or 'none'}); it needs two or more")
+    if len(data.y.bincount().nonzero()) < 2:
+        raise UserError(
+            f"the dataset has one class only ({', '.join(data.class_names) or 'none'}); it needs two or more"
+        )
     if len(data) < MIN_RECORDS:
         raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")
     return data

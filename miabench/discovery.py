@@ -13,11 +13,11 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -115,7 +115,13 @@ def discover(files: Iterable[str | Path | PluginFile] = ()) -> Plugins:
 @cache
 def _built_in() -> tuple[Found, ...]:
     return tuple(
-        Found(kind, info.name.replace("_", "-"), "built-in", "", _lazily(f"{package.__name__}.{info.name}", kind))
+        Found(
+            kind,
+            info.name.replace("_", "-"),
+            "built-in",
+            "",
+            _lazily(f"{package.__name__}.{info.name}", kind),
+        )
         for kind in KINDS
         for package in [import_module(f"miabench.{kind}s")]
         for info in pkgutil.iter_modules(package.__path__)
@@ -134,8 +140,19 @@ def _installed() -> list[Found]:
             if entry.dist is not None:
                 name = f"{entry.dist.name}/{entry.name}".replace("_", "-")
                 version = entry.dist.version
-                found.append(Found(kind, name, f"{entry.dist.name} {version}", version, entry.load))
+                source = f"{entry.dist.name} {version}"
+                found.append(Found(kind, name, source, version, partial(_load_entry, entry, kind, name)))
     return found
+
+
+def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugin]:
+    try:
+        cls = entry.load()
+        if not (inspect.isclass(cls) and issubclass(cls, KINDS[kind])):
+            raise TypeError(f"it is no {KINDS[kind].__name__}")
+    except Exception as error:
+        raise UserError(f"{kind} {name} cannot be loaded: {describe(error)}") from error
+    return cast(type[Plugin], cls)
 
 
 def _from_file(file: str | Path | PluginFile) -> tuple[Found, PluginFile]:

@@ -44,7 +44,11 @@ def measure_attack(scores: Mapping[str, NDArray[Any]], num_classes: int) -> list
     overall = metrics.threshold(shadows, shadow_member)
     rows = [
         row("auc", metrics.auc(target, member), member),
-        row("balanced_accuracy", metrics.balanced_accuracy(target >= per_class.thresholds[label], member), member),
+        row(
+            "balanced_accuracy",
+            metrics.balanced_accuracy(target >= per_class.thresholds[label], member),
+            member,
+        ),
         row("balanced_accuracy_global", metrics.balanced_accuracy(target >= overall, member), member),
     ]
     rows[1]["classes_without_threshold"] = per_class.fallbacks

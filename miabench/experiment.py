@@ -33,7 +33,10 @@ class Choice(BaseModel, frozen=True):
             raise ValueError("should be a name, or a table with a name")
         if not isinstance(value.get("name"), str):
             raise ValueError("a table here needs a name")
-        return {"name": value["name"].replace("_", "-"), "params": {k: v for k, v in value.items() if k != "name"}}
+        return {
+            "name": value["name"].replace("_", "-"),
+            "params": {k: v for k, v in value.items() if k != "name"},
+        }
 
     @model_serializer
     def _to_toml(self) -> dict[str, Any]:
@@ -44,7 +47,8 @@ class Attacker(BaseModel, frozen=True, extra="forbid"):
     """What the attacker knows."""
 
     shadow_defense: Literal["same", "ce", "both"] = Field(
-        "same", description="shadow models are trained under the same defense (adaptive), under ce, or one of each"
+        "same",
+        description="shadow models are trained under the same defense (adaptive), under ce, or one of each",
     )
 
 
@@ -72,7 +76,9 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
         return value if isinstance(value, list) else [value]
 
 
-def load_experiment(source: str | Path | Mapping[str, Any] | Experiment | None, overrides: Overrides | None = None) -> Experiment:
+def load_experiment(
+    source: str | Path | Mapping[str, Any] | Experiment | None, overrides: Overrides | None = None
+) -> Experiment:
     """Read an experiment and apply overrides.
 
     Args:
@@ -202,4 +208,5 @@ def _problem(where: str, item: Any) -> str:
 
 
 def _fields_of(table: str) -> Iterable[str]:
-    return {"schedule": Schedule, "attacker": Attacker}[table].model_fields
+    tables: dict[str, type[BaseModel]] = {"schedule": Schedule, "attacker": Attacker}
+    return tables[table].model_fields

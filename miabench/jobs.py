@@ -174,7 +174,12 @@ class Workbench:
         for epoch, ref in wanted.items():
             if epoch not in task.snapshots:
                 raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
-            about = {"spec": spec.model_dump(mode="json"), "epoch": epoch, "cost": cost, **environment(self.device)}
+            about = {
+                "spec": spec.model_dump(mode="json"),
+                "epoch": epoch,
+                "cost": cost,
+                **environment(self.device),
+            }
             with self.store.write(ref, about) as folder:
                 weights = {name: value.detach().cpu().clone() for name, value in task.snapshots[epoch].items()}
                 save_file(weights, folder / "weights.safetensors")
@@ -197,7 +202,7 @@ class Workbench:
             net.register_forward_hook(lambda _net, _x, answer: norms.append(answer[1].norm(dim=1).float()))
         with torch.no_grad():
             answers = [
-                probe.observe(net, x[ids], y[ids], generator).cpu() for ids in rows.split(OBSERVED_AT_ONCE)
+                probe.observe(net, x[ids], y[ids], generator).cpu() for ids in torch.split(rows, OBSERVED_AT_ONCE)
             ]
         arrays = {"answers": torch.cat(answers).numpy()}
         if norms:

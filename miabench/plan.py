@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from miabench import evaluation
 from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Role, Train
@@ -17,6 +16,7 @@ from miabench.data import Data, load_pool
 from miabench.discovery import Found, Plugins, discover
 from miabench.errors import UserError
 from miabench.experiment import Choice, Experiment
+from miabench.grid import expand
 from miabench.index import Cell, Entry, Index, labelled
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -63,7 +63,7 @@ class Places:
     data_root: Path | None = None
 
 
-def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:  # noqa: B008 (frozen)
+def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:
     """Plan an experiment. Loads its datasets, trains nothing.
 
     Raises:
@@ -157,7 +157,9 @@ class _Planner:
     def _build(self, found: Found, params: Mapping[str, Any]) -> _Built:
         plugin = found.build(params)
         component = Component.of(found, plugin)
-        defaults = {name: info.get_default(call_default_factory=True) for name, info in type(plugin).model_fields.items()}
+        defaults = {
+            name: info.get_default(call_default_factory=True) for name, info in type(plugin).model_fields.items()
+        }
         values = plugin.model_dump(mode="json")
         changed = {name: values[name] for name in values if getattr(plugin, name) != defaults[name]}
         return _Built(plugin, component, changed)
@@ -193,7 +195,9 @@ class _Planner:
             self.index.cells.append(Cell(**names, reason=reason))
             self._add_missing(reason)
         else:
-            self.index.warnings.extend(text for text in defense.advice(site.data, model) if text not in self.index.warnings)
+            self.index.warnings.extend(
+                text for text in defense.advice(site.data, model) if text not in self.index.warnings
+            )
             self.index.cells.append(Cell(**names, counts=self._counts(site, defense)))
             for run in range(self.experiment.runs):
                 self._plan_run(site, built, run)
@@ -203,7 +207,10 @@ class _Planner:
         self.index.entries.append(Entry(cell=len(self.index.cells) - 1, run=run, **what))
 
     def _add_missing(self, reason: str) -> None:
-        pairs = [(None, None), *itertools.product(self._attackers(), (attack.label for attack in self.attacks))]
+        pairs = [
+            (None, None),
+            *itertools.product(self._attackers(), (attack.label for attack in self.attacks)),
+        ]
         for run in range(self.experiment.runs):
             for attacker, attack in pairs:
                 self._enter(run, attacker=attacker, attack=attack, reason=reason)
@@ -420,22 +427,3 @@ def resolve_device(device: str) -> str:
     if device not in have:
         raise UserError(f"device {device!r} is not on this machine; it has {', '.join(have)}")
     return device
-
-
-def expand(found: Found, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The grid of a plugin's parameters: a list where one value is expected stands for one cell each."""
-    fields = found.load().model_fields
-    axes = []
-    for name, value in params.items():
-        grid = isinstance(value, list) and name in fields and not _accepts(fields[name].annotation, value)
-        axes.append([(name, item) for item in (value if grid else [value])])
-    for point in itertools.product(*axes):
-        yield dict(point)
-
-
-def _accepts(annotation: Any, value: Any) -> bool:
-    try:
-        TypeAdapter(annotation).validate_python(value)
-    except ValidationError:
-        return False
-    return True

@@ -45,7 +45,9 @@ def make_executor(name: str, workers: int | None, context: Context, listen: Call
     return Local(context, workers or (cores if context.device == "cpu" else 1))
 
 
-def run_jobs(jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, listen: Callable[[Event], None]) -> Outcome:
+def run_jobs(
+    jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, listen: Callable[[Event], None]
+) -> Outcome:
     """Run all jobs that are not stored yet.
 
     Args:

@@ -38,6 +38,7 @@ def global_stream(seed: int, purpose: str) -> Iterator[None]:
     """Seed torch's global generators for code that offers no other way (initialisers, dropout); restore them after."""
     import torch
 
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive(seed, purpose))
         yield

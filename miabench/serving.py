@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import torch
 from numpy.random import Generator, Philox
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from miabench.contracts import Defense
@@ -37,7 +38,7 @@ class RecordNoise:
         """Standard normal numbers (n, *shape), float64."""
         return self._stack([stream.standard_normal(shape) for stream in self._streams], shape)
 
-    def _stack(self, draws: list[np.ndarray], shape: tuple[int, ...]) -> Tensor:  # type: ignore[type-arg]
+    def _stack(self, draws: list[NDArray[np.float64]], shape: tuple[int, ...]) -> Tensor:
         return torch.from_numpy(np.array(draws, dtype=np.float64).reshape(-1, *shape)).to(self._device)
 
 

@@ -49,7 +49,10 @@ class ProbeSpec(Spec, frozen=True):
         """Describe an instance."""
         kind = type(probe)
         return cls(
-            module=kind.__module__, qualname=kind.__qualname__, version=probe.version, params=probe.model_dump(mode="json")
+            module=kind.__module__,
+            qualname=kind.__qualname__,
+            version=probe.version,
+            params=probe.model_dump(mode="json"),
         )
 
 

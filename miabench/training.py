@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ from miabench.checkpoint import Checkpoint
 from miabench.contracts import Defense, Model
 from miabench.criterion import Criterion
 from miabench.data import Data
-from miabench.errors import TrainingError
+from miabench.errors import TrainingError, UserError
+from miabench.network import Classifier
 from miabench.schedule import Schedule
 
 
@@ -97,7 +98,10 @@ class Task:
         """The schedule's SGD for a module; `epochs` sets its learning rate."""
         schedule = self.schedule
         optimizer = SGD(
-            module.parameters(), lr=schedule.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
+            module.parameters(),
+            lr=schedule.lr,
+            momentum=schedule.momentum,
+            weight_decay=schedule.weight_decay,
         )
         self._scheduled.append(optimizer)
         return optimizer
@@ -139,9 +143,7 @@ class Task:
                 checkpoint.save(epoch, {**state, "task": self})
                 saved = time.monotonic()
 
-    def batches(
-        self, ids: Tensor, how: Literal["shuffle", "poisson", "in-order"] = "shuffle"
-    ) -> Iterator[Tensor]:
+    def batches(self, ids: Tensor, how: Literal["shuffle", "poisson", "in-order"] = "shuffle") -> Iterator[Tensor]:
         """Pool rows of one batch after another, for one pass over `ids`.
 
         `"poisson"` includes every record in every batch with probability batch_size / n, so batches vary in size
@@ -219,8 +221,9 @@ def train_with_criterion(task: Task, make_criterion: Callable[[int, int], Criter
         make_criterion: (num_classes, feature_dim) -> the loss; its own parameters, if any, get their own SGD.
     """
     net = task.net()
-    criterion = task.new("criterion", lambda: make_criterion(task.num_classes, int(net.feature_dim)))
-    assert isinstance(criterion, Criterion), "a defense's criterion is a miabench.Criterion"
+    criterion = task.new("criterion", lambda: make_criterion(task.num_classes, cast(Classifier, net).feature_dim))
+    if not isinstance(criterion, Criterion):
+        raise UserError(f"a defense's criterion must be a miabench.Criterion; it is a {type(criterion).__name__}")
     optimizers: dict[str, Optimizer] = {"sgd": task.optimizer(net)}
     if own := list(criterion.parameters()):
         schedule = task.schedule

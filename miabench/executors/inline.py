@@ -37,8 +37,11 @@ class Inline:
         """Nothing runs between calls."""
 
 
-def attempt(run: Callable[[Job, Callable[[dict[str, float]], None]], None], job: Job,
-            progress: Callable[[dict[str, float]], None]) -> str:
+def attempt(
+    run: Callable[[Job, Callable[[dict[str, float]], None]], None],
+    job: Job,
+    progress: Callable[[dict[str, float]], None],
+) -> str:
     """Run a job; why it failed in words for the user, or nothing."""
     try:
         run(job, progress)

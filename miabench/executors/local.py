@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 from miabench.executors.base import Event
 from miabench.specs import Context, Job
@@ -68,7 +69,7 @@ class _Worker:
 
     def __init__(self, context: Context, news: queue.Queue[tuple[_Worker, dict[str, object] | None]]) -> None:
         self.job: Job | None = None
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "miabench._worker"],
             stdin=subprocess.PIPE,
@@ -88,11 +89,9 @@ class _Worker:
 
     def _send(self, line: str) -> None:
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it has died: its reader says so
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died: its reader says so
 
     def _read(self, news: queue.Queue[tuple[_Worker, dict[str, object] | None]]) -> None:
         assert self.process.stdout is not None
@@ -105,7 +104,5 @@ class _Worker:
         self._reader.join()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass

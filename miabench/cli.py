@@ -1,0 +1,263 @@
+"""The command line: parse, call one function of the library, print."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from miabench.errors import UserError
+
+if TYPE_CHECKING:
+    from miabench.plan import Plan
+    from miabench.running import Outcome, Stage
+
+app = typer.Typer(
+    help="Which defense makes a classifier leak least about its training data, at what cost?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    DEFENSES = "defenses"
+    ATTACKS = "attacks"
+    DATASETS = "datasets"
+    MODELS = "models"
+    PRESETS = "presets"
+
+
+class ExecutorName(StrEnum):
+    """Where jobs run."""
+
+    LOCAL = "local"
+    INLINE = "inline"
+
+
+def _option(text: str, *names: str) -> Any:
+    return typer.Option(*names, help=text, show_default=False)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What train, attack, run, report and status have in common: an experiment and what replaces its keys."""
+
+    experiment: Annotated[
+        str | None,
+        typer.Argument(help="a TOML file or a preset's name; without it the preset `bits`", show_default=False),
+    ] = None
+    dataset: Annotated[list[str] | None, _option("dataset, by name (repeatable)")] = None
+    model: Annotated[list[str] | None, _option("model, by name (repeatable)")] = None
+    defense: Annotated[
+        list[str] | None, _option("defense, by name (repeatable); keeps what the experiment sets for it")
+    ] = None
+    attack: Annotated[list[str] | None, _option("attack, by name (repeatable)")] = None
+    runs: Annotated[int | None, _option("independent repetitions of every cell")] = None
+    shadows: Annotated[int | None, _option("shadow models for each target")] = None
+    seed: Annotated[int | None, _option("of splits and of every random stream")] = None
+    epochs: Annotated[int | None, _option("of the schedule")] = None
+    device: Annotated[str | None, _option("auto, cpu, cuda, cuda:1 or mps")] = None
+    precision: Annotated[str | None, _option("float32, tf32 or float64")] = None
+    threads: Annotated[int | None, _option("CPU threads of every job")] = None
+    plugin: Annotated[list[str] | None, _option("a Python file that holds a plugin (repeatable)")] = None
+    set_: Annotated[
+        list[str] | None, _option("any other key: crl.alpha_rce=0.5, schedule.lr=0.1 (repeatable)", "--set")
+    ] = None
+    store: Annotated[Path, _option("folder of trained models and results (default ./miabench-store)")] = Path(
+        "miabench-store"
+    )
+    data_root: Annotated[
+        Path | None, _option("folder of downloaded and decoded data (default: the platform's cache)")
+    ] = None
+    executor: Annotated[ExecutorName, _option("local: worker processes (default); inline: this process")] = (
+        ExecutorName.LOCAL
+    )
+    workers: Annotated[str, _option("worker processes: a number, or auto (default): one per core")] = "auto"
+
+    def overrides(self) -> dict[str, Any]:
+        """What replaces the experiment's keys."""
+        given = {"attack": "attacks", "plugin": "plugins", "set_": "set"}
+        same = (
+            "dataset",
+            "model",
+            "defense",
+            "runs",
+            "shadows",
+            "seed",
+            "epochs",
+            "device",
+            "precision",
+            "threads",
+        )
+        names = {**{name: name for name in same}, **given}
+        return {key: getattr(self, name) for name, key in names.items() if getattr(self, name) is not None}
+
+    def plan(self) -> Plan:
+        """The experiment's plan; says what the user should know before training."""
+        from miabench.experiment import load_experiment
+        from miabench.plan import Places, make_plan
+
+        plan = make_plan(load_experiment(self.experiment, self.overrides()), Places(self.store, self.data_root))
+        for warning in plan.index.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        return plan
+
+    def again(self, command: str) -> str:
+        """The command line for another step of the same experiment."""
+        words = ["miabench", command, *([self.experiment] if self.experiment else [])]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                option = "--" + field.name.strip("_").replace("_", "-")
+                words += [
+                    word for item in (value if isinstance(value, list) else [value]) for word in (option, str(item))
+                ]
+        return shlex.join(words)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `(options, ...)` the common options, and end it as a command-line tool should."""
+    hints = get_type_hints(Options, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    common = [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(Options)]
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        options = Options(**{f.name: given.pop(f.name) for f in fields(Options)})
+        try:
+            command(options, **given)
+        except KeyboardInterrupt:
+            typer.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+
+    wrapped.__signature__ = inspect.Signature([*common, *(p.replace(kind=keyword) for p in own)])  # type: ignore[attr-defined]
+    return wrapped
+
+
+def main() -> None:
+    """The `miabench` command."""
+    try:
+        app()
+    except UserError as error:
+        for problem in error.problems:
+            typer.echo(f"error: {problem}", err=True)
+        sys.exit(2)
+
+
+@app.command()
+@with_options
+def train(options: Options) -> None:
+    """Train the target and shadow models that are not in the store yet."""
+    _end(options, _perform(options.plan(), ("train",), options), "attack")
+
+
+@app.command()
+@with_options
+def attack(options: Options) -> None:
+    """Attack the trained models and measure; what is in the store is skipped."""
+    _end(options, _perform(options.plan(), ("attack",), options), "report")
+
+
+@app.command()
+@with_options
+def run(options: Options) -> None:
+    """Train, attack and report."""
+    plan = options.plan()
+    outcome = _perform(plan, ("train", "attack"), options)
+    _report(options, plan, Format.TABLE, within=5.0, out=None)
+    _end(options, outcome, "report")
+
+
+@app.command()
+@with_options
+def report(
+    options: Options,
+    format: Annotated[Format, typer.Option(help="table, csv or json, on standard output")] = Format.TABLE,
+    within: Annotated[
+        float, typer.Option(help="points of test accuracy below CE at which a value can still be marked best")
+    ] = 5.0,
+    out: Annotated[Path | None, typer.Option(help="folder for plots and tables", show_default=False)] = None,
+) -> None:
+    """Show the stored results as a table; write the trade-off plot and the tidy CSV and JSON."""
+    _report(options, None, format, within, out)
+
+
+@app.command()
+@with_options
+def status(options: Options) -> None:
+    """Say what is done, running, missing and failed."""
+    from miabench.status import status as status_of
+
+    typer.echo(status_of(options.plan()))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="what to list")],
+    name: Annotated[str | None, typer.Argument(help="one of them, in full", show_default=False)] = None,
+    plugin: Annotated[list[str] | None, _option("a Python file that holds a plugin (repeatable)")] = None,
+    json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
+) -> None:
+    """List plugins or presets with source, citation, hyper-parameters, bounds and defaults."""
+    from miabench.listing import listing
+
+    typer.echo(listing(kind.value, name, plugin or [], as_json=json))
+
+
+def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome:
+    from miabench.progress import Display
+    from miabench.stages import Hands, jobs_of, perform
+    from miabench.store import Store
+
+    if options.workers != "auto" and not (options.workers.isdecimal() and int(options.workers)):
+        raise UserError(f"--workers {options.workers!r}: give a number of 1 or more, or auto")
+    hands = Hands(options.executor.value, None if options.workers == "auto" else int(options.workers))
+    store = Store(plan.context.store)
+    jobs = jobs_of(plan, stages)
+    todo = {key: job for key, job in jobs.items() if not all(store.has(ref) for ref in job.gives)}
+    with Display(todo) as display:
+        outcome = perform(plan, stages, hands, display)
+    typer.echo(
+        f"{outcome.done} jobs done, {outcome.stored} were in the store, {len(outcome.failed)} failed, "
+        f"{len(outcome.blocked)} could not run",
+        err=True,
+    )
+    return outcome
+
+
+def _report(options: Options, plan: Plan | None, form: Format, within: float, out: Path | None) -> None:
+    from miabench.experiment import load_experiment
+    from miabench.index import Index
+    from miabench.report import write
+    from miabench.results import Results
+    from miabench.store import Store
+
+    store = Store(options.store)
+    index = plan.index if plan else Index.load(store, load_experiment(options.experiment, options.overrides()))
+    write.report(Results(index, store), form.value, within, out)
+
+
+def _end(options: Options, outcome: Outcome, then: str) -> None:
+    typer.echo(f"next: {options.again(then)}", err=True)
+    if outcome.failed:
+        raise typer.Exit(1)

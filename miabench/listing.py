@@ -1,0 +1,112 @@
+"""`miabench list`: what plugins and presets there are, and everything about one of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from miabench.contracts import Kind, Plugin
+from miabench.discovery import Found, discover
+from miabench.errors import UserError, nearest
+from miabench.experiment import PRESETS, presets
+
+BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
+
+
+def listing(kind: str, name: str | None, files: Sequence[str], as_json: bool) -> str:
+    """The text of `miabench list KIND [NAME]`.
+
+    Args:
+        kind: defenses, attacks, datasets, models or presets.
+        name: one of them, or None for all.
+        files: plugin files.
+        as_json: JSON instead of text.
+
+    Raises:
+        UserError: no such name.
+    """
+    if kind == "presets":
+        return _presets(name, as_json)
+    plugins, singular = discover(files), cast(Kind, kind.removesuffix("s"))
+    if name is None:
+        about = [_describe(found) for found in plugins.of(singular)]
+        return json.dumps(about, indent=1) if as_json else "\n".join(_line(item) for item in about)
+    one = _describe(plugins.get(singular, name))
+    return json.dumps(one, indent=1) if as_json else _page(one)
+
+
+def _presets(name: str | None, as_json: bool) -> str:
+    if name is None:
+        return json.dumps(presets()) if as_json else "\n".join(presets())
+    if name not in presets():
+        raise UserError(f"there is no preset {name!r}{nearest(name, presets())}")
+    text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+    return json.dumps({"name": name, "toml": text}) if as_json else text.rstrip()
+
+
+def _describe(found: Found) -> dict[str, Any]:
+    about: dict[str, Any] = {"name": found.name, "kind": found.kind, "source": found.source}
+    try:
+        cls = found.load()
+    except UserError as error:  # an installed plugin that is broken must not hide the others
+        return about | {"broken": str(error)}
+    about["version"] = cls.version
+    about["about"] = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")
+    about["parameters"] = [_parameter(cls, name) for name in cls.model_fields]
+    return about
+
+
+def _parameter(cls: type[Plugin], name: str) -> dict[str, Any]:
+    field = cls.model_fields[name]
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        default = default.model_dump(mode="json")
+    return {
+        "name": name,
+        "type": inspect.formatannotation(field.annotation),
+        "default": default,
+        "required": field.is_required(),
+        "bounds": _bounds(field),
+        "meaning": field.description or "",
+    }
+
+
+def _bounds(field: FieldInfo) -> str:
+    found = [
+        f"{sign} {getattr(item, name)}"
+        for item in field.metadata
+        for name, sign in BOUNDS.items()
+        if hasattr(item, name)
+    ]
+    return ", ".join(found)
+
+
+def _line(about: dict[str, Any]) -> str:
+    if "broken" in about:
+        return f"{about['name']:<20} {about['source']:<12} {about['broken']}"
+    first = about["about"].partition("\n")[0]
+    return f"{about['name']:<20} {about['source']:<12} {first}"
+
+
+def _page(about: dict[str, Any]) -> str:
+    if "broken" in about:
+        return _line(about)
+    lines = [
+        f"{about['name']} ({about['kind']}, {about['source']}, version {about['version']})",
+        "",
+        about["about"],
+        "",
+    ]
+    for item in about["parameters"]:
+        default = "required" if item["required"] else f"default {json.dumps(item['default'], default=str)}"
+        facts = ", ".join(filter(None, [item["type"], default, item["bounds"]]))
+        lines.append(f"  {item['name']} ({facts})")
+        lines += textwrap.wrap(item["meaning"], 100, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines).rstrip()
