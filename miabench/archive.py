@@ -10,11 +10,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Self, TypeAlias
 
 from miabench.errors import UserError
 
 Wanted: TypeAlias = Callable[[str], bool]
+END_MARK = bytes(tarfile.BLOCKSIZE)  # of a tar
 
 
 def contents(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
@@ -97,10 +98,10 @@ class _CompleteTar(tarfile.TarInfo):
     """Makes an error of what tarfile takes for the end of an archive: a missing, partial or damaged header."""
 
     @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().fromtarfile(tarfile_)
-        except tarfile.EOFHeaderError:  # the end mark
-            raise
+            return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
+            if buf == END_MARK:
+                raise
             raise tarfile.ReadError(str(error)) from None

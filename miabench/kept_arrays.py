@@ -41,7 +41,7 @@ def kept_arrays(folder: Path, compute: Callable[[], Arrays]) -> Arrays:
 
 def _read(folder: Path) -> Arrays | None:
     try:
-        if _checksum(folder / "arrays.npz") != (folder / "arrays.npz.sha256").read_text():
+        if _checksum(folder / "arrays.npz") != (folder / "arrays.npz.sha256").read_bytes():
             return None
     except OSError:
         return None
@@ -53,9 +53,9 @@ def _write(folder: Path, arrays: Arrays) -> None:
     with replace_folder(folder) as temporary:
         file = temporary / "arrays.npz"
         np.savez(file, allow_pickle=False, **arrays)
-        file.with_name("arrays.npz.sha256").write_text(_checksum(file))
+        file.with_name("arrays.npz.sha256").write_bytes(_checksum(file))
 
 
-def _checksum(path: Path) -> str:
+def _checksum(path: Path) -> bytes:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest().encode()

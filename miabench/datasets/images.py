@@ -100,12 +100,11 @@ def _class(name: str) -> str:
 def _pixels(name: str, content: bytes, path: Path, size: int | None) -> NDArray[np.uint8]:
     """RGB pixels (3, H, W)."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.mode.startswith(("I", "F")):  # converting these to RGB cuts off everything above 255
-                raise ValueError("it has more than 8 bits a pixel; convert it to 8")
-            if image.mode == "P":  # a palette may hold transparency, which RGB alone would warn about
-                image = image.convert("RGBA")
-            rgb = image.convert("RGB")
+        with Image.open(io.BytesIO(content)) as file:
+            if file.mode.startswith(("I", "F")):  # converting these to RGB cuts off everything above 255
+                raise ValueError("it has more than 8 bits a channel; save it with 8")
+            # A palette may hold transparency, which Pillow warns about unless it is turned into RGBA first.
+            rgb = (file.convert("RGBA") if file.mode == "P" else file).convert("RGB")
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise UserError(f"{name} in {path} cannot be decoded: {error}") from None
     if size is not None:

@@ -13,6 +13,7 @@ import http.client
 import io
 import tarfile
 import urllib.request
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def _text(content: bytes, source: str) -> str:
             content = file.read() if file else b""
     except KeyError:
         raise UserError(f"{source} is an archive without a file `bangkok`") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         if content.startswith(b"\x1f\x8b"):
             raise UserError(f"{source} is damaged or cut off: {error}") from None
     return content.decode("ascii", errors="replace")

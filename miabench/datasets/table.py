@@ -23,7 +23,7 @@ from miabench import Data, Dataset, Field, UserError
 from miabench.errors import nearest
 from miabench.normalisation import feature_moments
 
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = np.finfo(np.float32).max
 
 
 class Table(Dataset, frozen=True):
@@ -61,7 +61,7 @@ def _read_csv(path: Path, label: str) -> _Rows:
     features, labels, where = [], [], []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, strict=True)
+            lines = csv.reader(file, strict=True, skipinitialspace=True)
             header = [name.strip() for name in next(lines, [])]
             column = _label_column(header, label, path)
             names = header[:column] + header[column + 1 :]
@@ -98,8 +98,8 @@ def _cells(lines: Any, width: int, path: Path) -> Iterator[tuple[str, list[str]]
 
 
 def _label(cell: str, place: str) -> str:
-    if not cell.strip():
-        raise UserError(f"{place}: an empty cell where a class is expected")
+    if cell.strip().lower() in ("", "nan"):
+        raise UserError(f"{place}: {_shown(cell)} where a class is expected")
     return cell.strip()
 
 
@@ -107,9 +107,13 @@ def _features(cells: list[str], names: list[str], place: str) -> NDArray[np.floa
     values = [_number(cell) for cell in cells]
     if None in values:
         wrong = values.index(None)
-        what = repr(cells[wrong]) if cells[wrong].strip() else "an empty cell"
+        what = _shown(cells[wrong])
         raise UserError(f"{place}, column {names[wrong]!r}: {what} where a finite number is expected")
     return np.array(values, dtype=np.float32)
+
+
+def _shown(cell: str) -> str:
+    return repr(cell) if cell.strip() else "an empty cell"
 
 
 def _number(cell: str) -> float | None:

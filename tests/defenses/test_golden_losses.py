@@ -12,9 +12,7 @@ import miabench
 GOLDEN = Path(__file__).parents[1] / "golden"
 CRL_CASES = json.loads((GOLDEN / "a_crl_loss.json").read_text())["cases"]
 RELAX_CASES = [
-    case
-    for case in json.loads((GOLDEN / "b_losses.json").read_text())["cases"]
-    if case["name"].startswith("relaxloss")
+    case for case in json.loads((GOLDEN / "b_losses.json").read_text())["cases"] if case["name"].startswith("relaxloss")
 ]
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 
@@ -82,9 +80,7 @@ def test_crl_without_normalisation_and_centers_is_relaxloss(golden):
     for case in CRL_CASES:
         params = {**case["params"], "t": 0.0, "t_cl": 0.0, "lambda": 0.0}
         crl = crl_with(params).criterion(case["C"], case["D"])
-        relax = miabench.create_defense("relaxloss", alpha=params["alpha"], upper=params["upper"]).criterion(
-            0, 0
-        )
+        relax = miabench.create_defense("relaxloss", alpha=params["alpha"], upper=params["upper"]).criterion(0, 0)
         ours, theirs = (evaluate(c, arrays, case, case["epoch"]) for c in (crl, relax))
         np.testing.assert_allclose(ours[0], theirs[0], **EXACT)
         np.testing.assert_allclose(ours[1].grad, theirs[1].grad, **EXACT)
@@ -92,9 +88,7 @@ def test_crl_without_normalisation_and_centers_is_relaxloss(golden):
     assert compared == {"rce_fit", "rce_hold", "rce_soften"}
 
 
-@pytest.mark.parametrize(
-    ("num_classes", "tau", "floor"), [(10, 0.5, 0.74), (30, 0.5, 1.57), (100, 0.5, 2.66)]
-)
+@pytest.mark.parametrize(("num_classes", "tau", "floor"), [(10, 0.5, 0.74), (30, 0.5, 1.57), (100, 0.5, 2.66)])
 def test_lowest_lce(num_classes, tau, floor):
     """The bound of PROTOCOL.md, and that very large logits reach it."""
     crl = miabench.create_defense("crl", tau_rce=tau, lambda_rcl=0.0, alpha_rce=0.0)

@@ -11,7 +11,7 @@ def plugin(name: str) -> str:
     return str(PLUGINS / f"{name}.py")
 
 
-@pytest.fixture()
+@pytest.fixture
 def tiny():
     """An experiment that runs in a second; change what a test is about."""
 

@@ -24,7 +24,7 @@ class Mine(Defense, frozen=True):
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def write(tmp_path):
     def write(name, text=GOOD):
         path = tmp_path / name

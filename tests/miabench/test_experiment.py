@@ -25,7 +25,7 @@ name = "ce"
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def file(tmp_path):
     path = tmp_path / "demo.toml"
     path.write_text(TOML)

@@ -69,7 +69,12 @@ def test_equal_to_the_reference_trajectory(golden):
     reference = golden("i_trajectories")
     arrays, crl = reference.arrays, reference.json["crl"]
     data = Data(torch.tensor(arrays["X"]), torch.tensor(arrays["Y"]), ("a", "b", "c"))
-    names = {"f.weight": "encoder.0.weight", "f.bias": "encoder.0.bias", "c.weight": "head.weight", "c.bias": "head.bias"}
+    names = {
+        "f.weight": "encoder.0.weight",
+        "f.bias": "encoder.0.bias",
+        "c.weight": "head.weight",
+        "c.bias": "head.bias",
+    }
     given = crl["loss_params"]
     defense = miabench.create_defense(
         "crl", alpha_rce=given["alpha"], tau_rce=given["t"], alpha_rcl=given["alpha_cl"], tau_rcl=given["t_cl"],
@@ -151,8 +156,12 @@ def test_poisson_batches_include_each_record_independently():
 
 
 def test_divergence_is_one_clear_error():
-    made = setting(toy(noise=1e3), schedule=Schedule(epochs=50, lr=1e9, batch_size=6), defense=miabench.create_defense("ce"))
-    with pytest.raises(miabench.TrainingError, match=r"training diverged in epoch \d+: .* is not finite; a lower learning"):
+    made = setting(
+        toy(noise=1e3), schedule=Schedule(epochs=50, lr=1e9, batch_size=6), defense=miabench.create_defense("ce")
+    )
+    with pytest.raises(
+        miabench.TrainingError, match=r"training diverged in epoch \d+: .* is not finite; a lower learning"
+    ):
         fit(made)
 
 
@@ -161,12 +170,8 @@ def test_a_criterion_must_be_one():
         def criterion(self, num_classes, feature_dim):
             return nn.CrossEntropyLoss()
 
-    with pytest.raises(miabench.UserError, match="criterion must be a miabench.Criterion; it is a CrossEntropyLoss"):
+    with pytest.raises(miabench.UserError, match=r"criterion must be a miabench.Criterion; it is a CrossEntropyLoss"):
         fit(setting(toy(), defense=Wrong()))
-
-
-class Interrupted(Exception):
-    """Stands for kill -9."""
 
 
 @pytest.mark.parametrize("name", ["ce", "crl", "relaxloss"])
@@ -180,11 +185,11 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path, name):
     def stop_in_fourth(record):
         epochs_run.append(record["epoch"])
         if len(epochs_run) == 4:
-            raise Interrupted
+            raise InterruptedError
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0)
     interrupted = setting(toy(), **common, checkpoint=checkpoint, progress=stop_in_fourth)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedError):
         fit(interrupted)
     net, resumed = fit(interrupted)
     assert epochs_run == [1, 2, 3, 4, 4, 5, 6], "epochs before the last checkpoint are not repeated"

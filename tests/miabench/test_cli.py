@@ -1,0 +1,122 @@
+"""The command line as a user meets it."""
+
+import json
+
+import pytest
+
+from miabench import cli
+from miabench.experiment import presets
+
+
+@pytest.fixture
+def command(tmp_path, tiny, monkeypatch, capsys):
+    """Run `miabench ...` on the small experiment in this process; gives status, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+    experiment = tiny()
+    lines = [f"{key} = {json.dumps(value)}" for key, value in experiment.items() if key not in ("schedule", "model")]
+    (tmp_path / "tiny.toml").write_text(
+        "\n".join([*lines, 'model = {name = "mlp", hidden = [16]}', "[schedule]", "epochs = 3", "batch_size = 16"])
+    )
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["miabench", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return end.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def test_the_three_steps(command):
+    code, out, err = command("train", "tiny.toml", "--executor", "inline")
+    assert (code, out) == (0, "")
+    assert "[3/3] train toy mlp hidden=[16] ce run 0 shadow-1" in err
+    assert err.endswith("next: miabench attack tiny.toml --executor inline\n")
+    code, _, err = command("attack", "tiny.toml", "--executor", "inline")
+    assert code == 0
+    assert err.endswith("next: miabench report tiny.toml --executor inline\n")
+    code, out, _ = command("report", "tiny.toml")
+    assert code == 0
+    assert "margin" in out
+
+
+def test_status(command):
+    assert "train    0 done, 0 running, 0 failed, 3 missing" in command("status", "tiny.toml")[1]
+    command("train", "tiny.toml", "--executor", "inline")
+    assert "train    3 done, 0 running, 0 failed, 0 missing" in command("status", "tiny.toml")[1]
+
+
+def test_machine_readable_output_is_alone_on_standard_output(command):
+    command("run", "tiny.toml", "--executor", "inline")
+    code, out, _ = command("report", "tiny.toml", "--format", "json")
+    assert code == 0
+    assert {"experiment", "rows"} <= set(json.loads(out))
+    code, out, _ = command("report", "tiny.toml", "--format", "csv")
+    assert out.splitlines()[0].startswith("dataset,model,defense,params,run,attacker,attack,metric,value,low,high")
+
+
+def test_reporting_what_was_never_run(command):
+    code, out, err = command("report", "tiny.toml")
+    assert (code, out) == (2, "")
+    assert "has no results of experiment 'tiny' with these settings; make them with: miabench run" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "tinny.toml"], "error: cannot read experiment 'tinny.toml'"),
+        (
+            ["run", "tiny.toml", "--defense", "rleaxloss"],
+            "error: there is no defense 'rleaxloss'; did you mean 'relaxloss'?",
+        ),
+        (["run", "tiny.toml", "--set", "mlp.hiden=3"], "has no parameter 'hiden'; did you mean 'hidden'?"),
+        (["run", "tiny.toml", "--workers", "none"], "error: --workers 'none': give a number of 1 or more, or auto"),
+        (["run", "tiny.toml", "--runs", "0"], "runs = 0: Input should be greater than or equal to 1"),
+        (["train", "--dataset", "images"], "error: dataset images needs path"),
+        (["list", "defenses", "cr"], "error: there is no defense 'cr'"),
+        (["list", "presets", "bit"], "error: there is no preset 'bit'; did you mean 'bits'?"),
+    ],
+)
+def test_a_users_mistakes(command, arguments, expected):
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err + out
+
+
+def test_failed_jobs_end_with_status_1(command, tmp_path):
+    (tmp_path / "broken.py").write_text(
+        "from miabench import Defense\nclass Broken(Defense, frozen=True):\n    def fit(self, task):\n        1 / 0\n"
+    )
+    code, out, err = command("run", "tiny.toml", "--defense", "ce", "--defense", "broken", "--plugin", "broken.py",
+                             "--executor", "inline")  # fmt: skip
+    assert code == 1
+    assert f"ZeroDivisionError: division by zero ({tmp_path}/broken.py, line 4)" in err
+    assert "Traceback" not in err + out
+    assert "margin" in out
+
+
+def test_list(command):
+    code, out, _ = command("list", "defenses")
+    assert code == 0
+    assert "crl" in out
+    assert "built-in" in out
+    _, out, _ = command("list", "defenses", "crl")
+    assert "Fang and Kim, UAI 2024" in out
+    assert "alpha_rce (float, default 1.0, ≥ 0)" in out
+    about = json.loads(command("list", "defenses", "crl", "--json")[1])
+    assert about["name"] == "crl"
+    assert {"name": "alpha_rce", "type": "float", "default": 1.0, "required": False, "bounds": "≥ 0"}.items() <= about[
+        "parameters"
+    ][0].items()
+    assert command("list", "presets")[1].split() == presets()
+    assert 'dataset = "bits"' in command("list", "presets", "bits")[1]
+
+
+@pytest.mark.parametrize("kind", ["defenses", "attacks", "datasets", "models"])
+def test_every_plugin_is_described(command, kind):
+    for item in json.loads(command("list", kind, "--json")[1]):
+        assert item["about"]
+        assert all(parameter["meaning"] for parameter in item["parameters"]), item["name"]
+        assert command("list", kind, item["name"])[0] == 0

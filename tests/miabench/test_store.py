@@ -1,0 +1,129 @@
+"""Artifacts appear whole or not at all, and what is damaged is never used."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from filelock import Timeout
+
+import miabench
+from miabench.atomic import replace_folder
+from miabench.store import Ref, Store, digest
+
+REF = Ref("scores", "abc")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def put(store, ref=REF):
+    with store.write(ref, {"spec": {"a": 1}}) as folder:
+        np.savez(folder / "arrays.npz", x=np.arange(3))
+
+
+def test_write_then_read(store):
+    assert not store.has(REF)
+    put(store)
+    assert store.has(REF)
+    assert store.arrays(REF)["x"].tolist() == [0, 1, 2]
+    assert store.manifest(REF)["spec"] == {"a": 1}
+    assert set(store.manifest(REF)["files"]) == {"arrays.npz"}
+
+
+def test_an_error_while_writing_leaves_nothing(store):
+    def fail():
+        with store.write(REF, {}) as folder:
+            (folder / "arrays.npz").write_text("half")
+            raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fail()
+    assert not store.has(REF)
+    assert list((store.folder / "scores").iterdir()) == []
+
+
+def test_a_killed_writer_leaves_nothing_that_counts_and_is_cleaned_up(store):
+    code = (
+        "import os, sys\nfrom miabench.store import Ref, Store\n"
+        "with Store(sys.argv[1]).write(Ref('scores', 'abc'), {}) as folder:\n"
+        "    (folder / 'arrays.npz').write_text('half')\n    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(store.folder)])
+    assert done.returncode == -9
+    assert not store.has(REF)
+    assert len(list((store.folder / "scores").iterdir())) == 1
+    Store(store.folder)
+    assert list((store.folder / "scores").iterdir()) == []
+
+
+def test_another_living_process_keeps_its_temporary_folder(store):
+    mine = store.folder / "scores" / f".{os.getpid()}-1.tmp"
+    mine.mkdir(parents=True)
+    Store(store.folder)
+    assert mine.exists()
+
+
+def test_a_damaged_file_is_not_used(store):
+    put(store)
+    path = store.path(REF) / "arrays.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(miabench.UserError, match=r"arrays.npz is damaged; remove the folder .*abc and run again"):
+        store.arrays(REF)
+
+
+def test_nothing_is_unpickled(store):
+    with store.write(REF, {}) as folder:
+        np.savez(folder / "arrays.npz", x=np.array([{"code": 1}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.arrays(REF)
+
+
+def test_keys_depend_on_content_only():
+    assert digest({"a": 1, "b": [1.5, None]}) == digest({"b": [1.5, None], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 1.0000001})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        digest({"a": float("nan")})
+
+
+def test_ids_are_kept_under_their_hash(store):
+    ids = np.array([5, 3, 9])
+    assert store.ids(store.put_ids(ids)).tolist() == [5, 3, 9]
+    assert store.put_ids(ids) == store.put_ids(ids.astype(np.int32))
+    assert store.put_ids(ids) != store.put_ids(ids[::-1])
+
+
+def test_a_lock_is_held_by_one(store):
+    with store.lock("job"), pytest.raises(Timeout), Store(store.folder).lock("job").acquire(timeout=0):
+        pass
+
+
+def test_failures_are_remembered_and_forgotten(store):
+    assert store.failure("job") is None
+    store.set_failure("job", "why\nnot")
+    assert store.failure("job") == "why\nnot"
+    store.set_failure("job", None)
+    assert store.failure("job") is None
+
+
+def test_replacing_a_folder(tmp_path):
+    for text in ("old", "new"):
+        with replace_folder(tmp_path / "folder") as folder:
+            (folder / "file").write_text(text)
+    assert (tmp_path / "folder" / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_store_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(miabench.UserError, match="cannot make the store"):
+        Store(tmp_path / "file" / "store")
+
+
+def test_manifests_are_json(store):
+    put(store)
+    assert json.loads((store.path(REF) / "manifest.json").read_text())["kind"] == "scores"
