@@ -1,19 +1,24 @@
-"""The relaxed policy that RelaxLoss and CRL share: fit a mini-batch, hold it at a level, or soften its targets."""
+"""The relaxed policy that RelaxLoss and CRL share, and the two relaxed losses that CRL is made of.
+
+Symbols as in `crl`: u(v, tau) = v / (1 + tau * ||v||).
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+EPSILON = 1e-7  # added to norms in the CRL authors' code
 BRANCHES = ("fit", "hold", "soften")
 
 
 class Relaxation(nn.Module):
     """Keeps a mini-batch's mean loss near a level alpha, and counts which way each step took.
 
-    Even epochs: |L - alpha| ("hold"). Odd epochs: L where L > alpha ("fit"), else a softer loss ("soften"). The
-    choice is made for the mini-batch, on the device (RelaxLoss, Eq. 3; CRL, Eq. 9 and lines 10 to 18; the parity is
-    tested first and epochs count from 1, as in the CRL authors' code).
+    Even epochs: |L - alpha| ("hold"). Odd epochs: L where L > alpha ("fit"), else a softer loss ("soften"). The choice
+    is made for the mini-batch, on the device (RelaxLoss, Eq. 3; CRL, Eq. 9 and lines 10 to 18; the parity is tested
+    first and epochs count from 1, as in the CRL authors' code).
 
     Args:
         alpha: the level.
@@ -43,6 +48,59 @@ class Relaxation(nn.Module):
         shares = self.steps / self.steps.sum().clamp(min=1)
         self.steps = torch.zeros_like(self.steps)
         return {f"{self.name}_{branch}": share for branch, share in zip(BRANCHES, shares, strict=True)}
+
+
+class RelaxedCrossEntropy(Relaxation):
+    """L_rce of CRL (Eq. 5 to 9): relaxed cross entropy of normalised logits; RelaxLoss (Eq. 3) with tau = 0.
+
+    Args:
+        alpha: level of the mean cross entropy, in nats.
+        tau: strength of the logits' normalisation; 0: none.
+        upper: upper bound on p_y in the soft targets; 1: off.
+    """
+
+    def __init__(self, alpha: float, tau: float, upper: float) -> None:
+        super().__init__(alpha, "rce")
+        self.tau = tau
+        self.upper = upper
+
+    def forward(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:  # type: ignore[override]
+        """0-dim loss of logits (B, C) and targets (B,)."""
+        log_p = normalise(logits, self.tau).log_softmax(1)
+        softer = soft_cross_entropy(log_p, confidence(logits, targets, self.upper), targets).mean()
+        return super().forward(F.nll_loss(log_p, targets), softer, epoch)
+
+
+class RelaxedCenterLoss(Relaxation):
+    """L_rcl of CRL (Algorithm 1, lines 7 to 18): relaxed squared distance of features to their class centers.
+
+    Args:
+        alpha: level of the center loss.
+        tau: strength of the features' and centers' normalisation; 0: none.
+        upper: upper bound on p_y in the softer loss; 1: off.
+        shape: (num_classes, feature_dim).
+    """
+
+    def __init__(self, alpha: float, tau: float, upper: float, shape: tuple[int, int]) -> None:
+        super().__init__(alpha, "rcl")
+        self.tau = tau
+        self.upper = upper
+        self.centers = nn.Parameter(torch.randn(shape))
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:  # type: ignore[override]
+        """0-dim loss of logits (B, C), features (B, D) and targets (B,)."""
+        q = normalise(features, self.tau)  # (B, D)
+        c = normalise(self.centers, self.tau)[targets]  # (B, D)
+        to_center = (q - c).square().sum(1)  # (B,)
+        to_origin = q.square().sum(1)  # (B,)
+        p_y = confidence(logits, targets, self.upper)
+        softer = (p_y * to_center + (1 - p_y) * to_origin).mean() / 2
+        return super().forward(to_center.mean() / 2, softer, epoch)
+
+
+def normalise(v: Tensor, tau: float) -> Tensor:
+    """u(v, tau), row by row (CRL, Eq. 5 and line 7)."""
+    return v / (1 + tau * (v.norm(dim=1, keepdim=True) + EPSILON))
 
 
 def soft_cross_entropy(log_p: Tensor, confidence: Tensor, targets: Tensor) -> Tensor:

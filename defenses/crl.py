@@ -22,14 +22,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
+from miabench.defenses._relaxation import RelaxedCenterLoss, RelaxedCrossEntropy
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from miabench import Criterion, Data, Defense, Field, Model
-
-EPSILON = 1e-7  # added to norms in the reference code
 
 
 class CRL(Defense, frozen=True):
@@ -72,39 +68,19 @@ class CRL(Defense, frozen=True):
 class _CRL(Criterion):
     def __init__(self, params: CRL, num_classes: int, feature_dim: int) -> None:
         super().__init__()
-        self.params = params
         self.lr = params.center_lr
-        self.centers = nn.Parameter(torch.randn(num_classes, feature_dim))
-        self.relax_rce = Relaxation(params.alpha_rce, "rce")
-        self.relax_rcl = Relaxation(params.alpha_rcl, "rcl")
+        self.lambda_rcl = params.lambda_rcl
+        self.rce = RelaxedCrossEntropy(params.alpha_rce, params.tau_rce, params.upper_rce)
+        self.rcl = RelaxedCenterLoss(params.alpha_rcl, params.tau_rcl, params.upper_rcl, (num_classes, feature_dim))
+
+    @property
+    def centers(self) -> nn.Parameter:
+        """Class centers (C, D)."""
+        return self.rcl.centers
 
     def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
-        rce = self._relaxed_ce(logits, targets, epoch)
-        rcl = self._relaxed_center_loss(logits, features, targets, epoch)
-        total: Tensor = rce + self.params.lambda_rcl * rcl
-        return total
-
-    def _relaxed_ce(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:
-        log_p = normalise(logits, self.params.tau_rce).log_softmax(1)
-        p_y = confidence(logits, targets, self.params.upper_rce)
-        softer = soft_cross_entropy(log_p, p_y, targets).mean()
-        loss: Tensor = self.relax_rce(F.nll_loss(log_p, targets), softer, epoch)
-        return loss
-
-    def _relaxed_center_loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
-        q = normalise(features, self.params.tau_rcl)  # (B, D)
-        c = normalise(self.centers, self.params.tau_rcl)[targets]  # (B, D)
-        to_center = (q - c).square().sum(1)  # (B,)
-        to_origin = q.square().sum(1)  # (B,)
-        p_y = confidence(logits, targets, self.params.upper_rcl)
-        softer = (p_y * to_center + (1 - p_y) * to_origin).mean() / 2
-        loss: Tensor = self.relax_rcl(to_center.mean() / 2, softer, epoch)
-        return loss
+        rce: Tensor = self.rce(logits, targets, epoch)
+        return rce + self.lambda_rcl * self.rcl(logits, features, targets, epoch)
 
     def measured(self) -> dict[str, Tensor]:
-        return {**self.relax_rce.measured(), **self.relax_rcl.measured()}
-
-
-def normalise(v: Tensor, tau: float) -> Tensor:
-    """u(v, tau) = v / (1 + tau * ||v||_2), row by row (Eq. 5, line 7)."""
-    return v / (1 + tau * (v.norm(dim=1, keepdim=True) + EPSILON))
+        return {**self.rce.measured(), **self.rcl.measured()}

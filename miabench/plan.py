@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +114,13 @@ class _Planner:
         self.compute = Compute(
             device=cast(Any, device.split(":")[0]), precision=experiment.precision, threads=experiment.threads
         )
-        self.defenses = self._build_all("defense", experiment.defense)
-        self.attacks = self._build_all("attack", experiment.attacks)
-        self.models = self._build_all("model", experiment.model)
-        self.datasets = self._build_all("dataset", experiment.dataset)
+        problems: list[str] = []
+        self.datasets = self._build_all("dataset", experiment.dataset, problems)
+        self.models = self._build_all("model", experiment.model, problems)
+        self.defenses = self._build_all("defense", experiment.defense, problems)
+        self.attacks = self._build_all("attack", experiment.attacks, problems)
+        if problems:
+            raise UserError(*problems)
         root = data_folder(places.data_root)
         self.store = Store(places.store)
         self.context = Context(
@@ -137,21 +141,17 @@ class _Planner:
 
     # --- plugins ---
 
-    def _build_all(self, kind: Any, choices: list[Choice]) -> list[_Built]:
-        """Instances of all choices, grids expanded; collects all problems before raising."""
+    def _build_all(self, kind: Any, choices: list[Choice], problems: list[str]) -> list[_Built]:
+        """Instances of all choices, grids expanded; what is wrong is added to the problems."""
         built: list[_Built] = []
-        problems: list[str] = []
         for choice in choices:
             try:
                 found = self.plugins.get(kind, choice.name)
                 built += [self._build(found, params) for params in expand(found, choice.params)]
             except UserError as error:
                 problems += error.problems
-        if problems:
-            raise UserError(*problems)
-        labels = [item.label for item in built]
-        if twice := {label for label in labels if labels.count(label) > 1}:
-            raise UserError(f"{kind} {sorted(twice)[0]!r} stands twice in the experiment; remove one")
+        counts = Counter(item.label for item in built)
+        problems += [f"{kind} {label!r} stands twice in the experiment; remove one" for label in counts if counts[label] > 1]
         return built
 
     def _build(self, found: Found, params: Mapping[str, Any]) -> _Built:
@@ -251,8 +251,6 @@ class _Planner:
         if depth > 8:
             raise UserError(f"{wanted.label}: trainings require each other in a circle")
         parts = wanted.records.withhold(defense.withhold())
-        if len(parts["train"]) < 2:
-            raise UserError(f"{wanted.label}: {len(parts['train'])} records are left to train on; it needs 2 or more")
         ids = {name: torch.from_numpy(rows) for name, rows in parts.items()}
         given = {
             name: self._plan_required(wanted, train, ids["train"], depth)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from miabench.errors import UserError
+
 Ids = NDArray[np.int64]
 
 
@@ -37,10 +39,18 @@ class Split:
         """Carve named shares of the training part; what remains is `"train"`: the members.
 
         Each share is a fraction of the whole training part (rounded up) and is cut from what the earlier ones left.
+
+        Raises:
+            UserError: fewer than two records remain.
         """
         parts = {"train": self.train}
-        for name, share in shares.items():
-            count = math.ceil(share * len(self.train))
+        counts = {name: math.ceil(share * len(self.train)) for name, share in shares.items()}
+        if len(self.train) - sum(counts.values()) < 2:
+            raise UserError(
+                f"of {len(self.train)} training records, withholding {', '.join(f'{counts[n]} ({n})' for n in counts)} "
+                "leaves fewer than 2 to train on; lower the share or use more records"
+            )
+        for name, count in counts.items():
             parts["train"], parts[name] = train_test_split(parts["train"], test_size=count, random_state=self.seed)
         return parts
 

@@ -17,7 +17,7 @@ LAYERS = [
     {"plan", "jobs"},
     {"index", "evaluation", "specs", "environment"},
     {"training", "store", "serving", "checkpoint", "grid"},
-    {"datasets", "models", "splits", "data", "augmentation", "metrics", "bootstrap", "atomic", "files"},
+    {"datasets", "models", "splits", "data", "augmentation", "archive", "kept_arrays", "normalisation", "metrics", "bootstrap", "atomic", "files"},
     {"experiment", "discovery"},
     {"contracts", "network", "criterion", "schedule", "seeds", "errors", "logprob"},
 ]

@@ -23,7 +23,7 @@ from miabench import Data, Dataset, Field, UserError
 from miabench.errors import nearest
 from miabench.normalisation import feature_moments
 
-LARGEST = np.finfo(np.float32).max
+LARGEST = np.float64(np.finfo(np.float32).max)  # float64, so that nothing is rounded to be compared with it
 
 
 class Table(Dataset, frozen=True):
@@ -155,7 +155,7 @@ def _read_npz(path: Path, label: str) -> _Rows:
 
 def _arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             for name in names:
                 if name not in file.files:
                     raise UserError(f"{path} has no array {name!r}{nearest(name, file.files)}")

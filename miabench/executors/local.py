@@ -50,6 +50,7 @@ class Local:
     def _buried(self, worker: _Worker) -> list[Event]:
         self._workers.remove(worker)
         code = worker.process.wait()
+        worker.close()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return [Event("failed", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from miabench.errors import UserError, nearest
-from miabench.evaluation import ATTACK_METRICS
+from miabench.evaluation import ACCURACIES, ATTACK_METRICS
 from miabench.index import Cell, Index
-from miabench.results import Results
+from miabench.results import NOT_COMPUTED, Results
 
 BASELINE = "ce"  # training without a defense
 TOLERANCE = 1e-9  # far below a record's weight, above the rounding of a difference of two means
+QUANTITY = ("dataset", "model", "defense", "params", "attacker", "attack", "metric")
 
 State: TypeAlias = Literal["done", "failed", "n/a", "missing"]
 Row: TypeAlias = Mapping[str, Any]
@@ -87,6 +90,11 @@ class Line:
         """What lines must share to be compared: dataset, model and attacker."""
         return self.cell.dataset, self.cell.model, self.attacker
 
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What names the line in a report: dataset, model, attacker, and the defense with its hyper-parameters."""
+        return *self.place, self.cell.label
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -135,9 +143,118 @@ def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Sum
     if metric not in ATTACK_METRICS:
         raise UserError(f"metric {metric!r} is not measured{nearest(metric, ATTACK_METRICS)}")
     chance = _chance(results)
-    groups = defaultdict(list)
-    for line in _lines(results, metric, chance):
-        groups[line.place].append(line)
-    # the order of the experiment: dataset, model, cell, attacker
-    marked = {id(line.cell): [] for line in ()} if not groups else defaultdict[int, list[Line]](list)
-    raise NotImplementedError
+    lines = list(_lines(results, metric, chance))
+    floors = {line.place[:2]: _floor(lines, line.place[:2], within) for line in lines}
+    notes = [
+        f"{dataset}, {model}: no finished training without defense ({BASELINE}), so values are marked whatever "
+        "they cost in accuracy"
+        for (dataset, model), floor in floors.items()
+        if floor is None
+    ]
+    return Summary(results.index, metric, within, chance, tuple(_mark_best(lines, floors)), tuple(notes))
+
+
+def printed(fraction: float) -> str:
+    """A fraction as the tables print it: percent, two decimals."""
+    return f"{100 * fraction:.2f}"
+
+
+# --- lines ---
+
+
+def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterator[Line]:
+    rows = _group(results)
+    entries = results.index.entries
+    attackers = dict.fromkeys(entry.attacker for entry in entries if entry.attacker is not None)
+    attacks = dict.fromkeys(entry.attack for entry in entries if entry.attack is not None)
+    for cell in results.index.cells:
+        own = (cell.dataset, cell.model, cell.defense, json.dumps(cell.params))
+        train, test = (rows[*own, None, None, name] for name in ACCURACIES)
+        for attacker in attackers:
+            yield Line(
+                cell=cell,
+                attacker=attacker,
+                train=Statistic.of(train),
+                test=Statistic.of(test),
+                attacks={attack: Statistic.of(rows[*own, attacker, attack, metric]) for attack in attacks},
+                collapsed=sum(_at_chance(row, chance.get(cell.dataset)) for row in test),
+            )
+
+
+def _group(results: Results) -> Rows:
+    """The tidy table's rows, one per run, by everything else that names a quantity."""
+    table = results.table.astype(object)
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in table.where(table.notna(), None).to_dict("records"):
+        groups[tuple(row[name] for name in QUANTITY)].append({str(name): value for name, value in row.items()})
+    return dict(groups)
+
+
+def _state(row: Row) -> State:
+    if row["value"] is not None:
+        return "done"
+    if row["key"] is None or row["n_members"] is not None:  # not planned; or measured, and not measurable
+        return "n/a"
+    return "missing" if row["reason"] == NOT_COMPUTED else "failed"
+
+
+def _last_line(reason: str) -> str:
+    """What a failure came to; the log and the traceback stand above it."""
+    return reason.strip().rpartition("\n")[2]
+
+
+# --- collapse ---
+
+
+def _chance(results: Results) -> dict[str, float]:
+    """Share of the largest class among the test records, by dataset; all cells of a dataset have the same ones."""
+    shares: dict[str, float] = {}
+    for entry in results.index.entries:
+        dataset = results.index.cells[entry.cell].dataset
+        if dataset in shares or entry.attack is None or not entry.records or not results.store.has(entry.records):
+            continue
+        scores = results.store.arrays(entry.records)
+        labels = scores["target_label"][~scores["target_member"]]
+        shares[dataset] = float(np.bincount(labels).max() / len(labels))
+    return shares
+
+
+def _at_chance(row: Row, chance: float | None) -> bool:
+    return row["low"] is not None and chance is not None and row["low"] <= chance
+
+
+# --- marks ---
+
+
+def _floor(lines: Sequence[Line], site: tuple[str, str], within: float) -> float | None:
+    """The lowest mean test accuracy at which a value can be best; None without a finished undefended cell."""
+    for line in lines:
+        if line.undefended and line.place[:2] == site and line.test.mean is not None:
+            return line.test.mean - within / 100 - TOLERANCE
+    return None
+
+
+def _can_be_best(line: Line, floor: float | None) -> bool:
+    if line.cell.defense == BASELINE or line.collapsed or line.test.mean is None:
+        return False
+    return floor is None or line.test.mean >= floor
+
+
+def _mark_best(lines: Sequence[Line], floors: Mapping[tuple[str, str], float | None]) -> Iterator[Line]:
+    able = [_can_be_best(line, floors[line.place[:2]]) for line in lines]
+    lowest: dict[tuple[Any, ...], float] = {}
+    for line in itertools.compress(lines, able):
+        for attack, value in line.attacks.items():
+            if value.mean is not None:
+                key = (*line.place, attack)
+                lowest[key] = min(lowest.get(key, 1.0), value.mean)
+    for line, can in zip(lines, able, strict=True):
+        attacks = {
+            attack: replace(value, best=can and _equal(value.mean, lowest.get((*line.place, attack))))
+            for attack, value in line.attacks.items()
+        }
+        yield replace(line, attacks=attacks)
+
+
+def _equal(mean: float | None, lowest: float | None) -> bool:
+    return mean is not None and lowest is not None and printed(mean) == printed(lowest)

@@ -194,7 +194,7 @@ def test_duplicates_are_reported(plan):
         ({"dataset": {"name": "toy", "n": 4}}, ["the dataset has 4 records; splitting needs 8 or more"]),
         (
             {"defense": [{"name": "second-network", "share": 0.999}], "more_plugins": ["second_network"]},
-            ["0 records are left to train on; it needs 2 or more"],
+            ["of 40 training records, withholding 40 (reference) leaves fewer than 2 to train on"],
         ),
     ],
 )

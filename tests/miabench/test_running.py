@@ -25,11 +25,11 @@ FILES = [name.replace("-", "_") for name in EVERY_CONTRACT]
 def do(tmp_path, tiny):
     """Run an experiment in a store of its own; gives plan, outcome, events and results."""
 
-    def do(name="store", hands=Hands("inline"), stages=("train", "attack"), **changes):
-        plan = make_plan(load_experiment(tiny(**changes)), Places(tmp_path / name))
+    def do(folder="store", hands=Hands("inline"), stages=("train", "attack"), **changes):
+        plan = make_plan(load_experiment(tiny(**changes)), Places(tmp_path / folder))
         events = []
         outcome = perform(plan, stages, hands, events.append)
-        return plan, outcome, events, Results(plan.index, Store(tmp_path / name))
+        return plan, outcome, events, Results(plan.index, Store(tmp_path / folder))
 
     return do
 

@@ -1,0 +1,118 @@
+"""Tables that fit a width without cutting a number.
+
+A table that is too wide first puts the parts of each item below each other, then becomes several tables that repeat
+the columns of names. All text is printed as it is: nothing the user wrote is read as markup.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TextIO
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 120  # columns where there is no terminal to ask
+NAME_WIDTH = 26  # columns of a name before it goes on in the next line
+GAP = 2  # blank columns between columns
+
+
+class Item(NamedTuple):
+    """What stands in one place of a table: parts that are printed side by side, or one below the other."""
+
+    parts: tuple[str, ...]
+    style: str = ""
+
+
+class Column(NamedTuple):
+    """A column before its width is settled; a column of names goes into every table and is aligned left."""
+
+    header: str
+    items: Sequence[Item]
+    names: bool = False
+
+    def width(self, stacked: bool) -> int:
+        """Columns of text that it takes; a header is broken between words only."""
+        bodies = (cell_len(line) for item in self.items for line in self.text(item, stacked).split("\n"))
+        return max(*bodies, *(cell_len(word) for word in self.header.split()), 1)
+
+    def text(self, item: Item, stacked: bool) -> str:
+        """An item as text of one line or more."""
+        if self.names:
+            return "\n".join(textwrap.wrap(" ".join(item.parts), NAME_WIDTH, break_on_hyphens=False))
+        return ("\n" if stacked else " ").join(item.parts)
+
+
+class Rows(NamedTuple):
+    """What a table says beside its columns: its title, and after which rows a rule is drawn."""
+
+    title: str
+    ends: Sequence[bool]
+
+
+def open_console(file: TextIO | None = None) -> Console:
+    """A console for reports (standard output by default); without a terminal it is 120 columns wide."""
+    console = Console(file=file, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def print_columns(console: Console, rows: Rows, columns: Sequence[Column]) -> None:
+    """Print columns as one table, or as several where they do not fit."""
+    stacked = _width(columns, stacked=False) > console.width
+    for part in _parts(columns, console.width) if stacked else [columns]:
+        console.print(_table(rows, part, stacked), width=max(console.width, _width(part, stacked)), no_wrap=True)
+        console.print()
+
+
+def print_note(console: Console, note: str) -> None:
+    """Print a sentence or two below the tables, broken between words."""
+    lines = textwrap.wrap(plain(note), console.width, subsequent_indent="  ", break_on_hyphens=False)
+    console.print(Text("\n".join(lines)), no_wrap=True, overflow="ignore", crop=False)
+
+
+def plain(text: str) -> str:
+    """Text without the control characters by which a name or a message could act on the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _width(columns: Sequence[Column], stacked: bool) -> int:
+    return sum(column.width(stacked) for column in columns) + GAP * (len(columns) - 1)
+
+
+def _parts(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
+    """As many stacked columns at a time as fit, at least one beside the names."""
+    names = [column for column in columns if column.names]
+    part = list(names)
+    for column in columns:
+        if column.names:
+            continue
+        if len(part) > len(names) and _width([*part, column], stacked=True) > width:
+            yield part
+            part = list(names)
+        part.append(column)
+    yield part
+
+
+def _table(rows: Rows, columns: Sequence[Column], stacked: bool) -> Table:
+    table = Table(
+        title=Text(plain(rows.title), style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, GAP - 1, 0, 0),
+        pad_edge=False,
+    )
+    for column in columns:
+        width = column.width(stacked)
+        header = Text("\n".join(textwrap.wrap(plain(column.header), width, break_on_hyphens=False)))
+        table.add_column(header, justify="left" if column.names else "right", width=width, vertical="top")
+    for i, end in enumerate(rows.ends):
+        items = [(column.text(column.items[i], stacked), column.items[i].style) for column in columns]
+        table.add_row(*(Text(text, style=style) for text, style in items), end_section=end)
+    return table

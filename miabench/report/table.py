@@ -1,0 +1,118 @@
+"""The results as tables in a terminal or a text file, laid out like the paper's Table 1."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+
+from miabench.report import footnotes
+from miabench.report.difference import Difference, Differences
+from miabench.report.layout import Column, Item, Rows, print_columns, print_note
+from miabench.report.summary import BASELINE, Line, Statistic, Summary, printed
+
+METRICS = {
+    "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy (per-class thresholds)",
+    "balanced_accuracy_global": "balanced accuracy (one threshold)",
+    "tpr@1%": "TPR at 1% FPR",
+    "tpr@0.1%": "TPR at 0.1% FPR",
+}
+
+
+def show(console: Console, summary: Summary, differences: Differences) -> None:
+    """Print the results and the differences to `ce`, dataset by dataset, then what must be said beside them.
+
+    Args:
+        console: whose width the tables fit; see `layout.open_console`.
+        summary: all lines are printed.
+        differences: of these lines; what is missing is left out.
+    """
+    reasons = footnotes.Reasons()
+    for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines):
+        lines = [line for line in summary.lines if line.cell.dataset == dataset]
+        title = f"{dataset}: accuracy, and {METRICS[summary.metric]} of each attack, in percent: mean (±std)"
+        columns = [*_names(summary, lines), *_results(lines, reasons)]
+        print_columns(console, Rows(title, _ends(lines)), columns)
+        compared = [line for line in lines if line.key in differences]
+        if compared:
+            title = f"{dataset}: difference to {BASELINE}, in points of accuracy and AUC [95% interval]"
+            columns = [*_names(summary, compared), *_differences(compared, differences)]
+            print_columns(console, Rows(title, _ends(compared)), columns)
+    for note in _notes(summary, differences, reasons):
+        print_note(console, note)
+
+
+def _notes(summary: Summary, differences: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
+    yield from footnotes.reading(summary)
+    yield from reasons.notes()
+    yield from dict.fromkeys(footnotes.unfinished(summary))
+    yield from footnotes.records(summary)
+    yield from footnotes.interval(differences)
+    yield from (f"note: {note}" for note in (*summary.notes, *summary.index.notes))
+    yield from (f"warning: {warning}" for warning in summary.index.warnings)
+
+
+def _ends(lines: Sequence[Line]) -> list[bool]:
+    """A rule below each model's last line."""
+    return [a.cell.model != b.cell.model for a, b in itertools.pairwise(lines)] + [False]
+
+
+def _names(summary: Summary, lines: Sequence[Line]) -> Iterator[Column]:
+    models = [line.cell.model for line in lines]
+    first = [model if i == 0 or models[i - 1] != model else "" for i, model in enumerate(models)]
+    yield Column("model", [Item((model,)) for model in first], names=True)
+    yield Column("approach", [Item((_approach(summary, line),), _style(line)) for line in lines], names=True)
+    if len(summary.attackers) > 1:
+        yield Column("attacker", [Item((line.attacker,), _style(line)) for line in lines], names=True)
+
+
+def _approach(summary: Summary, line: Line) -> str:
+    label = f"{line.cell.label} (no defense)" if line.undefended else line.cell.label
+    if not line.collapsed:
+        return label
+    share = "" if line.collapsed == line.test.runs else f" in {line.collapsed} of {line.test.runs} runs"
+    return f"{label} (collapsed{share})"
+
+
+def _style(line: Line) -> str:
+    return "dim" if line.collapsed else ""
+
+
+def _results(lines: Sequence[Line], reasons: footnotes.Reasons) -> Iterator[Column]:
+    for header, values in _columns(lines):
+        items = [_value(value, reasons, _style(line)) for line, value in zip(lines, values, strict=True)]
+        yield Column(header, items)
+
+
+def _columns(lines: Sequence[Line]) -> Iterator[tuple[str, list[Statistic]]]:
+    yield "train acc. ↑", [line.train for line in lines]
+    yield "test acc. ↑", [line.test for line in lines]
+    for attack in lines[0].attacks:
+        yield f"{attack} ↓", [line.attacks[attack] for line in lines]
+
+
+def _value(value: Statistic, reasons: footnotes.Reasons, style: str) -> Item:
+    if value.mean is None:
+        return Item((value.state, f"[{reasons.number(value.reason or '')}]"), style)
+    mean = f"*{printed(value.mean)}" if value.best else printed(value.mean)
+    spread = () if value.std is None else (f"(±{printed(value.std)})",)
+    return Item((mean, *spread), "bold" if value.best else style)
+
+
+def _differences(lines: Sequence[Line], differences: Differences) -> Iterator[Column]:
+    accuracies = [differences[line.key].accuracy for line in lines]
+    yield Column("test acc. ↑", [_change(change, _style(line)) for change, line in zip(accuracies, lines, strict=True)])
+    for attack in lines[0].attacks:
+        changes = [differences[line.key].attacks.get(attack) for line in lines]
+        yield Column(
+            f"{attack} ↓", [_change(change, _style(line)) for change, line in zip(changes, lines, strict=True)]
+        )
+
+
+def _change(change: Difference | None, style: str) -> Item:
+    if change is None:
+        return Item(("n/a",), style)
+    value, low, high = (f"{100 * number:+.2f}" for number in (change.value, change.low, change.high))
+    return Item((value, f"[{low}, {high}]"), style)
