@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from miabench import Criterion
+
 EPSILON = 1e-7  # added to norms in the CRL authors' code
 BRANCHES = ("fit", "hold", "soften")
 
@@ -96,6 +98,38 @@ class RelaxedCenterLoss(Relaxation):
         p_y = confidence(logits, targets, self.upper)
         softer = (p_y * to_center + (1 - p_y) * to_origin).mean() / 2
         return super().forward(to_center.mean() / 2, softer, epoch)
+
+
+class RelaxedLosses(Criterion):
+    """L = L_rce + weight * L_rcl (CRL, Algorithm 1, line 22).
+
+    Args:
+        rce: the relaxed cross entropy.
+        rcl: the relaxed center loss.
+        weight: lambda.
+        center_lr: constant learning rate of the centers.
+    """
+
+    def __init__(self, rce: RelaxedCrossEntropy, rcl: RelaxedCenterLoss, weight: float, center_lr: float) -> None:
+        super().__init__()
+        self.rce = rce
+        self.rcl = rcl
+        self.weight = weight
+        self.lr = center_lr
+
+    @property
+    def centers(self) -> nn.Parameter:
+        """Class centers (C, D)."""
+        return self.rcl.centers
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        """0-dim loss."""
+        rce: Tensor = self.rce(logits, targets, epoch)
+        return rce + self.weight * self.rcl(logits, features, targets, epoch)
+
+    def measured(self) -> dict[str, Tensor]:
+        """Shares of both losses' branches."""
+        return {**self.rce.measured(), **self.rcl.measured()}
 
 
 def normalise(v: Tensor, tau: float) -> Tensor:

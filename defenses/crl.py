@@ -22,8 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from miabench.defenses._relaxation import RelaxedCenterLoss, RelaxedCrossEntropy
-from torch import Tensor, nn
+from miabench.defenses._relaxation import RelaxedCenterLoss, RelaxedCrossEntropy, RelaxedLosses
 
 from miabench import Criterion, Data, Defense, Field, Model
 
@@ -44,7 +43,12 @@ class CRL(Defense, frozen=True):
 
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The CRL loss; `criterion.centers` is a Parameter (C, D)."""
-        return _CRL(self, num_classes, feature_dim)
+        return RelaxedLosses(
+            RelaxedCrossEntropy(self.alpha_rce, self.tau_rce, self.upper_rce),
+            RelaxedCenterLoss(self.alpha_rcl, self.tau_rcl, self.upper_rcl, (num_classes, feature_dim)),
+            self.lambda_rcl,
+            self.center_lr,
+        )
 
     def advice(self, data: Data, model: Model) -> Sequence[str]:
         """Warns where L_lce can never come down to alpha_rce, so that its relaxation never acts."""
@@ -63,24 +67,3 @@ class CRL(Defense, frozen=True):
             return 0.0
         gap = math.sqrt(num_classes / (num_classes - 1)) / self.tau_rce
         return math.log1p((num_classes - 1) * math.exp(-gap))
-
-
-class _CRL(Criterion):
-    def __init__(self, params: CRL, num_classes: int, feature_dim: int) -> None:
-        super().__init__()
-        self.lr = params.center_lr
-        self.lambda_rcl = params.lambda_rcl
-        self.rce = RelaxedCrossEntropy(params.alpha_rce, params.tau_rce, params.upper_rce)
-        self.rcl = RelaxedCenterLoss(params.alpha_rcl, params.tau_rcl, params.upper_rcl, (num_classes, feature_dim))
-
-    @property
-    def centers(self) -> nn.Parameter:
-        """Class centers (C, D)."""
-        return self.rcl.centers
-
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
-        rce: Tensor = self.rce(logits, targets, epoch)
-        return rce + self.lambda_rcl * self.rcl(logits, features, targets, epoch)
-
-    def measured(self) -> dict[str, Tensor]:
-        return {**self.rce.measured(), **self.rcl.measured()}

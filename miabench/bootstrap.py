@@ -7,9 +7,9 @@ membership and the number of runs only: any two calls about the same records are
 run i of the other where both have as many runs. A statistic of several attacks (say, the largest AUC) is taken inside
 each replicate: `replicate_aucs(scores, members).max(axis=1)`.
 
-Simulated coverage with five runs is 97% where records make all of the variance of the mean, 93% where runs make half,
-87% where they make ten times as much as records: five runs say little about a spread over runs. An interval by t from
-the five values covers 70% in the first case.
+Simulated coverage of a mean of five runs is 97% where records make all of its variance but noise, 93% where runs make
+as much as records, 87% where they make ten times as much: five runs say little about a spread over runs. An interval
+by t from the five values covers 70% in the first case.
 """
 
 from __future__ import annotations

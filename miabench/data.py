@@ -128,7 +128,7 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
         UserError: NaN or infinite inputs, one class only, too few records.
     """
     data = dataset.load(root)
-    if data.x.is_floating_point():
+    if data.x.is_floating_point() and len(data):
         finite = data.x.reshape(len(data), -1).isfinite().all(1)
         if not finite.all():
             row = int((~finite).nonzero()[0])
@@ -138,12 +138,10 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
         data = data.rows(np.unique(data.first_copy))
     if dataset.records is not None and dataset.records < len(data):
         data = data.rows(_proportional(data.y.numpy(), dataset.records))
-    if len(data.y.bincount().nonzero()) < 2:
-        raise UserError(
-            f"the dataset has one class only ({', '.join(data.class_names) or 'none'}); it needs two or more"
-        )
     if len(data) < MIN_RECORDS:
         raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")
+    if data.y.min() == data.y.max():
+        raise UserError(f"all records are of one class ({data.class_names[int(data.y[0])]}); it needs two or more")
     return data
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from miabench.atomic import replace_file
 from miabench.errors import UserError
 from miabench.experiment import Experiment
-from miabench.store import Ref, Store, digest, replace_file
+from miabench.store import Ref, Store, digest
 
 
 class Cell(BaseModel, frozen=True):

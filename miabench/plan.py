@@ -151,7 +151,9 @@ class _Planner:
             except UserError as error:
                 problems += error.problems
         counts = Counter(item.label for item in built)
-        problems += [f"{kind} {label!r} stands twice in the experiment; remove one" for label in counts if counts[label] > 1]
+        problems += [
+            f"{kind} {label!r} stands twice in the experiment; remove one" for label in counts if counts[label] > 1
+        ]
         return built
 
     def _build(self, found: Found, params: Mapping[str, Any]) -> _Built:

@@ -23,7 +23,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from miabench.atomic import remove_leftovers, replace_folder
+from miabench.atomic import remove_leftovers, replace_file, replace_folder
 from miabench.errors import UserError
 
 Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
@@ -44,12 +44,17 @@ def digest(content: Any) -> str:
 
 
 def data_folder(root: str | Path | None) -> Path:
-    """Where downloads and decoded copies go: the given folder, else the platform's cache folder."""
-    if root is not None:
-        return Path(root).expanduser()
+    """Where downloads and decoded copies go: the given folder, else the platform's cache folder; made if need be."""
     from platformdirs import user_cache_path
 
-    return user_cache_path("miabench")
+    folder = user_cache_path("miabench") if root is None else Path(root).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the data folder {folder}: {error.strerror}; choose another with --data-root"
+        ) from None
+    return folder
 
 
 class Store:
@@ -143,18 +148,6 @@ class Store:
         """Why a job failed last time, or None."""
         path = self.folder / "failures" / f"{key}.json"
         return str(json.loads(path.read_text())["why"]) if path.exists() else None
-
-
-@contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there replaces `path` when the block ends without error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _checksum(path: Path) -> str:

@@ -17,7 +17,8 @@ LAYERS = [
     {"plan", "jobs"},
     {"index", "evaluation", "specs", "environment"},
     {"training", "store", "serving", "checkpoint", "grid"},
-    {"datasets", "models", "splits", "data", "augmentation", "archive", "kept_arrays", "normalisation", "metrics", "bootstrap", "atomic", "files"},
+    {"datasets", "models", "splits", "data", "augmentation", "metrics", "bootstrap"},
+    {"archive", "kept_arrays", "normalisation", "atomic"},
     {"experiment", "discovery"},
     {"contracts", "network", "criterion", "schedule", "seeds", "errors", "logprob"},
 ]

@@ -59,13 +59,16 @@ def compare(results: Results, summary: Summary) -> Differences:
     the others. Both are resampled by the same draws of runs and of records (crossed: the runs share their records).
 
     Returns:
-        By the line's key; lines without an undefended one are left out.
+        By the line's key; lines that share nothing with an undefended one are left out.
     """
     compared: dict[tuple[str, ...], Comparison] = {}
     for line in summary.lines:
         baseline = summary.baseline(line)
-        if baseline is not None and not line.undefended:
-            compared[line.key] = _compare(results, line, baseline)
+        if baseline is None or line.undefended:
+            continue
+        comparison = _compare(results, line, baseline)
+        if comparison.accuracy or comparison.attacks:
+            compared[line.key] = comparison
     return compared
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from miabench.report.difference import Difference, Differences
 from miabench.report.summary import BASELINE, Summary
+
+Groups: TypeAlias = dict[tuple[str, str], set[str]]  # cells by dataset and a fact about them
 
 
 class Reasons:
@@ -34,8 +37,8 @@ def reading(summary: Summary) -> Iterator[str]:
         yield "one training per cell: a spread needs --runs 2 or more"
     if any(value.best for line in summary.lines for value in line.attacks.values()):
         yield (
-            f"* the lowest value of the attack among defenses that keep test accuracy within {summary.within:g} points "
-            f"of {BASELINE}"
+            f"* the lowest defended value of the attack, where test accuracy is within {summary.within:g} points "
+            f"of {BASELINE}'s"
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
@@ -47,55 +50,61 @@ def reading(summary: Summary) -> Iterator[str]:
 
 def unfinished(summary: Summary) -> Iterator[str]:
     """Cells whose means are over fewer runs than the experiment asks for."""
+    wanted = summary.index.experiment.runs
     for line in summary.lines:
         quantities = {"accuracy": line.test, **line.attacks}
         short: dict[tuple[int, str | None], list[str]] = defaultdict(list)
         for name, value in quantities.items():
-            if 0 < value.runs < summary.index.experiment.runs:
+            if 0 < value.runs < wanted:
                 short[value.runs, value.reason].append(name)
         for (runs, reason), names in short.items():
             which = "" if len(names) == len(quantities) else f" ({', '.join(names)})"
-            where = f"{line.cell.dataset}, {line.cell.model}, {line.cell.label}"
-            yield f"{where}: {runs} of {summary.index.experiment.runs} runs are finished{which}: {reason}"
+            cell = line.cell
+            yield f"{cell.dataset} {cell.model} {cell.label}: {runs} of {wanted} runs finished{which}: {reason}"
 
 
 def records(summary: Summary) -> Iterator[str]:
     """Members, non-members and withheld records of the cells, those with the same ones together."""
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    groups: Groups = defaultdict(set)
     for line in summary.lines:
         if line.cell.counts:
-            groups[line.cell.dataset, _counted(line.cell.counts)].append(line.cell.label)
-    for (dataset, counts), labels in _named(groups):
-        yield f"records of each target, {dataset}{labels}: {counts}"
+            groups[line.cell.dataset, _counted(line.cell.counts)].add(f"{line.cell.model} {line.cell.label}")
+    for where, counts in _named(groups):
+        yield f"{where}: each target has {counts}"
 
 
 def interval(differences: Differences) -> Iterator[str]:
-    """What the differences and their intervals are over."""
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (dataset, _, _, label), comparison in differences.items():
+    """What the differences and their intervals are over, lines with the same together."""
+    groups: Groups = defaultdict(set)
+    for (dataset, model, _, label), comparison in differences.items():
         for difference in filter(None, (comparison.accuracy, *comparison.attacks.values())):
-            groups[dataset, _paired(difference)].append(label)
-    for (dataset, over), labels in _named(groups):
-        yield f"differences, {dataset}{labels}: paired by training and record; 95% interval of {over}"
+            groups[dataset, _paired(difference)].add(f"{model} {label}")
+    if groups:
+        yield (
+            f"differences to {BASELINE} are paired by training and record; [ ] is their 95% interval, from a bootstrap "
+            "that draws trainings and records"
+        )
+    for where, over in _named(groups):
+        yield f"{where}: differences over {over}"
 
 
 def _counted(counts: Mapping[str, int]) -> str:
     withheld = {name: count for name, count in counts.items() if name not in ("members", "non-members")}
-    kept = f"{counts['members']:,} members, {counts['non-members']:,} non-members"
     parts = ", ".join(f"{count:,} withheld ({name})" for name, count in withheld.items())
-    return f"{kept}, {parts or 'none withheld'}"
+    return f"{counts['members']:,} members, {counts['non-members']:,} non-members, {parts or 'none withheld'}"
 
 
 def _paired(difference: Difference) -> str:
-    both = f"{difference.n_members:,} members and {difference.n_nonmembers:,} non-members under both"
-    if difference.runs == 1:
-        return f"a bootstrap over records alone (one training; {both})"
-    return f"the crossed bootstrap over {difference.runs} trainings and records ({both})"
+    runs = (
+        "one training (its interval is over records alone)" if difference.runs == 1 else f"{difference.runs} trainings"
+    )
+    return f"{runs}, {difference.n_members:,} members and {difference.n_nonmembers:,} non-members under both"
 
 
-def _named(groups: Mapping[tuple[str, str], list[str]]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Each group with the labels of its cells, which are left out where a dataset has one group only."""
-    datasets = [dataset for dataset, _ in groups]
-    for (dataset, what), labels in groups.items():
-        names = ", ".join(dict.fromkeys(labels))
-        yield (dataset, what), f", {names}" if datasets.count(dataset) > 1 else ""
+def _named(groups: Groups) -> Iterator[tuple[str, str]]:
+    """Where each fact holds, and the fact: of a dataset's facts the commonest is for `others`, or stands alone."""
+    for dataset in dict.fromkeys(dataset for dataset, _ in groups):
+        own = sorted((len(cells), what) for (where, what), cells in groups.items() if where == dataset)
+        for _, what in own[:-1]:
+            yield f"{dataset} {', '.join(sorted(groups[dataset, what]))}", what
+        yield (f"{dataset}, others" if len(own) > 1 else dataset), own[-1][1]

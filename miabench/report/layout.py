@@ -1,7 +1,7 @@
 """Tables that fit a width without cutting a number.
 
-A table that is too wide first puts the parts of each item below each other, then becomes several tables that repeat
-the columns of names. All text is printed as it is: nothing the user wrote is read as markup.
+A table that is too wide first puts the parts of each item below each other, then breaks long names earlier, then
+becomes several tables that repeat the columns of names. All text is printed as it is: nothing is read as markup.
 """
 
 from __future__ import annotations
@@ -17,8 +17,22 @@ from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 120  # columns where there is no terminal to ask
-NAME_WIDTH = 26  # columns of a name before it goes on in the next line
 GAP = 2  # blank columns between columns
+
+
+class Form(NamedTuple):
+    """How a table is made to fit.
+
+    Attributes:
+        stacked: whether the parts of an item stand below each other.
+        name_width: columns of a name before it goes on in the next line.
+    """
+
+    stacked: bool
+    name_width: int
+
+
+FORMS = (Form(False, 26), Form(True, 26), Form(True, 16))  # the first that fits; else several tables of the last
 
 
 class Item(NamedTuple):
@@ -35,16 +49,16 @@ class Column(NamedTuple):
     items: Sequence[Item]
     names: bool = False
 
-    def width(self, stacked: bool) -> int:
+    def width(self, form: Form) -> int:
         """Columns of text that it takes; a header is broken between words only."""
-        bodies = (cell_len(line) for item in self.items for line in self.text(item, stacked).split("\n"))
+        bodies = (cell_len(line) for item in self.items for line in self.text(item, form).split("\n"))
         return max(*bodies, *(cell_len(word) for word in self.header.split()), 1)
 
-    def text(self, item: Item, stacked: bool) -> str:
+    def text(self, item: Item, form: Form) -> str:
         """An item as text of one line or more."""
         if self.names:
-            return "\n".join(textwrap.wrap(" ".join(item.parts), NAME_WIDTH, break_on_hyphens=False))
-        return ("\n" if stacked else " ").join(item.parts)
+            return "\n".join(textwrap.wrap(plain(" ".join(item.parts)), form.name_width, break_on_hyphens=False))
+        return ("\n" if form.stacked else " ").join(item.parts)
 
 
 class Rows(NamedTuple):
@@ -64,9 +78,9 @@ def open_console(file: TextIO | None = None) -> Console:
 
 def print_columns(console: Console, rows: Rows, columns: Sequence[Column]) -> None:
     """Print columns as one table, or as several where they do not fit."""
-    stacked = _width(columns, stacked=False) > console.width
-    for part in _parts(columns, console.width) if stacked else [columns]:
-        console.print(_table(rows, part, stacked), width=max(console.width, _width(part, stacked)), no_wrap=True)
+    form = next((form for form in FORMS if _width(columns, form) <= console.width), FORMS[-1])
+    for part in _parts(columns, form, console.width):
+        console.print(_table(rows, part, form), width=max(console.width, _width(part, form)), crop=False)
         console.print()
 
 
@@ -81,25 +95,23 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-def _width(columns: Sequence[Column], stacked: bool) -> int:
-    return sum(column.width(stacked) for column in columns) + GAP * (len(columns) - 1)
+def _width(columns: Sequence[Column], form: Form) -> int:
+    return sum(column.width(form) for column in columns) + GAP * (len(columns) - 1)
 
 
-def _parts(columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
-    """As many stacked columns at a time as fit, at least one beside the names."""
+def _parts(columns: Sequence[Column], form: Form, width: int) -> Iterator[list[Column]]:
+    """As many columns at a time as fit, at least one beside the names."""
     names = [column for column in columns if column.names]
     part = list(names)
-    for column in columns:
-        if column.names:
-            continue
-        if len(part) > len(names) and _width([*part, column], stacked=True) > width:
+    for column in (column for column in columns if not column.names):
+        if len(part) > len(names) and _width([*part, column], form) > width:
             yield part
             part = list(names)
         part.append(column)
     yield part
 
 
-def _table(rows: Rows, columns: Sequence[Column], stacked: bool) -> Table:
+def _table(rows: Rows, columns: Sequence[Column], form: Form) -> Table:
     table = Table(
         title=Text(plain(rows.title), style="bold"),
         title_justify="left",
@@ -109,10 +121,10 @@ def _table(rows: Rows, columns: Sequence[Column], stacked: bool) -> Table:
         pad_edge=False,
     )
     for column in columns:
-        width = column.width(stacked)
+        width = column.width(form)
         header = Text("\n".join(textwrap.wrap(plain(column.header), width, break_on_hyphens=False)))
         table.add_column(header, justify="left" if column.names else "right", width=width, vertical="top")
     for i, end in enumerate(rows.ends):
-        items = [(column.text(column.items[i], stacked), column.items[i].style) for column in columns]
+        items = [(column.text(column.items[i], form), column.items[i].style) for column in columns]
         table.add_row(*(Text(text, style=style) for text, style in items), end_section=end)
     return table

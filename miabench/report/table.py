@@ -32,7 +32,7 @@ def show(console: Console, summary: Summary, differences: Differences) -> None:
     reasons = footnotes.Reasons()
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines):
         lines = [line for line in summary.lines if line.cell.dataset == dataset]
-        title = f"{dataset}: accuracy, and {METRICS[summary.metric]} of each attack, in percent: mean (±std)"
+        title = f"{dataset}: accuracy, and {METRICS[summary.metric]} of each attack, in percent"
         columns = [*_names(summary, lines), *_results(lines, reasons)]
         print_columns(console, Rows(title, _ends(lines)), columns)
         compared = [line for line in lines if line.key in differences]
@@ -102,13 +102,12 @@ def _value(value: Statistic, reasons: footnotes.Reasons, style: str) -> Item:
 
 
 def _differences(lines: Sequence[Line], differences: Differences) -> Iterator[Column]:
-    accuracies = [differences[line.key].accuracy for line in lines]
-    yield Column("test acc. ↑", [_change(change, _style(line)) for change, line in zip(accuracies, lines, strict=True)])
+    compared = [differences[line.key] for line in lines]
+    columns = {"test acc. ↑": [comparison.accuracy for comparison in compared]}
     for attack in lines[0].attacks:
-        changes = [differences[line.key].attacks.get(attack) for line in lines]
-        yield Column(
-            f"{attack} ↓", [_change(change, _style(line)) for change, line in zip(changes, lines, strict=True)]
-        )
+        columns[f"{attack} ↓"] = [comparison.attacks.get(attack) for comparison in compared]
+    for header, changes in columns.items():
+        yield Column(header, [_change(change, _style(line)) for change, line in zip(changes, lines, strict=True)])
 
 
 def _change(change: Difference | None, style: str) -> Item:

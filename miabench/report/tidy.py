@@ -20,9 +20,9 @@ def to_json(results: Results) -> str:
     """One object of the resolved `experiment` and `rows`, each on its line; what is missing is null."""
     table = _typed(results).astype(object)
     rows = table.where(table.notna(), None).to_dict("records")
-    lines = (json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
+    lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
-    return f'{{"experiment": {experiment},\n "rows": [\n  {",\n  ".join(lines)}\n]}}\n'
+    return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n]}}\n'
 
 
 def _typed(results: Results) -> pd.DataFrame:

@@ -56,6 +56,12 @@ def test_draws_do_not_depend_on_the_chunks(monkeypatch):
     np.testing.assert_array_equal(np.concatenate(chunks, axis=1), at_once)
 
 
+def test_more_replicates_begin_with_the_same_ones():
+    scores, members = runs_on_shared_records(np.random.default_rng(0))
+    few, many = (bootstrap.replicate_aucs(scores, members, replicates) for replicates in (10, 30))
+    np.testing.assert_array_equal(few, many[:10])
+
+
 def test_the_seed_changes_the_draws():
     scores, members = runs_on_shared_records(np.random.default_rng(0))
     assert bootstrap.crossed_auc(scores, members, seed=0) == bootstrap.crossed_auc(scores, members, seed=0)
@@ -68,6 +74,7 @@ def test_runs_are_drawn_with_replacement():
     assert shares.mean(0) == pytest.approx(np.full(5, 0.2), abs=0.02)
     assert shares.var(0) == pytest.approx(np.full(5, 0.2 * 0.8 / 5), rel=0.15)
     assert (bootstrap.run_shares(1, 10, seed=0) == 1).all()
+    assert (bootstrap.run_shares(5, 2000, seed=1) != shares).any()
 
 
 # --- replicates ---

@@ -155,8 +155,13 @@ def test_values_that_are_not_finite(value):
 
 
 def test_one_class_only():
-    with pytest.raises(UserError, match=r"^the dataset has one class only \(a, b, c\); it needs two or more$"):
+    with pytest.raises(UserError, match=r"^all records are of one class \(b\); it needs two or more$"):
         refined(counting([0, 10]))
+
+
+def test_no_record_at_all():
+    with pytest.raises(UserError, match=r"^the dataset has 0 records; splitting needs 8 or more$"):
+        refined(counting([0, 0]))
 
 
 def test_too_few_records():

@@ -116,7 +116,7 @@ def test_grey_palette_and_alpha_become_rgb(load):
         "a/alpha.png": encoded(flat, "RGBA"),
         "a/grey.png": encoded(flat, "L"),
         "a/palette.png": encoded(flat, "P"),
-        "a/transparent.png": encoded(flat, "P", transparency=b"\x00\xff"),
+        "a/transparent.png": encoded(flat, "P", transparency=b"\x80\x40"),
         "a/black.bmp": encoded(flat * 0, "1", "BMP"),
     }
     data = load(files)

@@ -109,7 +109,7 @@ class Builder:
 MakeResults = Callable[..., Results]
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_results(tmp_path: Path) -> MakeResults:
     """Results of the cells given: `make_results(FakeCell(), FakeCell("crl", shift={"entropy": 0.3}))`."""
 

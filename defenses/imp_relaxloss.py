@@ -1,0 +1,37 @@
+"""ImpRelaxLoss: CRL's improved relaxed loss alone (Fang and Kim, UAI 2024, Eq. 5 to 9; the ablation of Table 2).
+
+L = L_rce of `crl`: the relaxed policy and logit normalisation, no centers. Equals crl with lambda_rcl = 0. The defaults
+are ours, those of `crl`.
+"""
+
+from __future__ import annotations
+
+from miabench.defenses._relaxation import RelaxedCrossEntropy
+from torch import Tensor
+
+from miabench import Criterion, Defense, Field
+
+
+class ImpRelaxLoss(Defense, frozen=True):
+    """Relaxed cross entropy on normalised logits."""
+
+    alpha_rce: float = Field(1.0, ge=0, description="α_rce: level of the normalised cross entropy, in nats")
+    tau_rce: float = Field(0.1, ge=0, description="τ_rce: strength of the logits' normalisation; 0: none")
+    upper_rce: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")
+
+    def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
+        """The relaxed loss."""
+        return _ImpRelaxLoss(self)
+
+
+class _ImpRelaxLoss(Criterion):
+    def __init__(self, params: ImpRelaxLoss) -> None:
+        super().__init__()
+        self.rce = RelaxedCrossEntropy(params.alpha_rce, params.tau_rce, params.upper_rce)
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        loss: Tensor = self.rce(logits, targets, epoch)
+        return loss
+
+    def measured(self) -> dict[str, Tensor]:
+        return self.rce.measured()
