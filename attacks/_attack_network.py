@@ -1,8 +1,8 @@
 """The network of the NN attack and its training, with the gradient written out.
 
 Linear 128 - ReLU - dropout 0.2 - Linear 64 - ReLU - dropout 0.2 - Linear 64 - Linear 2, as in the CRL authors' code: no
-activation between the last two. The matrices are so small that autograd, modules and an optimizer would add half as
-much again to a step: so parameters are views of one vector, and a step is eleven products and three vector operations.
+activation between the last two. The matrices are so small that autograd, modules and an optimizer cost more time than
+the products do: so parameters are views of one vector, and a step is eleven products and three vector operations.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def backward(
         if i > 0:
             error = error @ layers[i].weight
         if 0 < i <= len(masks):
-            error.mul_(masks[i - 1]).mul_(values[i] > 0)
+            error.mul_(masks[i - 1]).mul_(values[i].sign())  # after ReLU the sign is 0 or 1
 
 
 def dropout(n: int, generator: torch.Generator) -> Sequence[Tensor]:
@@ -100,9 +100,9 @@ def dropout(n: int, generator: torch.Generator) -> Sequence[Tensor]:
     Sixteen random bits decide over a unit (its probability is right to 2^-17): torch.rand would take 3 times longer.
     """
     words = torch.empty((n, sum(DROPPED) // 4), dtype=torch.int64, device=generator.device)
-    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)
-    kept = bits >= round(DROP * INT16_LEVELS) - INT16_LEVELS // 2
-    return torch.split(kept.to(torch.float32).mul_(1 / (1 - DROP)), [*DROPPED], 1)
+    numbers = words.random_(-(2**63), None, generator=generator).view(torch.int16).to(torch.float32)
+    kept = numbers.ge_(round(DROP * INT16_LEVELS) - INT16_LEVELS // 2)
+    return torch.split(kept.mul_(1 / (1 - DROP)), [*DROPPED], 1)
 
 
 @torch.no_grad()

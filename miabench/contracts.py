@@ -46,6 +46,7 @@ class Train:
         defense: name of the defense to train under, for example `"ce"`.
         ids: `"train"` for what the role's training part holds after withholding, or a tensor of pool rows.
         epochs: take the network after this many epochs of the schedule; None means its last.
+        schedule: keys of the schedule to replace for this training, for example `{"epochs": 200}`.
         **params: hyper-parameters of that defense.
     """
 
@@ -55,11 +56,13 @@ class Train:
         *,
         ids: Literal["train"] | Tensor = "train",
         epochs: int | None = None,
+        schedule: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> None:
         self.defense = defense
         self.ids = ids
         self.epochs = epochs
+        self.schedule = schedule or {}
         self.params = params
 
 

@@ -17,7 +17,7 @@ from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -152,7 +152,7 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
             raise TypeError(f"it is no {KINDS[kind].__name__}")
     except Exception as error:
         raise UserError(f"{kind} {name} cannot be loaded: {describe(error)}") from error
-    return cast(type[Plugin], cls)
+    return cls
 
 
 def _from_file(file: str | Path | PluginFile) -> tuple[Found, PluginFile]:

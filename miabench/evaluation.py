@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from miabench import metrics
 from miabench.metrics import Estimate
 
-VERSION = 1  # raise it when a number changes
 FPRS = {"tpr@1%": 0.01, "tpr@0.1%": 0.001}
 ACCURACIES = ("train_accuracy", "test_accuracy")
 ATTACK_METRICS = ("auc", "balanced_accuracy", "balanced_accuracy_global", *FPRS)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import torch
 
-from miabench import evaluation
+from miabench import metrics
 from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Role, Train
 from miabench.data import Data, load_pool
 from miabench.discovery import Found, Plugins, discover
@@ -19,6 +19,7 @@ from miabench.errors import UserError
 from miabench.experiment import Choice, Experiment
 from miabench.grid import expand
 from miabench.index import Cell, Entry, Index, labelled
+from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
     AttackSpec,
@@ -245,7 +246,7 @@ class _Planner:
         records = split(len(site.data), self.experiment.seed, role)
         seed = role_seed(self.experiment.seed, run, role)
         label = f"{site.dataset} {site.model.label} {built.label} run {run} {role}"
-        return self._plan_training(_Wanted(site, built, records, seed, label))
+        return self._plan_training(_Wanted(site, built, records, seed, label, self.experiment.schedule))
 
     def _plan_training(self, wanted: _Wanted, depth: int = 0) -> _Trained:
         """One network, after the trainings it starts from."""
@@ -264,7 +265,7 @@ class _Planner:
             preparation=data.preparation,
             model=wanted.site.model.component,
             defense=wanted.built.component,
-            schedule=self.experiment.schedule,
+            schedule=wanted.schedule,
             seed=wanted.seed,
             compute=self.compute,
             given={name: trained.network for name, trained in given.items()},
@@ -277,7 +278,9 @@ class _Planner:
         built = self._build(self.plugins.get("defense", train.defense), train.params)
         records = Split(rows.numpy(), wanted.records.test, wanted.records.seed)
         label = f"{wanted.label} < {built.label}"
-        return self._plan_training(_Wanted(wanted.site, built, records, wanted.seed, label, train.epochs), depth + 1)
+        schedule = Schedule.model_validate(wanted.schedule.model_dump() | dict(train.schedule))
+        required = _Wanted(wanted.site, built, records, wanted.seed, label, schedule, train.epochs)
+        return self._plan_training(required, depth + 1)
 
     def _add_training(self, wanted: _Wanted, spec: TrainingSpec) -> str:
         """Add a training, or another snapshot of one that is planned already; the network's key."""
@@ -351,15 +354,15 @@ class _Planner:
         what = f"{built.label} ({attacker}) on {cell.dataset} {cell.model} {cell.label} run {run}"
         scores = self._add(site, "attack", spec, needs, what)
         measure = MeasureSpec(
-            version=evaluation.VERSION,
+            version=metrics.VERSION,
             scores=scores.key,
             logits=None,
             members=target.members,
             non_members=target.non_members,
         )
-        metrics = self._add(site, "measure", measure, [scores], what)
+        measured = self._add(site, "measure", measure, [scores], what)
         network = Ref("networks", models[0].network)
-        self._enter(run, attacker=attacker, attack=built.label, metrics=metrics, records=scores, network=network)
+        self._enter(run, attacker=attacker, attack=built.label, metrics=measured, records=scores, network=network)
 
     def _unsupported(self, site: _Site, attack: Attack) -> str | None:
         if attack.references == "in+out":
@@ -371,14 +374,14 @@ class _Planner:
     def _plan_accuracy(self, site: _Site, run: int, trained: _Trained) -> None:
         logits = self._plan_observation(site, trained, ProbeSpec.of(Logits()), whole_pool=True)
         measure = MeasureSpec(
-            version=evaluation.VERSION,
+            version=metrics.VERSION,
             scores=None,
             logits=logits.key,
             members=trained.members,
             non_members=trained.non_members,
         )
-        metrics = self._add(site, "measure", measure, [logits], f"accuracy of {self.index.cells[-1].label} run {run}")
-        self._enter(run, metrics=metrics, records=metrics, network=Ref("networks", trained.network))
+        measured = self._add(site, "measure", measure, [logits], f"accuracy of {self.index.cells[-1].label} run {run}")
+        self._enter(run, metrics=measured, records=measured, network=Ref("networks", trained.network))
 
     def _add(self, site: _Site, kind: Any, spec: Spec, needs: list[Ref], what: str) -> Ref:
         gives = {"observe": "observations", "attack": "scores", "measure": "metrics"}
@@ -408,6 +411,7 @@ class _Wanted:
     records: Split
     seed: int
     label: str
+    schedule: Schedule
     epochs: int | None = None
 
 

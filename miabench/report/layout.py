@@ -6,6 +6,8 @@ becomes several tables that repeat the columns of names. All text is printed as 
 
 from __future__ import annotations
 
+import io
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TextIO
@@ -50,9 +52,11 @@ class Column(NamedTuple):
     names: bool = False
 
     def width(self, form: Form) -> int:
-        """Columns of text that it takes; a header is broken between words only."""
-        bodies = (cell_len(line) for item in self.items for line in self.text(item, form).split("\n"))
-        return max(*bodies, *(cell_len(word) for word in self.header.split()), 1)
+        """Columns of text that it takes; a header has two lines at most where its words allow."""
+        bodies = [cell_len(line) for item in self.items for line in self.text(item, form).split("\n")]
+        words = self.header.split()
+        halves = ((" ".join(words[:i]), " ".join(words[i:])) for i in range(len(words)))
+        return max(*bodies, min(max(map(cell_len, half)) for half in halves))
 
     def text(self, item: Item, form: Form) -> str:
         """An item as text of one line or more."""
@@ -70,6 +74,9 @@ class Rows(NamedTuple):
 
 def open_console(file: TextIO | None = None) -> Console:
     """A console for reports (standard output by default); without a terminal it is 120 columns wide."""
+    file = file or sys.stdout
+    if isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors="replace")  # a code page without ± or an arrow must not end the report
     console = Console(file=file, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
         console.width = PIPE_WIDTH
@@ -80,14 +87,15 @@ def print_columns(console: Console, rows: Rows, columns: Sequence[Column]) -> No
     """Print columns as one table, or as several where they do not fit."""
     form = next((form for form in FORMS if _width(columns, form) <= console.width), FORMS[-1])
     for part in _parts(columns, form, console.width):
-        console.print(_table(rows, part, form), width=max(console.width, _width(part, form)), crop=False)
+        print_note(console, rows.title, style="bold")
+        console.print(_table(rows.ends, part, form), width=max(console.width, _width(part, form)), crop=False)
         console.print()
 
 
-def print_note(console: Console, note: str) -> None:
-    """Print a sentence or two below the tables, broken between words."""
+def print_note(console: Console, note: str, style: str = "") -> None:
+    """Print a sentence or two above or below a table, broken between words."""
     lines = textwrap.wrap(plain(note), console.width, subsequent_indent="  ", break_on_hyphens=False)
-    console.print(Text("\n".join(lines)), no_wrap=True, overflow="ignore", crop=False)
+    console.print(Text("\n".join(lines), style=style), no_wrap=True, overflow="ignore", crop=False)
 
 
 def plain(text: str) -> str:
@@ -111,20 +119,13 @@ def _parts(columns: Sequence[Column], form: Form, width: int) -> Iterator[list[C
     yield part
 
 
-def _table(rows: Rows, columns: Sequence[Column], form: Form) -> Table:
-    table = Table(
-        title=Text(plain(rows.title), style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, GAP - 1, 0, 0),
-        pad_edge=False,
-    )
+def _table(ends: Sequence[bool], columns: Sequence[Column], form: Form) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     for column in columns:
         width = column.width(form)
         header = Text("\n".join(textwrap.wrap(plain(column.header), width, break_on_hyphens=False)))
         table.add_column(header, justify="left" if column.names else "right", width=width, vertical="top")
-    for i, end in enumerate(rows.ends):
+    for i, end in enumerate(ends):
         items = [(column.text(column.items[i], form), column.items[i].style) for column in columns]
         table.add_row(*(Text(text, style=style) for text, style in items), end_section=end)
     return table

@@ -25,9 +25,12 @@ DPI = 150  # of a PNG
 # Okabe and Ito's palette for all kinds of colour vision, without the yellow, which is lost on white; ce is black.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+ALWAYS = ("crl", "relaxloss")  # the paper's comparison looks the same whatever else an experiment holds
 PANELS_ABREAST = 3
 PANEL = (3.0, 2.7)  # inches
+LEAST_WIDTH = 4.4  # inches of the panels together, for the heading
 LEGEND = 2.1  # inches
+LETTERS = 12  # of the heading to an inch
 LABEL_WIDTH = 30  # characters of a label in the legend before it goes on in the next line
 LEAST_SPAN = 5.0  # points: a narrower axis would make noise look like a difference
 GUESSING = 50.0  # AUC in percent
@@ -116,7 +119,8 @@ def draw(summary: Summary) -> dict[tuple[str, str], Figure]:
 def choose_looks(defenses: Iterable[str]) -> dict[str, Look]:
     """A colour and a marker for each defense, by its name: different ones as long as there are any."""
     looks = {BASELINE: Look("black", "*")}
-    for name in sorted(set(defenses) - {BASELINE}):
+    looks |= {name: Look(COLORS[i], MARKERS[i]) for i, name in enumerate(ALWAYS)}
+    for name in sorted(set(defenses) - set(looks)):
         start = zlib.crc32(name.encode())
         color = _least_used(COLORS, start, [look.color for look in looks.values()])
         marker = _least_used(MARKERS, start, [look.marker for look in looks.values()])
@@ -134,7 +138,7 @@ def _least_used(choices: Sequence[str], start: int, used: list[str]) -> str:
 
 def _panels(lines: Sequence[Line]) -> Iterator[Panel]:
     attackers = dict.fromkeys(line.attacker for line in lines)
-    for attacker, attack in itertools.product(attackers, lines[0].attacks):
+    for attack, attacker in itertools.product(lines[0].attacks, attackers):
         title = f"{attack} ({attacker})" if len(attackers) > 1 else attack
         yield Panel(title, [*_points([line for line in lines if line.attacker == attacker], attack)])
 
@@ -169,9 +173,11 @@ def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _figure(lines: Sequence[Line], panels: Sequence[Panel], looks: Mapping[str, Look]) -> Figure:
-    columns = min(len(panels), PANELS_ABREAST)
+    attackers = len({line.attacker for line in lines})
+    columns = min(len(panels), PANELS_ABREAST // attackers * attackers)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(columns * PANEL[0] + LEGEND, rows * PANEL[1] + 0.6), layout="constrained")
+    width = max(columns * PANEL[0], LEAST_WIDTH)
+    figure = Figure(figsize=(width + LEGEND, rows * PANEL[1] + 0.6), layout="constrained")
     x_limits, y_limits = _limits(panels)
     shown = list({point.line.key: point.line for panel in panels for point in panel.points}.values())
     series = [_series(name, shown, looks[name]) for name in dict.fromkeys(line.cell.defense for line in shown)]
@@ -179,7 +185,7 @@ def _figure(lines: Sequence[Line], panels: Sequence[Panel], looks: Mapping[str, 
         axes = figure.add_subplot(rows, columns, i + 1, xlim=x_limits, ylim=y_limits)
         axes.set_title(_text(panel.title), fontsize=9)
         _draw_panel(axes, panel, series)
-    figure.suptitle(_text(_heading(lines)), fontsize=10)
+    figure.suptitle(_wrapped(_heading(lines), int(width * LETTERS)), fontsize=10, x=0.02, horizontalalignment="left")
     figure.supxlabel("test accuracy (%), more is better", fontsize=9)
     figure.supylabel("AUC of the attack (%), less is better", fontsize=9)
     handles = [*_legend(series, shown, guessing=y_limits[0] <= GUESSING)]
@@ -225,7 +231,7 @@ def _draw_series(axes: Axes, points: Sequence[Point], series: Series) -> None:
         )
         if tag := series.tags.get(point.line.cell.label):
             at = (point.x, point.y)
-            axes.annotate(_text(tag), at, xytext=(4, 4), textcoords="offset points", fontsize=7, color="0.2")
+            axes.annotate(_text(tag), at, xytext=(4, 4), textcoords="offset points", fontsize=7, color=color)
 
 
 def _legend(series: Sequence[Series], lines: Sequence[Line], *, guessing: bool) -> Iterator[Line2D]:
@@ -239,9 +245,8 @@ def _legend(series: Sequence[Series], lines: Sequence[Line], *, guessing: bool) 
 
 def _handle(label: str, color: str, marker: str, *, filled: bool) -> Line2D:
     face = color if filled else "white"
-    wrapped = (part for line in label.split("\n") for part in textwrap.wrap(line, LABEL_WIDTH, break_on_hyphens=False))
-    text = _text("\n".join(wrapped))
-    return Line2D([], [], color=color, marker=marker, markerfacecolor=face, linestyle="", label=text)
+    label = _wrapped(label, LABEL_WIDTH)
+    return Line2D([], [], color=color, marker=marker, markerfacecolor=face, linestyle="", label=label)
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -265,7 +270,7 @@ def _heading(lines: Sequence[Line]) -> str:
     members, others = (sorted({line.cell.counts[name] for line in lines if line.cell.counts}) for name in COUNTED)
     bars = f"mean and standard deviation over {runs} trainings" if runs > 1 else "one training"
     n = f"n = {_range(members)} members, {_range(others)} non-members"
-    return f"{cell.dataset}, {cell.model}: test accuracy against attack AUC\n{bars}; {n}"
+    return f"{cell.dataset}, {cell.model}: test accuracy against attack AUC\n{bars}\n{n}"
 
 
 def _range(counts: Sequence[int]) -> str:
@@ -274,7 +279,13 @@ def _range(counts: Sequence[int]) -> str:
 
 def _text(text: str) -> str:
     """A text in which matplotlib finds no formula."""
-    return "\n".join(plain(line) for line in text.split("\n")).replace("$", r"\$")
+    return plain(text).replace("$", r"\$")
+
+
+def _wrapped(text: str, width: int) -> str:
+    """A text of lines that are broken between words."""
+    lines = (textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False) for line in text.split("\n"))
+    return "\n".join(_text(line) for line in itertools.chain.from_iterable(lines))
 
 
 def _slug(label: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from miabench.errors import UserError, nearest
 from miabench.evaluation import ACCURACIES, ATTACK_METRICS
 from miabench.index import Cell, Index
+from miabench.report.environments import mixed_environments
 from miabench.results import NOT_COMPUTED, Results
 
 BASELINE = "ce"  # training without a defense
@@ -105,7 +106,8 @@ class Summary:
         within: points of test accuracy below the undefended cell at which a value can still be marked best.
         chance: by dataset, the share of the largest class among the test records, where an attack's scores tell it.
         lines: in the order of the experiment.
-        notes: what the reader must know about marks.
+        notes: facts that belong beside the results: about the data, and about marks.
+        warnings: what may be wrong with the results or the settings.
     """
 
     index: Index
@@ -114,6 +116,7 @@ class Summary:
     chance: Mapping[str, float]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def attackers(self) -> tuple[str, ...]:
@@ -151,7 +154,15 @@ def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Sum
         for (dataset, model), floor in floors.items()
         if floor is None
     ]
-    return Summary(results.index, metric, within, chance, tuple(_mark_best(lines, floors)), tuple(notes))
+    return Summary(
+        index=results.index,
+        metric=metric,
+        within=within,
+        chance=chance,
+        lines=tuple(_mark_best(lines, floors)),
+        notes=(*results.index.notes, *notes),
+        warnings=(*results.index.warnings, *mixed_environments(results)),
+    )
 
 
 def printed(fraction: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -12,6 +13,7 @@ from miabench.report.difference import Difference, Differences
 from miabench.report.layout import Column, Item, Rows, print_columns, print_note
 from miabench.report.summary import BASELINE, Line, Statistic, Summary, printed
 
+T = TypeVar("T")
 METRICS = {
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy (per-class thresholds)",
@@ -50,8 +52,8 @@ def _notes(summary: Summary, differences: Differences, reasons: footnotes.Reason
     yield from dict.fromkeys(footnotes.unfinished(summary))
     yield from footnotes.records(summary)
     yield from footnotes.interval(differences)
-    yield from (f"note: {note}" for note in (*summary.notes, *summary.index.notes))
-    yield from (f"warning: {warning}" for warning in summary.index.warnings)
+    yield from (f"note: {note}" for note in summary.notes)
+    yield from (f"warning: {warning}" for warning in summary.warnings)
 
 
 def _ends(lines: Sequence[Line]) -> list[bool]:
@@ -61,14 +63,21 @@ def _ends(lines: Sequence[Line]) -> list[bool]:
 
 def _names(summary: Summary, lines: Sequence[Line]) -> Iterator[Column]:
     models = [line.cell.model for line in lines]
-    first = [model if i == 0 or models[i - 1] != model else "" for i, model in enumerate(models)]
-    yield Column("model", [Item((model,)) for model in first], names=True)
-    yield Column("approach", [Item((_approach(summary, line),), _style(line)) for line in lines], names=True)
+    yield Column("model", [Item((model if new else "",)) for model, new in _news(models)], names=True)
+    cells = [(line.cell.model, _approach(line), _style(line)) for line in lines]
+    approaches = [Item((label if new else "",), style) for (_, label, style), new in _news(cells)]
+    yield Column("approach", approaches, names=True)
     if len(summary.attackers) > 1:
         yield Column("attacker", [Item((line.attacker,), _style(line)) for line in lines], names=True)
 
 
-def _approach(summary: Summary, line: Line) -> str:
+def _news(values: Sequence[T]) -> Iterator[tuple[T, bool]]:
+    """Each value, and whether it is another than the one before: what is repeated is left blank."""
+    for i, value in enumerate(values):
+        yield value, i == 0 or value != values[i - 1]
+
+
+def _approach(line: Line) -> str:
     label = f"{line.cell.label} (no defense)" if line.undefended else line.cell.label
     if not line.collapsed:
         return label

@@ -15,7 +15,7 @@ from miabench.experiment import load_experiment
 from miabench.plan import Places, make_plan
 from miabench.results import Results
 from miabench.stages import Hands, perform
-from miabench.store import Store
+from miabench.store import Ref, Store
 
 EVERY_CONTRACT = ["second-network", "from-ce", "subset-ensemble", "noisy-server", "poisson-sgd"]
 FILES = [name.replace("-", "_") for name in EVERY_CONTRACT]
@@ -148,7 +148,7 @@ def test_what_a_serving_defense_answers(do, tmp_path):
     logits = {}
     for job in plan.jobs.values():
         if job.kind == "observe" and job.spec.probe.qualname == "Logits":
-            net = results.store.manifest(("networks", job.spec.network))
+            net = results.store.manifest(Ref("networks", job.spec.network))
             logits[net["spec"]["defense"]["name"], job.spec.network] = results.store.arrays(job.gives[0])["answers"]
     served = [value for (name, _), value in logits.items() if name == "noisy-server"]
     plain = [value for (name, _), value in logits.items() if name == "ce"]

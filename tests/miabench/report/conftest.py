@@ -1,12 +1,14 @@
-"""Results made of numbers that a test chooses, without training anything."""
+"""Results made of numbers that a test chooses: stored as jobs would store them, nothing is trained."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -19,22 +21,25 @@ from miabench.store import Ref, Store, digest
 
 CLASSES = 4
 
+PerRun: TypeAlias = float | str | None | tuple[float | str | None, ...]
 
-@dataclass
+
+@dataclass(frozen=True)
 class FakeCell:
-    """What a test wants of one cell; a run is given by its number.
+    """What a test wants of one cell. A value for every run stands alone, values by run are a tuple.
 
     Attributes:
-        accuracy: test accuracy of each run; None for a run that is not finished.
-        shift: how much higher members score than non-members, of each attack: scores are normal, so that the AUC is
-            about Phi(shift / sqrt 2); None for an attack that is not finished, a text for one that is "n/a".
+        accuracy: test accuracy; None for a run that is not trained. Exact in multiples of one record.
+        auc: of each attack; None for one that is not finished, a text for one that is "n/a" for that reason.
+        reason: why the whole cell is "n/a".
+        failure: what the store remembers of every job that is not finished.
         withheld: members that the defense takes out of training.
     """
 
     defense: str = "ce"
     params: Mapping[str, Any] = field(default_factory=dict)
-    accuracy: tuple[float | None, ...] = (0.8, 0.8)
-    shift: Mapping[str, float | str | None] = field(default_factory=lambda: {"entropy": 1.0})
+    accuracy: PerRun = 0.8
+    auc: Mapping[str, PerRun] = field(default_factory=lambda: {"entropy": 0.9})
     dataset: str = "toy"
     model: str = "mlp"
     reason: str | None = None
@@ -43,90 +48,104 @@ class FakeCell:
 
 
 class Builder:
-    """Writes the artifacts of cells into a store, as jobs would."""
+    """Writes the artifacts of cells into a store, as jobs would; a dataset has as many members as non-members."""
 
     def __init__(self, folder: Path, records: int) -> None:
         self.store = Store(folder)
-        self.records = records  # members, and as many non-members
+        self.records = records
+        self.about: dict[str, Any] = {}
         self.cells: list[Cell] = []
         self.entries: list[Entry] = []
 
-    def add(self, fake: FakeCell, attackers: tuple[str, ...]) -> None:
+    def add(self, fake: FakeCell, runs: int, attackers: tuple[str, ...]) -> None:
         counts = {"members": self.records - fake.withheld, "non-members": self.records}
         counts |= {"reference": fake.withheld} if fake.withheld else {}
         names = {name: getattr(fake, name) for name in ("dataset", "model", "defense", "params", "reason")}
         self.cells.append(Cell(**names, counts={} if fake.reason else counts))
-        for run, accuracy in enumerate(fake.accuracy):
-            self._enter(run, fake, accuracy=accuracy)
+        for run in range(runs):
+            self._add_entry(fake, run, None, of_run(fake.accuracy, run))
             for attacker in attackers:
-                for attack, shift in fake.shift.items():
-                    what = {"attacker": attacker, "attack": attack}
-                    self._enter(run, fake, **what, shift=None if accuracy is None else shift)
+                for attack, auc in fake.auc.items():
+                    self._add_entry(fake, run, (attacker, attack), of_run(auc, run))
 
-    def _enter(self, run: int, fake: FakeCell, **what: Any) -> None:
-        value = what.pop("accuracy", None) if "accuracy" in what else what.pop("shift")
-        reason = fake.reason or (value if isinstance(value, str) else None)
-        common = {"cell": len(self.cells) - 1, "run": run, **what}
-        if reason:
-            self.entries.append(Entry(**common, reason=reason))
+    def _add_entry(self, fake: FakeCell, run: int, who: tuple[str, str] | None, value: float | str | None) -> None:
+        attacker, attack = who or (None, None)
+        what = {"cell": len(self.cells) - 1, "run": run, "attacker": attacker, "attack": attack}
+        if fake.reason or isinstance(value, str):
+            self.entries.append(Entry(**what, reason=fake.reason or value))
             return
-        key = digest([self.cells[-1].model_dump(mode="json"), run, list(what.values())])
-        metrics, scores = Ref("metrics", key), Ref("scores", key)
-        self.entries.append(Entry(**common, metrics=metrics, records=scores if what else metrics))
+        key = digest([self.cells[-1].model_dump(mode="json"), what])
+        metrics = Ref("metrics", key)
+        records = Ref("scores", key) if who else metrics
+        self.entries.append(Entry(**what, metrics=metrics, records=records))
         if value is None:
             self.store.set_failure(key, fake.failure)
-        elif what:
-            self._write_attack(metrics, scores, fake, (run, value, str(what)))
+        elif who:
+            self._write_scores(records, metrics, self.scores(fake, value, seed=[run, zlib.crc32(str(who).encode())]))
         else:
-            self._write_accuracy(metrics, fake, value)
+            self._write_correctness(metrics, fake, value)
 
-    def _rows(self, fake: FakeCell) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pool rows, membership, classes: the members are the first rows, the last of them withheld."""
+    def rows(self, fake: FakeCell) -> tuple[np.ndarray, np.ndarray]:
+        """Pool rows and their membership: the members are the first rows, the last of them are withheld."""
         members = np.arange(self.records - fake.withheld)
         rows = np.concatenate([members, self.records + np.arange(self.records)])
-        return rows, np.arange(len(rows)) < len(members), rows % CLASSES
+        return rows, np.arange(len(rows)) < len(members)
 
-    def _write_accuracy(self, ref: Ref, fake: FakeCell, accuracy: float) -> None:
-        rows, member, _ = self._rows(fake)
-        right = np.where(member, 1.0, (np.arange(len(rows)) - member.sum() < round(accuracy * self.records)))
+    def scores(self, fake: FakeCell, auc: float, seed: list[int]) -> dict[str, np.ndarray]:
+        """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below."""
+        rows, member = self.rows(fake)
+        rng = np.random.default_rng(seed)
+        target, order = rng.random(2 * self.records)[rows], rng.permutation(member.sum())
+        target[member] += np.where(order < round(auc * member.sum()), 2, -2)
+        arrays = {"target": target, "target_member": member, "target_label": rows % CLASSES}
+        shadows = {name.replace("target", "shadows"): value for name, value in arrays.items()}
+        return {**arrays, **shadows, "target_row": rows}
+
+    def _write_correctness(self, ref: Ref, fake: FakeCell, accuracy: float) -> None:
+        """All members are classified correctly, and the first of the non-members."""
+        rows, member = self.rows(fake)
+        correct = np.arange(len(rows)) < member.sum() + round(accuracy * self.records)
         with self.store.write(ref, {}) as folder:
-            np.savez(folder / "arrays.npz", target=right, target_row=rows, target_member=member)
-            (folder / "rows.json").write_text(json.dumps(measure_accuracy(right == 1, member)))
+            np.savez(folder / "arrays.npz", target=correct.astype(float), target_row=rows, target_member=member)
+            (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, member)))
 
-    def _write_attack(self, metrics: Ref, scores: Ref, fake: FakeCell, seeds: tuple[int, float, str]) -> None:
-        rows, member, label = self._rows(fake)
-        run, shift, _ = seeds
-        noise = np.random.default_rng([run, len(str(seeds))]).normal(size=2 * self.records)
-        target = noise[rows] + shift * member
-        arrays = {"target": target, "target_member": member, "target_label": label}
-        arrays |= {name.replace("target", "shadows"): value for name, value in arrays.items()}
-        with self.store.write(scores, {}) as folder:
-            np.savez(folder / "arrays.npz", target_row=rows, **arrays)
+    def _write_scores(self, scores: Ref, metrics: Ref, arrays: dict[str, np.ndarray]) -> None:
+        with self.store.write(scores, self.about) as folder:
+            np.savez(folder / "arrays.npz", **arrays)
         with self.store.write(metrics, {}) as folder:
             (folder / "rows.json").write_text(json.dumps(measure_attack(arrays, CLASSES)))
 
 
-MakeResults = Callable[..., Results]
+def of_run(value: PerRun, run: int) -> float | str | None:
+    return value[run] if isinstance(value, tuple) else value
 
 
 @pytest.fixture
-def make_results(tmp_path: Path) -> MakeResults:
-    """Results of the cells given: `make_results(FakeCell(), FakeCell("crl", shift={"entropy": 0.3}))`."""
+def make_results(tmp_path: Path) -> Callable[..., Results]:
+    """Results of cells, each given by fields of FakeCell: `make_results({}, {"defense": "crl"}, runs=3)`."""
 
     def make(
-        *cells: FakeCell, records: int = 40, attackers: tuple[str, ...] = ("adaptive",), **about: list[str]
+        *fields: Mapping[str, Any],
+        runs: int = 2,
+        records: int = 40,
+        attackers: tuple[str, ...] = ("adaptive",),
+        environments: tuple[dict[str, str], ...] = ({"torch": "2.9"},),
+        notes: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
     ) -> Results:
+        cells = [FakeCell(**given) for given in fields]
         builder = Builder(tmp_path / "store", records)
-        for cell in cells:
-            builder.add(cell, attackers)
+        for cell, environment in zip(cells, itertools.cycle(environments)):
+            builder.about = {"environment": environment}
+            builder.add(cell, runs, attackers)
         experiment = Experiment.model_validate(
             {
                 "name": "fake",
                 "dataset": list(dict.fromkeys(cell.dataset for cell in cells)),
                 "model": list(dict.fromkeys(cell.model for cell in cells)),
                 "defense": [{"name": cell.defense, **cell.params} for cell in cells],
-                "attacks": list(dict.fromkeys(attack for cell in cells for attack in cell.shift)),
-                "runs": len(cells[0].accuracy),
+                "attacks": list(dict.fromkeys(attack for cell in cells for attack in cell.auc)),
+                "runs": runs,
                 "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
             }
         )
@@ -134,8 +153,8 @@ def make_results(tmp_path: Path) -> MakeResults:
             experiment=experiment,
             cells=builder.cells,
             entries=builder.entries,
-            notes=about.get("notes", []),
-            warnings=about.get("warnings", []),
+            notes=list(notes),
+            warnings=list(warnings),
         )
         return Results(index, builder.store)
 

@@ -1,0 +1,141 @@
+"""What every attack must do; a new file in attacks/ is tested here by itself.
+
+Small networks memorise random labels, so whatever tells members from non-members is there to be found, and any
+probe can be asked.
+"""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+import miabench
+from miabench import Classifier, Observed
+
+FOLDER = Path(__file__).parents[2] / "attacks"
+NAMES = sorted(file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if not file.name.startswith("_"))
+RECORDS, FEATURES, CLASSES, SHADOWS = 120, 64, 4, 5  # records of one model; half of them are members
+
+
+class Model:
+    """A network that has memorised the first half of its records."""
+
+    def __init__(self, seed):
+        random = torch.Generator().manual_seed(seed)
+        self.x = torch.randn(RECORDS, FEATURES, generator=random)
+        self.y = torch.randint(CLASSES, (RECORDS,), generator=random)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.net = Classifier(nn.Sequential(nn.Linear(FEATURES, 64), nn.Tanh()), nn.Linear(64, CLASSES), 64)
+        self.member = np.arange(RECORDS) < RECORDS // 2
+        sgd = torch.optim.SGD(self.net.parameters(), lr=0.5, momentum=0.9)
+        for _ in range(60):
+            sgd.zero_grad()
+            nn.functional.cross_entropy(self.net(self.x[self.member])[0], self.y[self.member]).backward()
+            sgd.step()
+        self.net.eval()
+
+    def answers(self, probes, of):
+        """Answers to probes about another model's records."""
+        with torch.no_grad():
+            return {p: p.observe(self.net, of.x, of.y, torch.Generator().manual_seed(0)).numpy() for p in probes}
+
+    def observed(self, attack, others):
+        """This model as an attack sees it, with its membership."""
+        probes = attack.probes()
+        references = [other.answers(probes, self) for other in others] if attack.references != "none" else []
+        return Observed(
+            labels=self.y.numpy(),
+            member=self.member,
+            num_classes=CLASSES,
+            answers=self.answers(probes, self),
+            references={p: np.stack([answers[p] for answers in references]) for p in probes if references},
+            reference_member=np.zeros((len(references), RECORDS), dtype=bool) if references else None,
+        )
+
+
+@pytest.fixture(scope="module")
+def models():
+    return [Model(seed) for seed in range(SHADOWS + 1)]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def attacked(request, models):
+    """An attack, its shadows, its target with membership hidden, what it learnt, its scores."""
+    attack = miabench.create_attack(request.param)
+    target, *shadows = [model.observed(attack, [other for other in models if other is not model]) for model in models]
+    hidden = replace(target, member=None)
+    state = attack.fit(shadows, torch.Generator().manual_seed(0))
+    return attack, shadows, hidden, state, attack.score(hidden, state)
+
+
+def test_there_are_the_attacks_of_the_paper():
+    assert {"nn", "entropy", "m-entropy", "confidence", "loss", "grad-x"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_probes_are_hashable_and_equal_when_made_again(name):
+    attack = miabench.create_attack(name)
+    assert attack.probes()
+    assert len({*attack.probes(), *miabench.create_attack(name).probes()}) == len(attack.probes())
+
+
+def test_scores_are_finite_float64_one_a_record(attacked):
+    *_, scores = attacked
+    assert (scores.shape, scores.dtype) == ((RECORDS,), np.float64)
+    assert np.isfinite(scores).all()
+
+
+def test_members_score_higher(attacked, models):
+    *_, scores = attacked
+    assert roc_auc_score(models[0].member, scores) > 0.7
+
+
+def test_scores_ignore_record_order(attacked):
+    attack, _, target, state, scores = attacked
+    order = np.random.default_rng(0).permutation(len(target))
+    shown = replace(
+        target,
+        labels=target.labels[order],
+        answers={probe: answers[order] for probe, answers in target.answers.items()},
+        references={probe: answers[:, order] for probe, answers in target.references.items()},
+        reference_member=None if target.reference_member is None else target.reference_member[:, order],
+    )
+    np.testing.assert_array_equal(attack.score(shown, state), scores[order])
+
+
+def test_scores_do_not_depend_on_membership(attacked, models):
+    attack, _, target, state, scores = attacked
+    np.testing.assert_array_equal(attack.score(replace(target, member=models[0].member), state), scores)
+    np.testing.assert_array_equal(attack.score(replace(target, member=~models[0].member), state), scores)
+
+
+def test_state_survives_storing(attacked):
+    attack, _, target, state, scores = attacked
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **state)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as loaded:
+        np.testing.assert_array_equal(attack.score(target, dict(loaded)), scores)
+
+
+def test_one_seed_gives_one_state(attacked):
+    attack, shadows, _, state, _ = attacked
+    again = attack.fit(shadows, torch.Generator().manual_seed(0))
+    assert again.keys() == state.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+def test_global_random_numbers_are_left_alone(attacked):
+    attack, shadows, target, state, _ = attacked
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    attack.fit(shadows, torch.Generator().manual_seed(0))
+    attack.score(target, state)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
