@@ -9,7 +9,9 @@ from typing import TypeAlias
 from miabench.report.difference import Difference, Differences
 from miabench.report.summary import BASELINE, Summary
 
-Groups: TypeAlias = dict[tuple[str, str], set[str]]  # cells by dataset and a fact about them
+Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
+
+MANY = 4  # as many cells or more are called `others` where they share the commonest fact
 
 
 class Reasons:
@@ -65,20 +67,20 @@ def unfinished(summary: Summary) -> Iterator[str]:
 
 def records(summary: Summary) -> Iterator[str]:
     """Members, non-members and withheld records of the cells, those with the same ones together."""
-    groups: Groups = defaultdict(set)
+    groups: Groups = defaultdict(dict)
     for line in summary.lines:
         if line.cell.counts:
-            groups[line.cell.dataset, _counted(line.cell.counts)].add(f"{line.cell.model} {line.cell.label}")
+            groups[line.cell.dataset, _counted(line.cell.counts)][f"{line.cell.model} {line.cell.label}"] = None
     for where, counts in _named(groups):
         yield f"{where}: each target has {counts}"
 
 
 def interval(differences: Differences) -> Iterator[str]:
     """What the differences and their intervals are over, lines with the same together."""
-    groups: Groups = defaultdict(set)
+    groups: Groups = defaultdict(dict)
     for (dataset, model, _, label), comparison in differences.items():
         for difference in filter(None, (comparison.accuracy, *comparison.attacks.values())):
-            groups[dataset, _paired(difference)].add(f"{model} {label}")
+            groups[dataset, _paired(difference)][f"{model} {label}"] = None
     if groups:
         yield (
             f"differences to {BASELINE} are paired by training and record; [ ] is their 95% interval, from a bootstrap "
@@ -104,7 +106,10 @@ def _paired(difference: Difference) -> str:
 def _named(groups: Groups) -> Iterator[tuple[str, str]]:
     """Where each fact holds, and the fact: of a dataset's facts the commonest is for `others`, or stands alone."""
     for dataset in dict.fromkeys(dataset for dataset, _ in groups):
-        own = sorted((len(cells), what) for (where, what), cells in groups.items() if where == dataset)
-        for _, what in own[:-1]:
-            yield f"{dataset} {', '.join(sorted(groups[dataset, what]))}", what
-        yield (f"{dataset}, others" if len(own) > 1 else dataset), own[-1][1]
+        own = {what: cells for (where, what), cells in groups.items() if where == dataset}
+        commonest = max(own, key=lambda what: len(own[what]))
+        for what, cells in own.items():
+            if what != commonest or 1 < len(own) and len(cells) < MANY:
+                yield f"{dataset} {', '.join(cells)}", what
+        if len(own) == 1 or len(own[commonest]) >= MANY:
+            yield f"{dataset}, others" if len(own) > 1 else dataset, commonest

@@ -121,16 +121,19 @@ def choose_looks(defenses: Iterable[str]) -> dict[str, Look]:
     looks = {BASELINE: Look("black", "*")}
     looks |= {name: Look(COLORS[i], MARKERS[i]) for i, name in enumerate(ALWAYS)}
     for name in sorted(set(defenses) - set(looks)):
-        start = zlib.crc32(name.encode())
-        color = _least_used(COLORS, start, [look.color for look in looks.values()])
-        marker = _least_used(MARKERS, start, [look.marker for look in looks.values()])
-        looks[name] = Look(color, marker)
+        looks[name] = _least_used(list(looks.values()), start=zlib.crc32(name.encode()))
     return looks
 
 
-def _least_used(choices: Sequence[str], start: int, used: list[str]) -> str:
-    turned = (choices[(start + i) % len(choices)] for i in range(len(choices)))
-    return min(turned, key=used.count)
+def _least_used(used: Sequence[Look], start: int) -> Look:
+    """The first look, counted from `start`, that is new, then of the rarest colour, then of the rarest marker."""
+    colors, markers = [look.color for look in used], [look.marker for look in used]
+    looks = [Look(color, marker) for color in _turned(COLORS, start) for marker in _turned(MARKERS, start)]
+    return min(looks, key=lambda look: (used.count(look), colors.count(look.color), markers.count(look.marker)))
+
+
+def _turned(items: Sequence[str], start: int) -> list[str]:
+    return [items[(start + i) % len(items)] for i in range(len(items))]
 
 
 # --- what is shown ---

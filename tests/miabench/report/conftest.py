@@ -6,7 +6,7 @@ import itertools
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,7 +21,7 @@ from miabench.store import Ref, Store, digest
 
 CLASSES = 4
 
-PerRun: TypeAlias = float | str | None | tuple[float | str | None, ...]
+PerRun: TypeAlias = float | str | tuple[float | str | None, ...] | None
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class FakeCell:
 
     Attributes:
         accuracy: test accuracy; None for a run that is not trained. Exact in multiples of one record.
-        auc: of each attack; None for one that is not finished, a text for one that is "n/a" for that reason.
+        auc: of each attack (0.9 for one that only other cells name); None for one that is not finished, a text for
+            one that is "n/a" for that reason. Exact in multiples of one member.
         reason: why the whole cell is "n/a".
         failure: what the store remembers of every job that is not finished.
         withheld: members that the defense takes out of training.
@@ -39,7 +40,7 @@ class FakeCell:
     defense: str = "ce"
     params: Mapping[str, Any] = field(default_factory=dict)
     accuracy: PerRun = 0.8
-    auc: Mapping[str, PerRun] = field(default_factory=lambda: {"entropy": 0.9})
+    auc: Mapping[str, PerRun] = field(default_factory=dict)
     dataset: str = "toy"
     model: str = "mlp"
     reason: str | None = None
@@ -134,8 +135,10 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         warnings: tuple[str, ...] = (),
     ) -> Results:
         cells = [FakeCell(**given) for given in fields]
+        attacks = list(dict.fromkeys(attack for cell in cells for attack in cell.auc)) or ["entropy"]
+        cells = [replace(cell, auc=dict.fromkeys(attacks, 0.9) | cell.auc) for cell in cells]
         builder = Builder(tmp_path / "store", records)
-        for cell, environment in zip(cells, itertools.cycle(environments)):
+        for cell, environment in zip(cells, itertools.cycle(environments), strict=False):
             builder.about = {"environment": environment}
             builder.add(cell, runs, attackers)
         experiment = Experiment.model_validate(
@@ -144,7 +147,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
                 "dataset": list(dict.fromkeys(cell.dataset for cell in cells)),
                 "model": list(dict.fromkeys(cell.model for cell in cells)),
                 "defense": [{"name": cell.defense, **cell.params} for cell in cells],
-                "attacks": list(dict.fromkeys(attack for cell in cells for attack in cell.auc)),
+                "attacks": attacks,
                 "runs": runs,
                 "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
             }

@@ -15,7 +15,7 @@ def results(make_results):
     return make_results(
         {"auc": {"entropy": (0.9, None), "nn": 0.85}, "failure": 'said "no",\nthen died'},
         {"defense": "crl", "params": {"alpha_rce": 0.5, "mode": 'é,"x"'}, "auc": {"entropy": 0.7, "nn": "n,a"}},
-        {"defense": "dmp", "reason": "not for tables"},
+        {"defense": "dmp", "auc": {"entropy": None, "nn": None}, "reason": "not for tables"},
     )
 
 
