@@ -46,6 +46,15 @@ class Kind(StrEnum):
     PRESETS = "presets"
 
 
+class PluginKind(StrEnum):
+    """What can be written anew."""
+
+    DEFENSE = "defense"
+    ATTACK = "attack"
+    DATASET = "dataset"
+    MODEL = "model"
+
+
 class ExecutorName(StrEnum):
     """Where jobs run."""
 
@@ -222,6 +231,19 @@ def list_(
     from miabench.listing import listing
 
     typer.echo(listing(kind.value, name, plugin or [], as_json=json))
+
+
+@app.command()
+def new(
+    kind: Annotated[PluginKind, typer.Argument(help="what to write")],
+    name: Annotated[str, typer.Argument(help="its name, for example my-defense")],
+) -> None:
+    """Write a commented, working plugin file into the current folder."""
+    from miabench.new import new_plugin
+
+    path = new_plugin(kind.value, name, Path())
+    use = {"attack": f"--attack {path.stem}", "defense": f"--defense ce --defense {path.stem}"}
+    typer.echo(f"wrote {path}; try it: miabench run --plugin {path} {use.get(kind, f'--{kind} {path.stem}')}")
 
 
 def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome:

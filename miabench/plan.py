@@ -164,6 +164,9 @@ class _Planner:
             name: info.get_default(call_default_factory=True) for name, info in type(plugin).model_fields.items()
         }
         values = plugin.model_dump(mode="json")
+        for name, value in plugin:
+            if isinstance(value, Path):
+                values[name] = value.name  # labels name the file, not where it lies
         changed = {name: values[name] for name in values if getattr(plugin, name) != defaults[name]}
         return _Built(plugin, component, changed)
 

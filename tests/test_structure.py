@@ -12,7 +12,7 @@ import miabench
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"cli", "__main__"},
-    {"api", "stages", "progress", "listing", "status", "_worker"},
+    {"api", "stages", "progress", "listing", "status", "new", "templates", "_worker"},
     {"running", "executors", "report", "results"},
     {"plan", "jobs"},
     {"index", "evaluation", "specs", "environment"},

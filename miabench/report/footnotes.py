@@ -104,12 +104,14 @@ def _paired(difference: Difference) -> str:
 
 
 def _named(groups: Groups) -> Iterator[tuple[str, str]]:
-    """Where each fact holds, and the fact: of a dataset's facts the commonest is for `others`, or stands alone."""
+    """Where each fact holds, and the fact: the cells by name unless the dataset has one fact or many cells share it."""
     for dataset in dict.fromkeys(dataset for dataset, _ in groups):
         own = {what: cells for (where, what), cells in groups.items() if where == dataset}
         commonest = max(own, key=lambda what: len(own[what]))
         for what, cells in own.items():
-            if what != commonest or 1 < len(own) and len(cells) < MANY:
+            if len(own) == 1:
+                yield dataset, what
+            elif what == commonest and len(cells) >= MANY:
+                yield f"{dataset}, others", what
+            else:
                 yield f"{dataset} {', '.join(cells)}", what
-        if len(own) == 1 or len(own[commonest]) >= MANY:
-            yield f"{dataset}, others" if len(own) > 1 else dataset, commonest

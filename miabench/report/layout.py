@@ -88,7 +88,7 @@ def print_columns(console: Console, rows: Rows, columns: Sequence[Column]) -> No
     form = next((form for form in FORMS if _width(columns, form) <= console.width), FORMS[-1])
     for part in _parts(columns, form, console.width):
         print_note(console, rows.title, style="bold")
-        console.print(_table(rows.ends, part, form), width=max(console.width, _width(part, form)), crop=False)
+        console.print(_table(rows.ends, part, form), crop=False)
         console.print()
 
 
@@ -120,7 +120,9 @@ def _parts(columns: Sequence[Column], form: Form, width: int) -> Iterator[list[C
 
 
 def _table(ends: Sequence[bool], columns: Sequence[Column], form: Form) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+
+    width = _width(columns, form)  # more than the console has if it must be
+    table = Table(box=box.SIMPLE_HEAD, width=width, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     for column in columns:
         width = column.width(form)
         header = Text("\n".join(textwrap.wrap(plain(column.header), width, break_on_hyphens=False)))

@@ -182,7 +182,8 @@ def _figure(lines: Sequence[Line], panels: Sequence[Panel], looks: Mapping[str, 
     width = max(columns * PANEL[0], LEAST_WIDTH)
     figure = Figure(figsize=(width + LEGEND, rows * PANEL[1] + 0.6), layout="constrained")
     x_limits, y_limits = _limits(panels)
-    shown = list({point.line.key: point.line for panel in panels for point in panel.points}.values())
+    keys = {point.line.key for panel in panels for point in panel.points}
+    shown = [line for line in lines if line.key in keys]
     series = [_series(name, shown, looks[name]) for name in dict.fromkeys(line.cell.defense for line in shown)]
     for i, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, i + 1, xlim=x_limits, ylim=y_limits)

@@ -90,6 +90,9 @@ def _style(line: Line) -> str:
 
 
 def _results(lines: Sequence[Line], reasons: footnotes.Reasons) -> Iterator[Column]:
+    for value in itertools.chain.from_iterable((line.train, line.test, *line.attacks.values()) for line in lines):
+        if value.mean is None:
+            reasons.number(value.reason or "")  # in the order in which a line is read
     for header, values in _columns(lines):
         items = [_value(value, reasons, _style(line)) for line, value in zip(lines, values, strict=True)]
         yield Column(header, items)

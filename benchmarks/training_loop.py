@@ -1,0 +1,86 @@
+"""How much the shared training loop costs above the bare minimum: the same steps written by hand.
+
+    python benchmarks/training_loop.py
+
+Both train the same network on the same records in one process, in turns; the ratio of medians is what to quote.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+from miabench.contracts import Defense, Model
+from miabench.data import Data
+from miabench.discovery import discover
+from miabench.schedule import Schedule
+from miabench.training import Setting, Task
+
+TURNS = 7
+CASES = {  # model -> (records, shape, epochs)
+    "mlp": (1252, (446,), 20),
+    "cnn": (512, (3, 32, 32), 1),
+}
+
+
+def setting(defense: str, model: str) -> Setting:
+    """The task of one case, with random records."""
+    n, shape, epochs = CASES[model]
+    plugins = discover()
+    built, architecture = plugins.get("defense", defense).build({}), plugins.get("model", model).build({})
+    assert isinstance(built, Defense)
+    assert isinstance(architecture, Model)
+    return Setting(
+        defense=built,
+        model=architecture,
+        data=Data(torch.randn(n, *shape), torch.arange(n) % 10, tuple("abcdefghij")),
+        ids={"train": torch.arange(n)},
+        given={},
+        schedule=Schedule(epochs=epochs),
+        seed=0,
+        device=torch.device("cpu"),
+    )
+
+
+def bare(made: Setting) -> None:
+    """Cross entropy and SGD with nothing else."""
+    net = made.model.build(made.data.domain).train()
+    schedule = made.schedule
+    opt = torch.optim.SGD(net.parameters(), schedule.lr, schedule.momentum, weight_decay=schedule.weight_decay)
+    for _ in range(schedule.epochs):
+        for ids in torch.randperm(len(made.data)).split(schedule.batch_size):
+            loss = F.cross_entropy(net(made.data.x[ids])[0], made.data.y[ids])
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+
+
+def ours(made: Setting) -> None:
+    """The same through a task."""
+    made.defense.fit(Task(made, made.data.x, made.data.y))
+
+
+def seconds(run: Callable[[Setting], None], made: Setting) -> float:
+    """Wall time of one call."""
+    begun = time.perf_counter()
+    run(made)
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Print a line per model and defense."""
+    torch.set_num_threads(1)
+    for model in CASES:
+        for defense in ("ce", "relaxloss", "crl"):
+            made = setting(defense, model)
+            turns = [(seconds(ours, made), seconds(bare, made)) for _ in range(TURNS + 1)][1:]
+            by_task, by_hand = (statistics.median(column) for column in zip(*turns, strict=True))
+            print(f"{model:<5} {defense:<10} {by_task:6.3f} s, bare CE {by_hand:6.3f} s, ratio {by_task / by_hand:.2f}")
+
+
+if __name__ == "__main__":
+    main()

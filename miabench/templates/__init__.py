@@ -1,0 +1,1 @@
+"""What `miabench new` writes: one commented, working plugin file per kind."""

@@ -1,0 +1,37 @@
+"""What `miabench new` writes works as it is."""
+
+import pytest
+
+import miabench
+from miabench.discovery import discover
+from miabench.new import new_plugin
+
+USE = {
+    "defense": {"defense": ["ce", "my-own"]},
+    "attack": {"attacks": ["my-own"]},
+    "dataset": {"dataset": "my-own"},
+    "model": {"model": "my-own"},
+}
+
+
+@pytest.mark.parametrize("kind", USE)
+def test_a_new_plugin_runs_to_a_row(kind, tmp_path, tiny):
+    path = new_plugin(kind, "my-own", tmp_path)
+    assert path == tmp_path / "my_own.py"
+    found = discover([path]).get(kind, "my-own")
+    assert found.load().__name__ == "MyOwn"
+    table = miabench.run(tiny(**USE[kind]), plugins=[path], store=tmp_path / "store", executor="inline")
+    assert table[table.metric == "auc"].value.notna().all()
+    assert any((table[column] == "my-own").any() for column in ("defense", "attack", "dataset", "model"))
+
+
+def test_nothing_is_overwritten(tmp_path):
+    new_plugin("defense", "mine", tmp_path)
+    with pytest.raises(miabench.UserError, match=r"mine.py exists; choose another name or remove it"):
+        new_plugin("attack", "mine", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["1st", "a b", "../up", "Ä", ""])
+def test_names_that_cannot_be(name, tmp_path):
+    with pytest.raises(miabench.UserError, match="cannot be a plugin's name"):
+        new_plugin("defense", name, tmp_path)
