@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from miabench.contracts import Observed as Observed
     from miabench.contracts import Probe as Probe
     from miabench.contracts import Role as Role
+    from miabench.contracts import State as State
     from miabench.contracts import Train as Train
     from miabench.criterion import Criterion as Criterion
     from miabench.data import Data as Data
@@ -54,6 +55,7 @@ _HOME = {
     "Observed": "miabench.contracts",
     "Probe": "miabench.contracts",
     "Role": "miabench.contracts",
+    "State": "miabench.contracts",
     "Train": "miabench.contracts",
     "Criterion": "miabench.criterion",
     "Data": "miabench.data",

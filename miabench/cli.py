@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import shlex
@@ -170,6 +171,11 @@ def main() -> None:
     except UserError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        typer.echo(f"error: the disk is full ({error.filename or 'store'}); what was finished is kept", err=True)
         sys.exit(2)
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from miabench.serving import RecordNoise
     from miabench.training import Task
 
-    State: TypeAlias = Mapping[str, NDArray[Any]]
 
+State: TypeAlias = Mapping[str, Any]  # what an attack has learnt: arrays by name
 Kind: TypeAlias = Literal["defense", "attack", "dataset", "model"]
 
 

@@ -99,7 +99,9 @@ def first_use_recorded(remote: Remote, folder: Path) -> Iterator[Path]:
 def _fetch(remote: Remote, remotes: Sequence[Remote], folder: Path) -> None:
     file = remote.below(folder)
     if file.exists():
-        _check(file, remote, f"{file} is not the file that {remote.url} publishes", "delete it or put the right one there")
+        _check(
+            file, remote, f"{file} is not the file that {remote.url} publishes", "delete it or put the right one there"
+        )
         return
     part = file.with_name(f"{file.name}.part")
     try:

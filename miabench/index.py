@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 from miabench.atomic import replace_file
 from miabench.errors import UserError
 from miabench.experiment import Experiment
+from miabench.labels import labelled
 from miabench.store import Ref, Store, digest
 
 
@@ -90,11 +90,6 @@ class Index(BaseModel, frozen=True):
                 "make them with: miabench run"
             )
         return cls.model_validate_json(path.read_text())
-
-
-def labelled(name: str, params: Mapping[str, Any]) -> str:
-    """`crl alpha_rce=0.5`."""
-    return " ".join([name, *(f"{key}={value}" for key, value in params.items())])
 
 
 def _path(store: Store, experiment: Experiment) -> Any:

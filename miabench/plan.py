@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 
@@ -18,7 +18,8 @@ from miabench.discovery import Found, Plugins, discover
 from miabench.errors import UserError
 from miabench.experiment import Choice, Experiment
 from miabench.grid import expand
-from miabench.index import Cell, Entry, Index, labelled
+from miabench.index import Cell, Entry, Index
+from miabench.labels import changed, labelled
 from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -31,12 +32,11 @@ from miabench.specs import (
     ObservationSpec,
     Part,
     ProbeSpec,
-    Spec,
     TrainingSpec,
     View,
 )
 from miabench.splits import Split, roles, split
-from miabench.store import Ref, Store, data_folder
+from miabench.store import Artifact, Ref, Store, data_folder
 
 PROTOCOL = "disjoint"
 UNDEFENDED = "ce"  # what a non-adaptive attacker's shadow models are trained under
@@ -160,15 +160,7 @@ class _Planner:
     def _build(self, found: Found, params: Mapping[str, Any]) -> _Built:
         plugin = found.build(params)
         component = Component.of(found, plugin)
-        defaults = {
-            name: info.get_default(call_default_factory=True) for name, info in type(plugin).model_fields.items()
-        }
-        values = plugin.model_dump(mode="json")
-        for name, value in plugin:
-            if isinstance(value, Path):
-                values[name] = value.name  # labels name the file, not where it lies
-        changed = {name: values[name] for name in values if getattr(plugin, name) != defaults[name]}
-        return _Built(plugin, component, changed)
+        return _Built(plugin, component, changed(plugin))
 
     # --- datasets, models, defenses ---
 
@@ -327,7 +319,8 @@ class _Planner:
             compute=self.compute,
         )
         needs = [Ref("networks", trained.network)]
-        return self._add(site, "observe", spec, needs, f"{probe.qualname} of network {trained.network[:8]}")
+        what = f"{probe.qualname} of network {trained.network[:8]}"
+        return self._add(site, spec, needs, what, weight=len(rows))
 
     def _plan_view(self, site: _Site, trained: _Trained, attack: Attack) -> View:
         observations = [
@@ -355,7 +348,10 @@ class _Planner:
         needs = [Ref("observations", key) for view in (target, *shadows) for key in view.observations]
         cell = self.index.cells[-1]
         what = f"{built.label} ({attacker}) on {cell.dataset} {cell.model} {cell.label} run {run}"
-        scores = self._add(site, "attack", spec, needs, what)
+        records = sum(
+            len(self.store.ids(ids)) for view in (target, *shadows) for ids in (view.members, view.non_members)
+        )
+        scores = self._add(site, spec, needs, what, weight=3 * records)
         measure = MeasureSpec(
             version=metrics.VERSION,
             scores=scores.key,
@@ -363,7 +359,7 @@ class _Planner:
             members=target.members,
             non_members=target.non_members,
         )
-        measured = self._add(site, "measure", measure, [scores], what)
+        measured = self._add(site, measure, [scores], what)
         network = Ref("networks", models[0].network)
         self._enter(run, attacker=attacker, attack=built.label, metrics=measured, records=scores, network=network)
 
@@ -383,12 +379,12 @@ class _Planner:
             members=trained.members,
             non_members=trained.non_members,
         )
-        measured = self._add(site, "measure", measure, [logits], f"accuracy of {self.index.cells[-1].label} run {run}")
+        measured = self._add(site, measure, [logits], f"accuracy of {self.index.cells[-1].label} run {run}")
         self._enter(run, metrics=measured, records=measured, network=Ref("networks", trained.network))
 
-    def _add(self, site: _Site, kind: Any, spec: Spec, needs: list[Ref], what: str) -> Ref:
-        gives = {"observe": "observations", "attack": "scores", "measure": "metrics"}
-        ref = Ref(cast(Any, gives[kind]), spec.key)
+    def _add(self, site: _Site, spec: _AfterTraining, needs: list[Ref], what: str, weight: float = 100) -> Ref:
+        kind, gives = _KINDS[type(spec)]
+        ref = Ref(gives, spec.key)
         self.jobs.setdefault(
             spec.key,
             Job(
@@ -397,12 +393,21 @@ class _Planner:
                 label=f"{kind} {what}",
                 dataset=site.choice,
                 fingerprint=site.fingerprint,
-                spec=cast(Any, spec),
+                spec=spec,
                 needs=tuple(needs),
                 gives=(ref,),
+                weight=weight,
             ),
         )
         return ref
+
+
+_AfterTraining: TypeAlias = ObservationSpec | AttackSpec | MeasureSpec
+_KINDS: Mapping[type[_AfterTraining], tuple[Literal["observe", "attack", "measure"], Artifact]] = {
+    ObservationSpec: ("observe", "observations"),
+    AttackSpec: ("attack", "scores"),
+    MeasureSpec: ("measure", "metrics"),
+}
 
 
 @dataclass(frozen=True)

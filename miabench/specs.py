@@ -160,7 +160,7 @@ class Job(BaseModel, frozen=True):
         needs: artifacts that must be stored before.
         gives: artifacts that are stored after.
         snapshots: of a training, the epoch after which each artifact of `gives` is taken.
-        weight: expected work, for the estimate of the time left: records x epochs, relative.
+        weight: expected work, for the estimate of the time left: passes over one record, roughly.
     """
 
     kind: Literal["train", "observe", "attack", "measure"]

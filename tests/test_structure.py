@@ -16,9 +16,10 @@ LAYERS = [
     {"running", "executors", "report", "results"},
     {"plan", "jobs"},
     {"index", "evaluation", "specs", "environment"},
-    {"training", "store", "serving", "checkpoint", "grid"},
+    {"training", "store", "serving", "checkpoint", "grid", "labels"},
     {"datasets", "models", "splits", "data", "augmentation", "metrics", "bootstrap"},
-    {"archive", "kept_arrays", "normalisation", "atomic"},
+    {"archive", "download", "kept_arrays", "normalisation", "text"},
+    {"atomic"},
     {"experiment", "discovery"},
     {"contracts", "network", "criterion", "schedule", "seeds", "errors", "logprob"},
 ]

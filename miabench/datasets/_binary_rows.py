@@ -1,22 +1,25 @@
-"""Text files of zeros and ones, one record a line, as privacytrustlab/datasets publishes them in .tgz archives."""
+"""Records of zeros and ones, one a line of a text file, as privacytrustlab/datasets publishes them in .tgz archives."""
 
 from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miabench import UserError
+from miabench.archive import content_hash
 from miabench.download import Remote, first_use_recorded
+from miabench.kept_arrays import kept_arrays
 
 REPOSITORY = "https://github.com/privacytrustlab/datasets/raw/master"
+GZIP, TAR = b"\x1f\x8b", b"ustar"  # how such files begin, the second at byte 257
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,16 @@ class Line:
     place: str
 
 
+class Records(NamedTuple):
+    """Features (N, F) of 0 and 1, and classes (N,) from 0."""
+
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64]
+
+
 @contextmanager
 def published(archive: str, path: Path | None, folder: Path) -> Iterator[Path]:
-    """The user's own copy of an archive of the repository where `path` names one; else downloaded once to `folder`."""
+    """An archive of the repository: the user's copy at `path` where one is named, else one downloaded to `folder`."""
     if path is not None:
         yield path.expanduser()
         return
@@ -37,70 +47,110 @@ def published(archive: str, path: Path | None, folder: Path) -> Iterator[Path]:
         yield file
 
 
-def text_files(path: Path, records: Mapping[str, int]) -> Iterator[tuple[str, Iterator[Line]]]:
-    """Name and lines of each wanted text file of a .tgz, in the archive's order, read once; nothing is unpacked to disk.
-
-    Args:
-        path: the archive; where only one file is wanted it may also be that file itself.
-        records: how many lines each wanted file must have, by its name in the archive.
-
-    Raises:
-        UserError: a missing, damaged or cut-off archive, or one without a wanted file; too few or too many lines.
-    """
-    missing = dict(records)
-    with _readable(path), path.open("rb") as stream:
-        if len(records) == 1 and not _packed(stream):
-            name = next(iter(records))
-            yield name, _lines(path, stream, str(path), records[name])
-            return
-        with tarfile.open(fileobj=stream, mode="r|*") as archive:
-            for member in archive:
-                name = member.name.removeprefix("./")
-                file = archive.extractfile(member) if name in missing else None
-                if file is not None:
-                    place = str(path) if len(records) == 1 else f"{name} in {path}"
-                    yield name, _lines(path, file, place, missing.pop(name))
-    if missing:
-        raise UserError(f"{path} is an archive without a file `{next(iter(missing))}`")
+def kept_records(folder: Path, path: Path, decode: Callable[[], Records]) -> Records:
+    """What `decode` makes of the file at `path`, kept in `folder` under the file's content."""
+    key = content_hash(path, lambda _: True)[:32]
+    kept = kept_arrays(folder / f"decoded-{key}", lambda: decode()._asdict())
+    return Records(kept["x"], kept["y"])
 
 
-def bits(fields: bytes, features: int, place: str) -> NDArray[np.uint8]:
-    """Zeros and ones (features,) from a line's comma-separated fields."""
-    characters = np.frombuffer(fields, dtype=np.uint8)
-    values = characters[::2] - np.uint8(ord("0"))  # wraps round where it is no digit: larger than 1 too
-    if len(characters) == 2 * features - 1 and (characters[1::2] == ord(",")).all() and values.max() <= 1:
-        return values
-    cells = fields.split(b",")
-    if len(cells) != features:
-        raise UserError(f"{place}: {len(cells)} features; expected {features}")
-    for column, cell in enumerate(cells):
-        if cell.strip() not in (b"0", b"1"):
-            raise UserError(f"{place}: feature {column + 1} is {_shown(cell)!r}; expected 0 or 1")
-    return np.array([int(cell) for cell in cells], dtype=np.uint8)
-
-
-def label(text: bytes, names: Mapping[bytes, int], place: str) -> int:
-    """The class a field stands for."""
-    if text not in names:
-        *_, last = names
-        raise UserError(f"{place}: the class is {_shown(text)}; expected {_shown(next(iter(names)))} to {_shown(last)}")
-    return names[text]
-
-
-def labelled_bits(path: Path, name: str, shape: tuple[int, int], names: Mapping[bytes, int]) -> _Labelled:
+def labelled_bits(path: Path, name: str, shape: tuple[int, int], classes: Mapping[bytes, int]) -> Records:
     """Records of a file whose lines are a class and then the features, all separated by commas.
 
     Args:
         path: the archive or the text file.
         name: of the text file in the archive.
         shape: (N, F) that the file must have.
-        names: class of each label as it is written.
+        classes: by how they are written.
+
+    Raises:
+        UserError: naming the file, and the line that is wrong.
     """
     x = np.empty(shape, dtype=np.uint8)
     y = np.empty(shape[0], dtype=np.int64)
     for _, lines in text_files(path, {name: shape[0]}):
         for row, line in enumerate(lines):
-            first, _, rest = line.text.partition(b",")
-            y[row] = label(first, names, line.place)
-            x[row] = bits(rest, shape[1], line.place)
-    return _Labelled(x, y)
+            label, _, features = line.text.partition(b",")
+            y[row] = class_of(Line(label, line.place), classes)
+            x[row] = bits(Line(features, line.place), shape[1])
+    return Records(x, y)
+
+
+def text_files(path: Path, lengths: Mapping[str, int]) -> Iterator[tuple[str, Iterator[Line]]]:
+    """Name and lines of some text files in a .tgz, in the archive's order, read once; nothing is unpacked to disk.
+
+    Args:
+        path: the archive; where only one file is wanted it may also be that file itself.
+        lengths: how many lines each wanted file must have, by its name in the archive.
+
+    Raises:
+        UserError: a missing, damaged or cut-off archive, or one without a wanted file; too few or too many lines.
+    """
+    missing = dict(lengths)
+    with _readable(path), path.open("rb") as stream:
+        if len(lengths) == 1 and not _packed(stream):
+            name, length = missing.popitem()
+            yield name, _lines(path, stream, str(path), length)
+            return
+        with tarfile.open(fileobj=stream, mode="r|*") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                file = archive.extractfile(member) if name in missing and member.isreg() else None
+                if file is not None:
+                    place = str(path) if len(lengths) == 1 else f"{path}, {name}"
+                    yield name, _lines(path, file, place, missing.pop(name))
+    if missing:
+        raise UserError(f"{path} is an archive without a file `{next(iter(missing))}`")
+
+
+def class_of(line: Line, classes: Mapping[bytes, int]) -> int:
+    """The class that a line's text stands for."""
+    if line.text not in classes:
+        first, *_, last = map(_shown, classes)
+        raise UserError(f"{line.place}: the class is {_shown(line.text)}; expected {first} to {last}")
+    return classes[line.text]
+
+
+def bits(line: Line, features: int) -> NDArray[np.uint8]:
+    """Zeros and ones (features,) from a line of comma-separated fields."""
+    characters = np.frombuffer(line.text, dtype=np.uint8)
+    values = characters[::2] - np.uint8(ord("0"))  # what is below "0" wraps round, to above 1
+    if len(values) == features and (characters[1::2] == ord(",")).all() and values.max() <= 1:
+        return values
+    fields = line.text.split(b",")
+    if len(fields) != features:
+        raise UserError(f"{line.place}: {len(fields)} features; expected {features}")
+    wrong = next(column for column, field in enumerate(fields) if field not in (b"0", b"1"))
+    raise UserError(f"{line.place}: feature {wrong + 1} is {_shown(fields[wrong])!r}; expected 0 or 1")
+
+
+def _lines(path: Path, stream: IO[bytes], place: str, length: int) -> Iterator[Line]:
+    count = 0
+    with _readable(path):
+        for count, text in enumerate(stream, start=1):  # noqa: B007 - counts what is there, wanted or not
+            if count <= length:
+                yield Line(text.rstrip(b"\r\n"), f"{place}, line {count}")
+    if count != length:
+        raise UserError(f"{place} has {count} lines; the published file has {length}")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, zlib.error, EOFError) as error:
+        raise UserError(f"{path} is damaged or cut off: {error}") from None
+    except OSError as error:
+        if error.strerror is None:  # gzip's own errors are OSErrors without a number
+            raise UserError(f"{path} is damaged or cut off: {error}") from None
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _packed(stream: IO[bytes]) -> bool:
+    head = stream.read(512)
+    stream.seek(0)
+    return head.startswith(GZIP) or head[257:].startswith(TAR)
+
+
+def _shown(text: bytes) -> str:
+    return text[:20].decode("ascii", errors="replace")

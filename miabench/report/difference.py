@@ -75,28 +75,37 @@ def compare(results: Results, summary: Summary) -> Differences:
 def _compare(results: Results, line: Line, baseline: Line) -> Comparison:
     attacks = {}
     for attack in line.attacks:
-        pair = _pair(*(results.records(one.cell, line.attacker, attack) for one in (line, baseline)))
+        pair = _pair(results, line, baseline, attack)
         if pair is not None and pair.members.any() and not pair.members.all():
             estimate = crossed_auc_difference(pair.defended, pair.undefended, pair.members)
             attacks[attack] = _difference(estimate, pair)
-    pair = _pair(*(results.records(one.cell) for one in (line, baseline)))
+    pair = _pair(results, line, baseline, None)
     if pair is None or pair.members.all():
         return Comparison(None, attacks)
     estimate = crossed_mean_difference(pair.defended[:, ~pair.members], pair.undefended[:, ~pair.members])
     return Comparison(_difference(estimate, pair), attacks)
 
 
-def _pair(defended: Records | None, undefended: Records | None) -> Pair | None:
-    """What both have; None where they share no run."""
-    if defended is None or undefended is None:
-        return None
+def in_common(defended: Records, undefended: Records) -> Pair | None:
+    """The runs that both have, on the records that are members, or non-members, of both, in the order of their rows.
+
+    None where they share no run.
+    """
     runs, r, s = np.intersect1d(defended.runs, undefended.runs, return_indices=True)
+    if not len(runs):
+        return None
     _, i, j = np.intersect1d(defended.rows, undefended.rows, return_indices=True)
     same = defended.members[i] == undefended.members[j]
     i, j = i[same], j[same]
-    if not len(runs):
-        return None
     return Pair(defended.members[i], defended.values[np.ix_(r, i)], undefended.values[np.ix_(s, j)])
+
+
+def _pair(results: Results, line: Line, baseline: Line, attack: str | None) -> Pair | None:
+    attacker = None if attack is None else line.attacker
+    defended, undefended = (results.records(one.cell, attacker, attack) for one in (line, baseline))
+    if defended is None or undefended is None:
+        return None
+    return in_common(defended, undefended)
 
 
 def _difference(estimate: Estimate, pair: Pair) -> Difference:

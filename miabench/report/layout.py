@@ -86,8 +86,8 @@ def open_console(file: TextIO | None = None) -> Console:
 def print_columns(console: Console, rows: Rows, columns: Sequence[Column]) -> None:
     """Print columns as one table, or as several where they do not fit."""
     form = next((form for form in FORMS if _width(columns, form) <= console.width), FORMS[-1])
-    for part in _parts(columns, form, console.width):
-        print_note(console, rows.title, style="bold")
+    for i, part in enumerate(_parts(columns, form, console.width)):
+        print_note(console, f"{rows.title} (continued)" if i else rows.title, style="bold")
         console.print(_table(rows.ends, part, form), crop=False)
         console.print()
 

@@ -235,7 +235,7 @@ def _draw_series(axes: Axes, points: Sequence[Point], series: Series) -> None:
         )
         if tag := series.tags.get(point.line.cell.label):
             at = (point.x, point.y)
-            axes.annotate(_text(tag), at, xytext=(4, 4), textcoords="offset points", fontsize=7, color=color)
+            axes.annotate(_text(tag), at, xytext=(5, -9), textcoords="offset points", fontsize=7, color=color)
 
 
 def _legend(series: Sequence[Series], lines: Sequence[Line], *, guessing: bool) -> Iterator[Line2D]:

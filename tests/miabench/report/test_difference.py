@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from miabench.bootstrap import crossed_auc_difference, crossed_mean_difference
-from miabench.report.difference import compare
+from miabench.report.difference import compare, in_common
 from miabench.report.summary import summarize
+from miabench.results import Records
 
 
 def by_row(records):
@@ -44,6 +45,26 @@ def results(make_results):
         {"defense": "advreg", "withheld": 10, "accuracy": 0.6, "auc": {"entropy": 0.6, "nn": "no"}},
         runs=3,
     )
+
+
+def test_records_in_common_by_hand():
+    defended = Records(
+        rows=np.array([7, 3, 5, 9, 1]),
+        members=np.array([True, True, False, False, True]),
+        values=np.array([[70.0, 30, 50, 90, 10], [71, 31, 51, 91, 11]]),
+        runs=(0, 2),
+    )
+    undefended = Records(
+        rows=np.array([1, 5, 7, 3]),
+        members=np.array([True, False, True, False]),  # row 3 is a member of the other only
+        values=np.array([[-1.0, -5, -7, -3], [-11, -51, -71, -31]]),
+        runs=(2, 1),
+    )
+    pair = in_common(defended, undefended)
+    assert pair is not None
+    assert pair.members.tolist() == [True, False, True]  # rows 1, 5, 7
+    assert pair.defended.tolist() == [[11, 51, 71]]
+    assert pair.undefended.tolist() == [[-1, -5, -7]]
 
 
 @pytest.mark.parametrize(("position", "n_members", "runs"), [(1, 40, 2), (2, 30, 3)])

@@ -1,0 +1,211 @@
+"""DP-SGD (Abadi et al., CCS 2016, arXiv:1607.00133, Algorithm 1), through Opacus (Yousefpour et al., arXiv:2109.12298).
+
+Every step takes each of the n members with probability q = batch_size / n (an empty batch is a step too), and gives the
+schedule's SGD, with its momentum and weight decay, the gradient
+    [ sum_i g_i * min(1, C / ||g_i||) + N(0, sigma^2 C^2 I) ] / batch_size,   g_i: gradient of record i's cross entropy.
+The accountant adds up what the steps spend; (epsilon, delta) of adding or removing one record is in the history, per
+epoch. It covers the network alone: not the choice of hyper-parameters, not a normalisation computed from the data, not
+the members' loss and accuracy in the history. Any epsilon may be asked for, also one too large to promise anything.
+BatchNorm mixes the records of a batch, so every BatchNorm layer is replaced by GroupNorm: with gcd(32, channels) groups
+(the CRL authors use 32), with one group after fully connected layers. Weights compare with other defenses' only then.
+Needs Opacus: pip install 'miabench[dp]'. sigma and C of the CRL paper are unpublished: the defaults are ours.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from miabench import Data, Defense, Field, Model, Task, UserError
+
+GROUPS = 32  # of the CRL authors' *_gn.py, and of Wu and He (ECCV 2018)
+GRADIENT_BYTES = 2**30  # of per-record gradients held at once, unless physical_batch_size says otherwise
+# Opacus' Renyi orders, and some below for large epsilons and above for small ones: more of them is tighter, but slower
+ORDERS = (1.0001, 1.0003, 1.001, 1.003, 1.01, 1.03, *(1 + i / 10 for i in range(1, 100)), *range(12, 64), 128, 256, 512)
+
+
+class DPSGD(Defense, frozen=True):
+    """Clips each record's gradient and adds noise, for differential privacy."""
+
+    noise_multiplier: float = Field(1.0, gt=0, description="σ: std of the noise over C; not used with target_epsilon")
+    target_epsilon: float | None = Field(None, gt=0, description="ε that the whole schedule may spend; chooses σ")
+    delta: float | None = Field(None, gt=0, lt=1, description="δ; None: 1 / number of members")
+    max_grad_norm: float = Field(1.0, gt=0, description="C: norm to which each record's gradient is clipped")
+    accountant: Literal["rdp", "prv"] = Field("rdp", description="prv is tighter; its memory grows with ε and steps")
+    physical_batch_size: int | None = Field(
+        None, ge=1, description="records differentiated at once; None: what fits 1 GiB of their gradients"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.target_epsilon is not None and self.noise_multiplier != 1.0:
+            raise ValueError("give noise_multiplier or target_epsilon, not both")
+        return self
+
+    def unsupported(self, data: Data, model: Model) -> str | None:
+        """Opacus is not installed, or cannot tell the gradients of this model's records apart."""
+        if find_spec("opacus") is None:
+            return "it needs Opacus, which is not installed: pip install 'miabench[dp]'"
+        net = self.architecture(_built(model, data))
+        return _refused(net, data.inputs(torch.arange(2), torch.device("cpu")), data.y[:2])
+
+    def advice(self, data: Data, model: Model) -> Sequence[str]:
+        """That the architecture is another one than under the other defenses."""
+        count = sum(isinstance(layer, _BatchNorm) for layer in _built(model, data).modules())
+        return [f"dp-sgd replaces the model's {count} BatchNorm layers by GroupNorm"] if count else []
+
+    def architecture(self, net: nn.Module) -> nn.Module:
+        """GroupNorm for BatchNorm, freshly initialised."""
+        for name, layer in net.named_children():
+            if isinstance(layer, _BatchNorm):
+                # after a fully connected layer a group of one channel holds one number, which would always become 0
+                groups = 1 if isinstance(layer, nn.BatchNorm1d) else math.gcd(GROUPS, layer.num_features)
+                setattr(net, name, nn.GroupNorm(groups, layer.num_features, affine=layer.affine))
+            else:
+                self.architecture(layer)
+        return net
+
+    def fit(self, task: Task) -> nn.Module:
+        """Train by noisy steps on Poisson batches.
+
+        Raises:
+            UserError: no noise is enough for `target_epsilon`.
+        """
+        net = task.net()
+        opt = task.optimizer(net)
+        n = len(task.ids["train"])
+        delta = self.delta or 1 / n
+        private, accountant = self._private(task, opt, delta)
+        with per_record_gradients(net) as hooked:
+            for _ in task.epochs(net=net, opt=opt, accountant=accountant):
+                net.train()
+                seen = torch.zeros(3, device=task.device)
+                for ids in task.batches(task.ids["train"], how="poisson"):
+                    seen += _step(task, hooked, private, torch.split(ids, self._at_once(net)))
+                loss, accuracy = seen[:2] / seen[2].clamp(min=1)
+                epsilon = accountant.get_epsilon(delta=delta, alphas=ORDERS)
+                task.record(loss=loss, accuracy=accuracy, epsilon=epsilon, delta=delta)
+        return net
+
+    def _private(self, task: Task, opt: torch.optim.Optimizer, delta: float) -> tuple[Any, Any]:
+        """Opacus' optimizer around `opt`, and the accountant that watches its steps."""
+        from opacus.accountants import create_accountant
+        from opacus.optimizers import DPOptimizer
+
+        n, size = len(task.ids["train"]), task.schedule.batch_size
+        rate = min(1.0, size / n)
+        steps = task.schedule.epochs * max(1, round(n / size))  # as task.batches has it
+        private = DPOptimizer(
+            opt,
+            noise_multiplier=self.sigma(rate, steps, delta),
+            max_grad_norm=self.max_grad_norm,
+            expected_batch_size=min(size, n),
+            generator=task.generator("noise"),
+        )
+        accountant = create_accountant(self.accountant)
+        private.attach_step_hook(accountant.get_optimizer_hook_fn(sample_rate=rate))
+        return private, accountant
+
+    def sigma(self, rate: float, steps: int, delta: float) -> float:
+        """The noise multiplier: as given, or the smallest that keeps to `target_epsilon`.
+
+        Args:
+            rate: q, probability of each record to be in a batch.
+            steps: of the whole schedule.
+            delta: of (epsilon, delta).
+
+        Raises:
+            UserError: no noise is enough.
+        """
+        if self.target_epsilon is None:
+            return self.noise_multiplier
+        from opacus.accountants.utils import get_noise_multiplier
+
+        try:
+            sigma: float = get_noise_multiplier(
+                target_epsilon=self.target_epsilon,
+                target_delta=delta,
+                sample_rate=rate,
+                steps=steps,
+                accountant=self.accountant,
+                epsilon_tolerance=self.target_epsilon / 1000,
+                alphas=ORDERS,
+            )
+        except ValueError as error:
+            raise UserError(
+                f"dp-sgd: no noise_multiplier is enough for target_epsilon = {self.target_epsilon:g} with delta = "
+                f"{delta:g} and {steps} steps; raise target_epsilon"
+            ) from error
+        return sigma
+
+    def _at_once(self, net: nn.Module) -> int:
+        size = sum(p.numel() * p.element_size() for p in net.parameters())
+        return self.physical_batch_size or max(1, GRADIENT_BYTES // size)
+
+
+@contextmanager
+def per_record_gradients(net: nn.Module) -> Iterator[nn.Module]:
+    """The network with Opacus' hooks: after backward of a summed loss, p.grad_sample (B, *p.shape); removed at the end."""
+    from opacus import GradSampleModule
+
+    hooked = GradSampleModule(net, loss_reduction="sum")
+    try:
+        with warnings.catch_warnings():
+            # the first layer's input, the data, has no gradient: as it should be
+            warnings.filterwarnings("ignore", "Full backward hook is firing when gradients are computed")
+            warnings.filterwarnings("ignore", "Optimal order is the")  # then epsilon is less tight, but holds
+            yield hooked
+    finally:
+        hooked.to_standard_module()
+
+
+def _step(task: Task, hooked: nn.Module, private: Any, parts: Sequence[Tensor]) -> Tensor:
+    """One noisy step on a batch given in physical parts; sums of loss, of correct answers and of records (3,)."""
+    seen = torch.zeros(3, device=task.device)
+    for i, ids in enumerate(parts, 1):
+        private.zero_grad()
+        if len(ids):
+            y = task.y[ids]
+            logits = hooked(task.augment(task.x[ids]))[0]
+            loss = F.cross_entropy(logits, y, reduction="sum")
+            loss.backward()
+            correct = (logits.detach().argmax(1) == y).sum()
+            seen += torch.stack([loss.detach(), correct, torch.full_like(correct, len(ids))])
+        else:
+            for p in private.params:
+                p.grad_sample = p.new_zeros((0, *p.shape))
+        private.signal_skip_step(i < len(parts))
+        private.step()
+    return seen
+
+
+def _built(model: Model, data: Data) -> nn.Module:
+    """The model, to look at while planning."""
+    with torch.random.fork_rng(devices=[]):
+        return model.build(data.domain)
+
+
+def _refused(net: nn.Module, x: Tensor, y: Tensor) -> str | None:
+    """Why Opacus cannot serve a network, which it is tried on with two records, or None."""
+    from opacus.validators import ModuleValidator
+
+    problems = ModuleValidator.validate(net.train())
+    try:
+        if not problems:
+            with torch.random.fork_rng(devices=[]), per_record_gradients(net) as hooked:
+                F.cross_entropy(hooked(x)[0], y, reduction="sum").backward()
+                trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
+                problems = [f"the loss does not reach {name}" for name, p in trained.items() if p.grad_sample is None]
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        problems = [error]
+    return f"Opacus gives no per-record gradients of this model: {problems[0]}" if problems else None

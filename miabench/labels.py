@@ -1,0 +1,34 @@
+"""What a plugin is called in tables: its name and whatever differs from its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from miabench.contracts import Plugin
+
+
+def labelled(name: str, params: Mapping[str, Any]) -> str:
+    """`crl alpha_rce=0.5`."""
+    return " ".join([name, *(f"{key}={value}" for key, value in params.items())])
+
+
+def changed(plugin: Plugin) -> dict[str, Any]:
+    """The parameters that differ from the plugin's defaults, as JSON; of a file its name, not where it lies."""
+    found: dict[str, Any] = {}
+    for name, value in plugin:
+        default = type(plugin).model_fields[name].get_default(call_default_factory=True)
+        shown = value.name if isinstance(value, Path) else value
+        found.update(_differences(name, to_jsonable_python(shown), to_jsonable_python(default)))
+    return found
+
+
+def _differences(name: str, value: Any, default: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and isinstance(default, dict) and value.keys() == default.keys():
+        for key in value:
+            yield from _differences(f"{name}.{key}", value[key], default[key])
+    elif value != default:
+        yield name, value

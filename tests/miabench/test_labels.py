@@ -1,0 +1,26 @@
+"""Labels name what differs from the defaults, and nothing else."""
+
+from pathlib import Path
+
+import miabench
+from miabench.discovery import discover
+from miabench.labels import changed, labelled
+
+
+def test_only_what_differs():
+    crl = miabench.create_defense("crl", alpha_rce=0.5, tau_rce=0.1)
+    assert changed(crl) == {"alpha_rce": 0.5}
+    assert labelled("crl", changed(crl)) == "crl alpha_rce=0.5"
+    assert changed(miabench.create_defense("crl")) == {}
+
+
+def test_nested_tables():
+    assert changed(miabench.create_attack("nn", schedule={"epochs": 5})) == {"schedule.epochs": 5}
+
+
+def test_tuples_and_files():
+    model = discover().get("model", "mlp").build({"hidden": [32, 16]})
+    assert changed(model) == {"hidden": [32, 16]}
+    data = discover().get("dataset", "images").build({"path": "/somewhere/photos.zip"})
+    assert changed(data) == {"path": "photos.zip"}
+    assert data.path == Path("/somewhere/photos.zip")
