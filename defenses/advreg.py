@@ -16,14 +16,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+from miabench.defenses._member_pass import member_pass
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from miabench import Defense, Field, Task
 
-HIDDEN = (100, 1024, 512, 64)  # widths of the two towers in the CRL authors' code
-LABEL_HIDDEN = (100, 512, 64)
+HIDDEN = (100, 1024, 512, 64)  # widths of the tower that sees the logits, in the CRL authors' code
+LABEL_HIDDEN = (100, 512, 64)  # of the tower that sees the label
 
 
 class AdvReg(Defense, frozen=True):
@@ -43,7 +44,8 @@ class AdvReg(Defense, frozen=True):
         inference = task.new("inference network", lambda: InferenceNetwork(task.num_classes))
         opt, inference_opt = task.optimizer(net), Adam(inference.parameters(), lr=self.inference_lr)
         for _ in task.epochs(net=net, inference=inference, opt=opt, inference_opt=inference_opt):
-            _classifier_pass(task, net, inference, opt, self.alpha)
+            inference.requires_grad_(False)
+            member_pass(task, net, opt, lambda logits, y: classifier_loss(logits, y, inference, self.alpha))
             _inference_pass(task, net, inference, inference_opt)
         return net
 
@@ -54,8 +56,8 @@ class InferenceNetwork(nn.Module):
     def __init__(
         self,
         num_classes: int,
-        hidden: Sequence[int] = (100, 1024, 512, 64),
-        label_hidden: Sequence[int] = (100, 512, 64),
+        hidden: Sequence[int] = HIDDEN,
+        label_hidden: Sequence[int] = LABEL_HIDDEN,
     ) -> None:
         super().__init__()
         self.logits = _tower([num_classes, *hidden])
@@ -89,30 +91,12 @@ def inference_loss(inference: nn.Module, members: tuple[Tensor, Tensor], others:
     return F.binary_cross_entropy(inference(logits, labels), truth)
 
 
-def _classifier_pass(task: Task, net: nn.Module, inference: nn.Module, opt: Optimizer, alpha: float) -> None:
-    net.train()
-    inference.eval()
-    total = torch.zeros((), device=task.device)
-    correct = torch.zeros((), device=task.device)
-    for ids in task.batches(task.ids["train"]):
-        y = task.y[ids]
-        logits = net(task.augment(task.x[ids]))[0]
-        loss = classifier_loss(logits, y, inference, alpha)
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        opt.step()
-        total += loss.detach() * len(ids)
-        correct += (logits.detach().argmax(1) == y).sum()
-    n = len(task.ids["train"])
-    task.record(loss=total / n, accuracy=correct / n)
-
-
 def _inference_pass(task: Task, net: nn.Module, inference: nn.Module, opt: Optimizer) -> None:
     net.eval()
-    inference.train()
+    inference.requires_grad_(True)
     total, steps = torch.zeros((), device=task.device), 0
     pairs = zip(task.batches(task.ids["train"]), task.batches(task.ids["reference"]), strict=False)
-    for members, others in pairs:
+    for members, others in pairs:  # as many as the smaller part has
         with torch.no_grad():
             seen, unseen = (net(task.augment(task.x[ids]))[0] for ids in (members, others))
         loss = inference_loss(inference, (seen, task.y[members]), (unseen, task.y[others]))
@@ -121,4 +105,4 @@ def _inference_pass(task: Task, net: nn.Module, inference: nn.Module, opt: Optim
         opt.step()
         total += loss.detach()
         steps += 1
-    task.record(inference_loss=total / max(steps, 1))
+    task.record(inference_loss=total / steps)

@@ -4,7 +4,7 @@ With stop_epoch: the network of CE's own training after that many epochs of the 
 the schedule there). A grid of stop epochs costs one training: each is a snapshot of it.
 With patience: CE on what is left after withholding a validation part; training ends once the validation accuracy has
 not risen for `patience` epochs, and the network of the best epoch is kept. The CRL paper does not give its stop epochs;
-the default is ours.
+the defaults are ours.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import copy
 from typing import Self
 
 import torch
+from miabench.defenses._member_pass import member_pass
 from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +30,8 @@ class EarlyStopping(Defense, frozen=True):
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
-        if self.patience is not None and "stop_epoch" in self.model_fields_set and self.stop_epoch != 10:
+        # Not `model_fields_set`: what is stored names every field, and must build again.
+        if self.patience is not None and self.stop_epoch != type(self).model_fields["stop_epoch"].default:
             raise ValueError("give stop_epoch or patience, not both")
         return self
 
@@ -50,17 +52,12 @@ def _train_with_patience(task: Task, patience: int) -> nn.Module:
     net = task.net()
     best = copy.deepcopy(net)
     opt = task.optimizer(net)
-    seen: dict[str, float] = {"epoch": 0, "accuracy": -1.0}
+    seen: dict[str, float] = {"epoch": 0, "accuracy": -1.0}  # the best epoch so far
     for epoch in task.epochs(net=net, best=best, opt=opt, seen=seen):
-        if epoch > seen["epoch"] + patience:
+        if epoch > seen["epoch"] + patience:  # asked before training, so that the last epoch is recorded as any other
             break
-        net.train()
-        for ids in task.batches(task.ids["train"]):
-            loss = F.cross_entropy(net(task.augment(task.x[ids]))[0], task.y[ids])
-            opt.zero_grad(set_to_none=True)
-            loss.backward()
-            opt.step()
-        accuracy = _accuracy(task, net, task.ids["validation"])  # read once an epoch
+        member_pass(task, net, opt, F.cross_entropy)
+        accuracy = _accuracy(task, net, task.ids["validation"])
         task.record(validation_accuracy=accuracy)
         if accuracy > seen["accuracy"]:
             seen.update(epoch=epoch, accuracy=accuracy)
@@ -70,6 +67,7 @@ def _train_with_patience(task: Task, patience: int) -> nn.Module:
 
 @torch.no_grad()
 def _accuracy(task: Task, net: nn.Module, ids: Tensor) -> float:
+    """A fraction, read from the device."""
     net.eval()
     correct = [(net(task.x[part])[0].argmax(1) == task.y[part]).sum() for part in torch.split(ids, 1024)]
     return float(torch.stack(correct).sum() / len(ids))

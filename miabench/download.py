@@ -54,12 +54,17 @@ def download(remotes: Sequence[Remote], folder: Path) -> list[Path]:
         UserError: no network, naming every file that is missing and where to put it; a wrong checksum.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
-    with FileLock(folder / "download.lock"):  # two processes must not write to one .part
         for remote in remotes:
-            _fetch(remote, remotes, folder)
+            file = remote.below(folder)
+            if file.exists():
+                _check(file, remote, f"{file} is not the file that {remote.url} publishes", "delete it or replace it")
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / "download.lock"):  # two processes must not write to one .part
+                if not file.exists():
+                    _fetch(remote, remotes, folder)
+    except OSError as error:
+        raise UserError(f"cannot keep downloads in {folder}: {error}") from None
     return [remote.below(folder) for remote in remotes]
 
 
@@ -89,7 +94,7 @@ def first_use_recorded(remote: Remote, folder: Path) -> Iterator[Path]:
     except UserError as error:
         if not fetched:
             raise
-        file.unlink()
+        file.unlink(missing_ok=True)
         raise UserError(f"{remote.url} sent a file that is of no use and was not kept: {error}") from None
     if not recorded:
         with replace_file(record) as temporary:
@@ -98,11 +103,6 @@ def first_use_recorded(remote: Remote, folder: Path) -> Iterator[Path]:
 
 def _fetch(remote: Remote, remotes: Sequence[Remote], folder: Path) -> None:
     file = remote.below(folder)
-    if file.exists():
-        _check(
-            file, remote, f"{file} is not the file that {remote.url} publishes", "delete it or put the right one there"
-        )
-        return
     part = file.with_name(f"{file.name}.part")
     try:
         _transfer(remote.url, part)
@@ -110,7 +110,7 @@ def _fetch(remote: Remote, remotes: Sequence[Remote], folder: Path) -> None:
         missing = [(other.url, other.below(folder)) for other in remotes if not other.below(folder).exists()]
         places = ", ".join(f"{url} at {place}" for url, place in missing)
         raise UserError(
-            f"cannot download {remote.url} ({error}); run again to go on, or fetch it on a machine with network access: "
+            f"cannot download {remote.url} ({error}). Run again to go on; or, fetched on a machine with network access, "
             f"put {places}"
         ) from None
     try:

@@ -20,7 +20,8 @@ def changed(plugin: Plugin) -> dict[str, Any]:
     """The parameters that differ from the plugin's defaults, as JSON; of a file its name, not where it lies."""
     found: dict[str, Any] = {}
     for name, value in plugin:
-        default = type(plugin).model_fields[name].get_default(call_default_factory=True)
+        field = type(plugin).model_fields[name]
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
         shown = value.name if isinstance(value, Path) else value
         found.update(_differences(name, to_jsonable_python(shown), to_jsonable_python(default)))
     return found

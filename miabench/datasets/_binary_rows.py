@@ -127,7 +127,7 @@ def bits(line: Line, features: int) -> NDArray[np.uint8]:
 def _lines(path: Path, stream: IO[bytes], place: str, length: int) -> Iterator[Line]:
     count = 0
     with _readable(path):
-        for count, text in enumerate(stream, start=1):  # noqa: B007 - counts what is there, wanted or not
+        for count, text in enumerate(stream, start=1):
             if count <= length:
                 yield Line(text.rstrip(b"\r\n"), f"{place}, line {count}")
     if count != length:

@@ -1,8 +1,9 @@
 """CIFAR-10: 60,000 photographs of 32 x 32 pixels, 10 classes (airplane, automobile, ...).
 
-Krizhevsky, "Learning multiple layers of features from tiny images" (2009), downloaded once through torchvision's
-address and checksums. Inputs are RGB images (3, 32, 32) of 8 bits, scaled to 0 to 1 and normalised per channel with
-the constants of the CRL paper's code (not taken from the data at hand); training batches are not augmented unless asked for.
+Krizhevsky, "Learning multiple layers of features from tiny images" (2009), downloaded once from torchvision's
+address and checked against its checksums. Inputs are RGB images (3, 32, 32) of 8 bits, scaled to 0 to 1 and normalised
+per channel with the constants of the CRL paper's code (not taken from the data at hand); training batches are not
+augmented unless `augment` asks for it.
 """
 
 from __future__ import annotations

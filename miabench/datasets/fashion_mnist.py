@@ -1,9 +1,9 @@
 """Fashion-MNIST: 70,000 grey images of clothes, 28 x 28 pixels, 10 classes.
 
 Xiao et al., "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms" (2017,
-arXiv:1708.07747), downloaded once through torchvision's addresses and checksums. Inputs are images (1, 28, 28) of 8
-bits, scaled to 0 to 1 and normalised with mean 0.2860 and standard deviation 0.3530: constants, those of the
-published training part, whatever the data at hand.
+arXiv:1708.07747), downloaded once from torchvision's addresses and checked against its checksums. Inputs are images
+(1, 28, 28) of 8 bits, scaled to 0 to 1 and normalised with mean 0.2860 and standard deviation 0.3530: constants, those
+of the published training part, whatever the data at hand.
 """
 
 from __future__ import annotations

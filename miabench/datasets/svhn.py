@@ -1,8 +1,9 @@
 """SVHN: 99,289 house-number digits of 32 x 32 pixels, 10 classes: the published train and test parts, not `extra`.
 
 Netzer et al., "Reading digits in natural images with unsupervised feature learning" (NIPS workshop, 2011), downloaded
-once through torchvision's addresses and checksums. Inputs are RGB images (3, 32, 32) of 8 bits, scaled to 0 to 1 and
-not normalised, as in the CRL paper's code. Class i is the digit i; the published files write 0 as 10.
+once from torchvision's addresses and checked against its checksums. Inputs are RGB images (3, 32, 32) of 8 bits,
+scaled to 0 to 1 and not normalised, as in the CRL paper's code. Class i is the digit i; the published files write 0
+as 10.
 """
 
 from __future__ import annotations
