@@ -101,7 +101,7 @@ def _inference_pass(task: Task, net: nn.Module, inference: nn.Module, opt: Optim
             seen, unseen = (net(task.augment(task.x[ids]))[0] for ids in (members, others))
         loss = inference_loss(inference, (seen, task.y[members]), (unseen, task.y[others]))
         opt.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         opt.step()
         total += loss.detach()
         steps += 1

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from miabench.contracts import Role as Role
     from miabench.contracts import State as State
     from miabench.contracts import Train as Train
+    from miabench.contracts import tune_range as tune_range
     from miabench.criterion import Criterion as Criterion
     from miabench.data import Data as Data
     from miabench.errors import TrainingError as TrainingError
@@ -57,6 +58,7 @@ _HOME = {
     "Role": "miabench.contracts",
     "State": "miabench.contracts",
     "Train": "miabench.contracts",
+    "tune_range": "miabench.contracts",
     "Criterion": "miabench.criterion",
     "Data": "miabench.data",
     "TrainingError": "miabench.errors",

@@ -8,7 +8,7 @@ training or an attack learns lives in what its methods return.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -35,6 +35,17 @@ class Plugin(BaseModel, frozen=True, extra="forbid"):
     """What all plugins share. Raise `version` when results change: what is stored is then computed anew."""
 
     version: ClassVar[int] = 1
+
+
+def tune_range(low: float, high: float | Literal["epochs"], *, log: bool = False) -> dict[str, Any]:
+    """Declares what `miabench tune` tries: `Field(1.0, ge=0, json_schema_extra=tune_range(0.1, 4, log=True))`.
+
+    Args:
+        low: smallest value tried.
+        high: largest; `"epochs"` stands for the schedule's.
+        log: values are spread evenly over orders of magnitude.
+    """
+    return {"tune": {"low": low, "high": high, "log": log}}
 
 
 class Train:
@@ -243,15 +254,20 @@ class Dataset(Plugin, frozen=True):
 
 @dataclass(frozen=True)
 class Domain:
-    """What a model must fit: the shape of one record and the number of classes.
+    """What a model must fit: the shape of one record, what it is made of, and the number of classes.
 
     Attributes:
-        shape: of one record, for example (3, 32, 32) or (446,).
+        shape: of one record, for example (3, 32, 32), (446,), or (10, 40) for documents of sentences x words.
         num_classes: C.
+        vocabulary: V where records are token ids, 0 to V-1 (0 is padding); None where they are numbers.
+        embedding: the dataset's vector of each token (V, E), float32, or None. Two domains that differ in the
+            vectors alone are equal, as tensors do not compare or hash.
     """
 
     shape: tuple[int, ...]
     num_classes: int
+    vocabulary: int | None = None
+    embedding: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 class Model(Plugin, frozen=True):

@@ -28,7 +28,7 @@ class Data:
     (x * scale - mean) / std.
 
     Attributes:
-        x: raw inputs (N, ...), uint8, float32 or int64.
+        x: raw inputs (N, ...), uint8 or float32; int64 for token ids, of which 0 is padding.
         y: classes (N,), int64, 0 to C-1.
         class_names: C names.
         scale: 1/255 for images.
@@ -36,6 +36,7 @@ class Data:
         std: as mean; no zeros.
         augmentation: what is done to a training batch, see `miabench.augmentation`.
         where: record i in words for error messages (a file name, a row), or empty.
+        embedding: the vector of each token id (V, E), float32, which models start from; None for numbers.
     """
 
     x: Tensor
@@ -46,6 +47,7 @@ class Data:
     std: Tensor | None = None
     augmentation: Literal["none", "crop-flip"] = "none"
     where: Sequence[str] = ()
+    embedding: Tensor | None = None
 
     def __len__(self) -> int:
         """N, the number of records in the pool."""
@@ -59,7 +61,13 @@ class Data:
     @property
     def domain(self) -> Domain:
         """What a model must fit."""
-        return Domain(tuple(self.x.shape[1:]), self.num_classes)
+        return Domain(tuple(self.x.shape[1:]), self.num_classes, self._vocabulary, self.embedding)
+
+    @property
+    def _vocabulary(self) -> int | None:
+        if self.x.dtype != torch.int64:
+            return None
+        return int(self.x.max()) + 1 if self.embedding is None else len(self.embedding)
 
     def inputs(self, ids: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
         """Normalised inputs (n, ...) of some rows on a device; integer tokens (int64) pass as they are."""
@@ -100,9 +108,9 @@ class Data:
         digest.update(np.ascontiguousarray(self.y.numpy()[rows]).tobytes())
         return digest.hexdigest()
 
-    @property
-    def preparation(self) -> dict[str, str]:
-        """What happens to inputs before a network sees them, for keys: shape, scale, normalisation, augmentation."""
+    @cached_property
+    def preparation(self) -> Mapping[str, str]:
+        """What happens to inputs before a network learns from them, for keys: normalisation, word vectors, ..."""
         digest = hashlib.sha256()
         for moment in (self.mean, self.std):
             digest.update(b"none" if moment is None else moment.to(torch.float64).numpy().tobytes())

@@ -95,7 +95,7 @@ def first_use_recorded(remote: Remote, folder: Path) -> Iterator[Path]:
         if not fetched:
             raise
         file.unlink(missing_ok=True)
-        raise UserError(f"{remote.url} sent a file that is of no use and was not kept: {error}") from None
+        raise UserError(f"{remote.url} sent a wrong file, not kept ({error}); put the right one at {file}") from None
     if not recorded:
         with replace_file(record) as temporary:
             temporary.write_text(f"{sha256}  {file.name}\n")
@@ -110,7 +110,7 @@ def _fetch(remote: Remote, remotes: Sequence[Remote], folder: Path) -> None:
         missing = [(other.url, other.below(folder)) for other in remotes if not other.below(folder).exists()]
         places = ", ".join(f"{url} at {place}" for url, place in missing)
         raise UserError(
-            f"cannot download {remote.url} ({error}). Run again to go on; or, fetched on a machine with network access, "
+            f"cannot download {remote.url} ({error}); run again to go on, or fetch it where there is network access: "
             f"put {places}"
         ) from None
     try:

@@ -52,6 +52,13 @@ class Attacker(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+class Tuned(BaseModel, frozen=True, extra="forbid"):
+    """Which hyper-parameters of a defense were chosen on the shadow half."""
+
+    study: str = Field(description="key of the search, in the store's folder `tuning`")
+    parameters: list[str] = Field(description="what it chose")
+
+
 class Experiment(BaseModel, frozen=True, extra="forbid"):
     """Everything that decides the results, and where and how they are computed."""
 
@@ -62,13 +69,24 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")
     runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
     shadows: int = Field(5, ge=1, description="shadow models for each target")
-    seed: int = Field(0, ge=0, lt=2**32 - 1000, description="of splits and of every random stream")
+    seed: int = Field(0, ge=0, lt=2**32 - 2000, description="of splits and of every random stream")
     plugins: list[str] = Field(default_factory=list, description="plugin files")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["float32", "tf32", "float64"] = Field("float32", description="of training and inference")
     threads: int = Field(1, ge=1, description="CPU threads of every job; results depend on it in the last bits")
     schedule: Schedule = Field(default_factory=Schedule)
     attacker: Attacker = Field(default_factory=Attacker)
+    protocol: Literal["disjoint", "tune"] = Field(
+        "disjoint", description="which records models get: the paper's halves, or a trial's part of the shadow half"
+    )
+    tuned: dict[str, Tuned] = Field(
+        default_factory=dict, description="per defense, the search that chose its hyper-parameters: see miabench tune"
+    )
+
+    def chosen_otherwise(self, defense: str, params: Iterable[str]) -> list[str]:
+        """Of the hyper-parameters set for a defense, those that tuning on the shadow half did not choose."""
+        chosen = self.tuned[defense].parameters if defense in self.tuned else ()
+        return [name for name in params if name not in chosen]
 
     @field_validator("dataset", "model", "defense", "attacks", mode="before")
     @classmethod

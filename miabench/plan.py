@@ -214,7 +214,7 @@ class _Planner:
                 self._enter(run, attacker=attacker, attack=attack, reason=reason)
 
     def _counts(self, site: _Site, defense: Defense) -> dict[str, int]:
-        target = split(len(site.data), self.experiment.seed, "target")
+        target = split(len(site.data), self.experiment.seed, "target", self.experiment.protocol)
         parts = target.withhold(defense.withhold())
         counts = {"members": len(parts.pop("train")), "non-members": len(target.test)}
         return counts | {name: len(ids) for name, ids in parts.items()}
@@ -238,8 +238,10 @@ class _Planner:
     # --- trainings ---
 
     def _plan_role(self, site: _Site, built: _Built, run: int, role: str) -> _Trained:
-        records = split(len(site.data), self.experiment.seed, role)
-        seed = role_seed(self.experiment.seed, run, role)
+        protocol = self.experiment.protocol
+        records = split(len(site.data), self.experiment.seed, role, protocol)
+        # tuning has streams of its own: what it chooses must not suit the final models' initial weights
+        seed = role_seed(self.experiment.seed, run, f"tune {role}" if protocol == "tune" else role)
         label = f"{site.dataset} {site.model.label} {built.label} run {run} {role}"
         return self._plan_training(_Wanted(site, built, records, seed, label, self.experiment.schedule))
 
@@ -366,6 +368,8 @@ class _Planner:
     def _unsupported(self, site: _Site, attack: Attack) -> str | None:
         if attack.references == "in+out":
             return "it needs reference models trained with and without each record; protocol disjoint has none"
+        if attack.references == "out" and self.experiment.protocol == "tune":
+            return "it needs reference models trained without any record of the target; a trial's shadows share some"
         if attack.references != "none" and not all(probe.whole_pool for probe in attack.probes()):
             return "it compares with reference models through a probe that is not stored for the whole pool"
         return attack.unsupported(PROTOCOL, site.data, cast(Model, site.model.plugin))

@@ -33,6 +33,7 @@ class Display:
         self._live = self._bar() if self._console.is_terminal else None
         self._task: TaskID | None = None
         self._last_line = time.monotonic()
+        self._reasons: set[str] = set()
 
     def _bar(self) -> Progress:
         return Progress(
@@ -66,7 +67,9 @@ class Display:
             return
         self._done += 1
         if event.kind == "failed":
-            self._say(f"failed: {event.job.label}: {event.why}")
+            why = "for the same reason" if event.why in self._reasons else event.why
+            self._reasons.add(event.why)
+            self._say(f"failed: {event.job.label}: {why}")
         if self._live and self._task is not None:
             self._live.update(self._task, count=self._count(), job=escape(event.job.label))
             self._live.advance(self._task, self._rest(event.job))

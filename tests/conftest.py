@@ -12,6 +12,7 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared"
+PLUGINS = Path(__file__).parent / "plugins"  # throw-away plugins
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,3 +47,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data sets in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """An experiment that runs in a second; change what a test is about."""
+
+    def make(**changes):
+        experiment = {
+            "name": "tiny",
+            "dataset": "toy",
+            "model": {"name": "mlp", "hidden": [16]},
+            "defense": ["ce"],
+            "attacks": ["margin"],
+            "runs": 1,
+            "shadows": 2,
+            "schedule": {"epochs": 3, "batch_size": 16},
+            "plugins": [str(PLUGINS / "toy.py"), str(PLUGINS / "margin.py")],
+        }
+        more = changes.pop("more_plugins", [])
+        return experiment | changes | {"plugins": experiment["plugins"] + [str(PLUGINS / f"{name}.py") for name in more]}
+
+    return make

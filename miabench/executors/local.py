@@ -72,7 +72,7 @@ class _Worker:
         self.job: Job | None = None
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "miabench._worker"],
+            [sys.executable, "-P", "-m", "miabench._worker"],  # -P: a folder `miabench` here must not be taken for it
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**threads, **os.environ},

@@ -95,7 +95,7 @@ def print_columns(console: Console, rows: Rows, columns: Sequence[Column]) -> No
 def print_note(console: Console, note: str, style: str = "") -> None:
     """Print a sentence or two above or below a table, broken between words."""
     lines = textwrap.wrap(plain(note), console.width, subsequent_indent="  ", break_on_hyphens=False)
-    console.print(Text("\n".join(lines), style=style), no_wrap=True, overflow="ignore", crop=False)
+    console.print(Text("\n".join(lines), style=style))
 
 
 def plain(text: str) -> str:

@@ -17,19 +17,6 @@ RELAX_CASES = [
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 
 
-def evaluate(criterion, arrays, case, epoch):
-    """Loss and the tensors with their gradients."""
-    inputs = case["inputs"]
-    logits = torch.tensor(arrays[f"{inputs}.logits"], requires_grad=True)
-    features = torch.tensor(arrays[f"{inputs}.features"], requires_grad=True)
-    criterion = criterion.double()
-    if f"{inputs}.centers" in arrays and hasattr(criterion, "centers"):
-        criterion.centers.data = torch.tensor(arrays[f"{inputs}.centers"])
-    loss = criterion(logits, features, torch.tensor(arrays[f"{inputs}.labels"]), epoch)
-    loss.backward()
-    return loss.item(), logits, features
-
-
 def crl_with(params, **changes):
     names = {
         "alpha": "alpha_rce", "upper": "upper_rce", "t": "tau_rce", "alpha_cl": "alpha_rcl", "upper_cl": "upper_rcl",
@@ -39,7 +26,7 @@ def crl_with(params, **changes):
 
 
 @pytest.mark.parametrize("case", CRL_CASES, ids=lambda case: case["key"])
-def test_crl(golden, case):
+def test_crl(golden, evaluate, case):
     arrays = golden("a_crl_loss").arrays
     criterion = crl_with(case["params"]).criterion(case["C"], case["D"])
     loss, logits, features = evaluate(criterion, arrays, case, case["epoch"])
@@ -51,7 +38,7 @@ def test_crl(golden, case):
 
 
 @pytest.mark.parametrize("case", CRL_CASES, ids=lambda case: case["key"])
-def test_crl_records_the_branches(golden, case):
+def test_crl_records_the_branches(golden, evaluate, case):
     criterion = crl_with(case["params"]).criterion(case["C"], case["D"])
     evaluate(criterion, golden("a_crl_loss").arrays, case, case["epoch"])
     taken = {name for name, share in criterion.measured().items() if share == 1}
@@ -61,7 +48,7 @@ def test_crl_records_the_branches(golden, case):
 
 
 @pytest.mark.parametrize("case", RELAX_CASES, ids=lambda case: case["key"])
-def test_relaxloss(golden, case):
+def test_relaxloss(golden, evaluate, case):
     params = case["params"]
     original = case["name"] == "relaxloss_original_repo"
     defense = miabench.create_defense(
@@ -74,7 +61,7 @@ def test_relaxloss(golden, case):
     np.testing.assert_allclose(logits.grad, arrays[f"{case['key']}.g_logits"], **EXACT)
 
 
-def test_crl_without_normalisation_and_centers_is_relaxloss(golden):
+def test_crl_without_normalisation_and_centers_is_relaxloss(golden, evaluate):
     arrays = golden("a_crl_loss").arrays
     compared = set()
     for case in CRL_CASES:

@@ -238,3 +238,12 @@ def test_the_python_api(tmp_path, tiny):
     table = miabench.run(tiny(), store=tmp_path / "store", executor="inline")
     assert set(table.metric) >= {"auc", "test_accuracy"}
     assert table.equals(miabench.run(tiny(), store=tmp_path / "store", executor="inline"))
+
+
+def test_a_folder_called_miabench_here_is_not_taken_for_the_package(do, tmp_path, monkeypatch):
+    """As in this repository's root, after a wheel is installed."""
+    (tmp_path / "miabench").mkdir()
+    (tmp_path / "miabench" / "__init__.py").write_text("raise RuntimeError('the wrong package')")
+    monkeypatch.chdir(tmp_path)
+    _, outcome, _, _ = do(hands=Hands("local", 1))
+    assert outcome.failed == {}

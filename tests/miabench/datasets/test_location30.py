@@ -1,16 +1,11 @@
 """Location30: the published file, from a path or downloaded once; every bad line has a message."""
 
-import http.server
-import io
-import tarfile
-import threading
-
 import numpy as np
 import pytest
 import torch
 
 from miabench.data import load_pool
-from miabench.datasets import location30
+from miabench.datasets import _binary_rows
 from miabench.datasets.location30 import Location30
 from miabench.errors import UserError
 
@@ -23,16 +18,9 @@ def text(lines=LINES):
     return ("\n".join(lines) + "\n").encode()
 
 
-def packed(content, name="bangkok"):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-PACKED = packed(text())
+@pytest.fixture
+def archive(packed):
+    return packed({"bangkok": text()})
 
 
 @pytest.fixture
@@ -47,31 +35,11 @@ def load(tmp_path):
 
 
 @pytest.fixture
-def server(monkeypatch):
-    """Answers the published address; `content` is what it sends, `asked` how often it was asked."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.server.asked += 1
-            content = self.server.content if self.path == "/dataset_location.tgz" else b""
-            self.send_response(200 if content else 404)
-            self.send_header("Content-Length", str(len(content) + self.server.missing))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.content, server.missing, server.asked = PACKED, 0, 0
-        server.url = f"http://127.0.0.1:{server.server_port}/dataset_location.tgz"
-        monkeypatch.setattr(location30, "URL", server.url)
-        monkeypatch.setenv("no_proxy", "*")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def published(server, archive, monkeypatch):
+    """The server, at the published address."""
+    server.files["/dataset_location.tgz"] = archive
+    monkeypatch.setattr(_binary_rows, "REPOSITORY", server.url)
+    return server
 
 
 def assert_pool(data):
@@ -79,9 +47,15 @@ def assert_pool(data):
     np.testing.assert_array_equal(data.y.numpy(), LABELS - 1)
 
 
-@pytest.mark.parametrize("content", [text(), PACKED, text().replace(b"\n", b"\r\n")], ids=["text", "tgz", "crlf"])
-def test_values_and_classes(load, content):
-    data = load(content)
+@pytest.mark.parametrize("form", ["text", "crlf", "tgz", "./ before the name"])
+def test_values_and_classes(load, packed, form):
+    forms = {
+        "text": text(),
+        "crlf": text().replace(b"\n", b"\r\n"),
+        "tgz": packed({"README": b"more", "bangkok": text()}),
+        "./ before the name": packed({"./bangkok": text()}),
+    }
+    data = load(forms[form])
     assert_pool(data)
     assert data.x.dtype == torch.float32
     assert data.class_names == tuple(str(label) for label in range(1, 31))
@@ -89,47 +63,51 @@ def test_values_and_classes(load, content):
     assert data.inputs(torch.arange(9), torch.device("cpu")).equal(data.x[:9])  # not normalised
 
 
-def test_downloaded_once(server, tmp_path):
-    assert_pool(Location30().load(tmp_path))
-    assert (tmp_path / "location30" / "dataset_location.tgz").read_bytes() == PACKED
-    assert_pool(Location30().load(tmp_path))
-    assert server.asked == 1
-    assert [path.name for path in tmp_path.rglob("*")] == ["location30", "dataset_location.tgz"]
+def test_downloaded_once(published, archive, tmp_path):
+    for _ in range(2):
+        assert_pool(Location30().load(tmp_path))
+    file = tmp_path / "location30" / "dataset_location.tgz"
+    assert file.read_bytes() == archive
+    assert file.with_name("dataset_location.tgz.sha256").exists()
+    assert len(published.asked) == 1
 
 
-def test_not_downloaded_where_a_path_is_given(server, load):
-    assert_pool(load(PACKED))
-    assert server.asked == 0
+def test_not_downloaded_where_a_path_is_given(published, archive, load):
+    assert_pool(load(archive))
+    assert published.asked == []
 
 
-def test_no_network(monkeypatch, server, tmp_path):
-    closed = server.url.replace(f":{server.server_port}", ":1")
-    monkeypatch.setattr(location30, "URL", closed)
-    message = rf"^cannot download {closed} \(.*refused.*\); .* put it at {tmp_path}/location30/dataset_location.tgz, or"
+def test_no_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(_binary_rows, "REPOSITORY", "http://127.0.0.1:1")
+    url = "http://127.0.0.1:1/dataset_location.tgz"
+    message = rf"^cannot download {url} \(.*refused.*\); .*: put {url} at {tmp_path}/location30/dataset_location.tgz$"
     with pytest.raises(UserError, match=message):
         Location30().load(tmp_path)
 
 
-def test_page_not_found(monkeypatch, server, tmp_path):
-    monkeypatch.setattr(location30, "URL", server.url + "x")
-    with pytest.raises(UserError, match=r"cannot download .* \(HTTP Error 404: Not Found\); fetch it on a machine"):
+@pytest.mark.parametrize("wrong", ["error page", "half a file"])
+def test_what_cannot_be_read_is_not_kept(published, archive, tmp_path, wrong):
+    content, why = {
+        "error page": (
+            b"<html>please log in</html>",
+            'line 1: the class is <html>please log in<; expected "1" to "30"',
+        ),
+        "half a file": (archive[:-1000], "is damaged or cut off"),
+    }[wrong]
+    published.files["/dataset_location.tgz"] = content
+    with pytest.raises(
+        UserError, match=rf"/dataset_location.tgz sent a wrong file, not kept \(.*{why}.*\); put the right"
+    ):
         Location30().load(tmp_path)
-
-
-def test_connection_lost(server, tmp_path):
-    server.missing = 100
-    with pytest.raises(UserError, match=r"cannot download .* \(IncompleteRead\(\d+ bytes read, 100 more expected\)\)"):
-        Location30().load(tmp_path)
-    assert not list(tmp_path.rglob("*"))
-
-
-@pytest.mark.parametrize("content", [b"<html>please log in</html>", PACKED[:-1000]], ids=["error page", "half a file"])
-def test_what_cannot_be_read_is_not_kept(server, tmp_path, content):
-    server.content = content
-    with pytest.raises(UserError, match=r"http://127.0.0.1:\d+/dataset_location.tgz (has 1 lines|is damaged)"):
-        Location30().load(tmp_path)
-    server.content = PACKED
+    published.files["/dataset_location.tgz"] = archive
     assert_pool(Location30().load(tmp_path))
+
+
+def test_changed_since_its_first_use(published, archive, packed, tmp_path):
+    Location30().load(tmp_path)
+    (tmp_path / "location30" / "dataset_location.tgz").write_bytes(packed({"bangkok": text(LINES[::-1])}))
+    with pytest.raises(UserError, match=r"dataset_location.tgz has changed since its first use: its SHA-256 is "):
+        Location30().load(tmp_path)
 
 
 def changed(row, line):
@@ -140,15 +118,13 @@ BAD = {
     "too short": (text(LINES[:-2]), r"file has 5008 lines; the published file has 5010$"),
     "no quotes": (
         changed(6, LINES[6].replace('"', "")),
-        r'file, line 7: the class is \d+; expected "1" to "30", in quotes',
+        r'file, line 7: the class is \d+; expected "1" to "30"',
     ),
     "no such class": (changed(6, '"31",' + LINES[6].split(",", 1)[1]), r'file, line 7: the class is "31"; expected'),
     "too wide": (changed(9, LINES[9] + ",0"), r"file, line 10: 447 features; expected 446$"),
     "not a bit": (changed(0, LINES[0][:-1] + "2"), r"file, line 1: feature 446 is '2'; expected 0 or 1$"),
     "empty": (changed(0, LINES[0][:-1]), r"file, line 1: feature 446 is ''; expected 0 or 1$"),
-    "another archive": (packed(text(), "berlin"), r"file is an archive without a file `bangkok`$"),
-    "cut off": (PACKED[:2000], r"file is damaged or cut off: \w+"),
-    "damaged": (PACKED[:100] + bytes(2000) + PACKED[2100:], r"file is damaged or cut off: \w+"),
+    "too long": (text([*LINES, LINES[0]]), r"file has 5011 lines; the published file has 5010$"),
 }
 
 
@@ -159,13 +135,21 @@ def test_bad_file(load, case):
         load(content)
 
 
+def test_bad_archive(load, archive, packed):
+    with pytest.raises(UserError, match=r"file is an archive without a file `bangkok`$"):
+        load(packed({"berlin": text()}))
+    for content in (archive[:2000], archive[:-9], archive[:100] + bytes(2000) + archive[2100:]):
+        with pytest.raises(UserError, match=r"file is damaged or cut off: \w+"):
+            load(content)
+
+
 def test_missing(tmp_path):
     with pytest.raises(UserError, match=r"^cannot read .*absent.tgz: No such file or directory$"):
         Location30(path=tmp_path / "absent.tgz").load(tmp_path)
 
 
 def test_home(tmp_path, monkeypatch):
-    (tmp_path / "file").write_bytes(PACKED)
+    (tmp_path / "file").write_bytes(text())
     monkeypatch.setenv("HOME", str(tmp_path))
     assert_pool(Location30(path="~/file").load(tmp_path))
 

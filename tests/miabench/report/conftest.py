@@ -93,12 +93,15 @@ class Builder:
         return rows, np.arange(len(rows)) < len(members)
 
     def scores(self, fake: FakeCell, auc: float, seed: list[int]) -> dict[str, np.ndarray]:
-        """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below."""
+        """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below.
+
+        Non-members have all classes alike, members are of the first.
+        """
         rows, member = self.rows(fake)
         rng = np.random.default_rng(seed)
         target, order = rng.random(2 * self.records)[rows], rng.permutation(member.sum())
         target[member] += np.where(order < round(auc * member.sum()), 2, -2)
-        arrays = {"target": target, "target_member": member, "target_label": rows % CLASSES}
+        arrays = {"target": target, "target_member": member, "target_label": np.where(member, 0, rows % CLASSES)}
         shadows = {name.replace("target", "shadows"): value for name, value in arrays.items()}
         return {**arrays, **shadows, "target_row": rows}
 

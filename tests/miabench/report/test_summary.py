@@ -69,9 +69,9 @@ def test_another_metric(make_results):
 
 def test_the_lowest_defended_value_within_five_points_is_marked(make_results):
     results = make_results(
-        {"accuracy": 0.65, "auc": {"entropy": 0.5}},  # lower than all, but no defense
-        {"defense": "crl", "accuracy": 0.6, "auc": {"entropy": 0.7}},  # 5 points exactly: still within
-        {"defense": "relaxloss", "accuracy": 0.575, "auc": {"entropy": 0.6}},  # 7.5 points
+        {"accuracy": 0.525, "auc": {"entropy": 0.5}},  # lower than all, but no defense
+        {"defense": "crl", "accuracy": 0.475, "auc": {"entropy": 0.7}},  # 5 points exactly, though 0.525 - 0.05 > 0.475
+        {"defense": "relaxloss", "accuracy": 0.45, "auc": {"entropy": 0.6}},  # 7.5 points
         {"defense": "dmp", "accuracy": 0.9, "auc": {"entropy": 0.8}},
     )
     assert marks(results) == ["crl"]

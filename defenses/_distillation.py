@@ -1,0 +1,67 @@
+"""Distilling a teacher's answers into a student: what both forms of DMP share."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from miabench import Defense, Field, Task
+
+
+class Distillation(Defense, frozen=True):
+    """The student's side of DMP: which reference inputs it learns from, and how."""
+
+    tau: float = Field(1.0, gt=0, description="τ: temperature of teacher and student")
+    selection: Literal["entropy", "all"] = Field("entropy", description="which reference inputs are used")
+    select_fraction: float = Field(0.5, gt=0, le=1, description="share used with selection = entropy")
+    kl: Literal["batch-mean", "reference"] = Field("batch-mean", description="mean over records, or also over classes")
+
+    def distil(self, task: Task, teacher: nn.Module, x: Tensor) -> nn.Module:
+        """A network trained to answer as the teacher on the selected ones of reference inputs x (n, ...)."""
+        answers = _answers(teacher, x)  # (n, C)
+        if self.selection == "entropy":
+            kept = lowest_entropy(answers, math.ceil(self.select_fraction * len(x)))
+            x, answers = x[kept], answers[kept]
+        net = task.net()
+        opt = task.optimizer(net)
+        for _ in task.epochs(net=net, opt=opt):
+            self._one_epoch(task, net, opt, (x, answers))
+        return net
+
+    def _one_epoch(
+        self, task: Task, net: nn.Module, opt: torch.optim.Optimizer, reference: tuple[Tensor, Tensor]
+    ) -> None:
+        x, answers = reference
+        net.train()
+        total = torch.zeros((), device=task.device)
+        for rows in task.batches(torch.arange(len(x), device=task.device), how="in-order"):
+            student = net(task.augment(x[rows]))[0]
+            loss = distillation_loss(student, answers[rows], self.tau, self.kl)
+            opt.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            opt.step()
+            total += loss.detach() * len(rows)
+        task.record(loss=total / len(x))
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, tau: float, kl: str) -> Tensor:
+    """Mean KL(teacher || student) of logits (B, C) at temperature tau; kl = "reference" divides by C too."""
+    log_q = (student / tau).log_softmax(1)
+    log_p = (teacher / tau).log_softmax(1)
+    divergence = (log_p.exp() * (log_p - log_q)).sum(1).mean()
+    return divergence / student.shape[1] if kl == "reference" else divergence
+
+
+def lowest_entropy(logits: Tensor, count: int) -> Tensor:
+    """Positions, ascending, of the `count` rows of logits (n, C) with the lowest entropy at temperature 1."""
+    log_p = logits.double().log_softmax(1)
+    entropy = -(log_p.exp() * log_p).sum(1)
+    return entropy.argsort(stable=True)[:count].sort().values
+
+
+@torch.no_grad()
+def _answers(teacher: nn.Module, x: Tensor) -> Tensor:
+    return torch.cat([teacher(part)[0] for part in torch.split(x, 1024)])

@@ -1,0 +1,66 @@
+"""What tuning may change for a defense: the ranges its fields declare, else the schedule's learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from miabench.contracts import Defense
+from miabench.experiment import Choice, Experiment
+from miabench.schedule import Schedule
+
+LEARNING_RATE = "schedule.lr"
+LR_FACTOR = 10.0  # the learning rate is tried from a tenth to ten times the schedule's
+
+
+@dataclass(frozen=True)
+class Range:
+    """One number to choose.
+
+    Attributes:
+        name: a hyper-parameter, or `schedule.lr`.
+        low: smallest value.
+        high: largest value.
+        log: values are spread evenly over orders of magnitude.
+        integer: whole numbers only.
+        first: what the first trial takes: the default, or the range's nearest value to it.
+    """
+
+    name: str
+    low: float
+    high: float
+    log: bool
+    integer: bool
+    first: float
+
+
+def search_space(defense: type[Defense], choice: Choice, schedule: Schedule) -> tuple[Range, ...]:
+    """What is searched: declared ranges of what the experiment does not set itself, or else the learning rate.
+
+    So a defense without hyper-parameters spends the same budget as the others, on the one thing that it has.
+    """
+    ranges = []
+    for name, field in defense.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and "tune" in extra and name not in choice.params:
+            declared: Any = extra["tune"]
+            high = schedule.epochs if declared["high"] == "epochs" else declared["high"]
+            start = declared["low"] if field.is_required() else field.default
+            first = min(max(start, declared["low"]), high)
+            ranges.append(Range(name, declared["low"], high, declared["log"], field.annotation is int, first))
+    if not ranges:
+        ranges = [Range(LEARNING_RATE, schedule.lr / LR_FACTOR, schedule.lr * LR_FACTOR, True, False, schedule.lr)]
+    return tuple(ranges)
+
+
+def with_values(experiment: Experiment, values: dict[str, float]) -> Experiment:
+    """The experiment (of one defense) with chosen values; milestones keep their ratio to the learning rate."""
+    params = {name: value for name, value in values.items() if name != LEARNING_RATE}
+    (choice,) = experiment.defense
+    changes: dict[str, Any] = {"defense": [Choice.model_validate({"name": choice.name, **choice.params, **params})]}
+    if LEARNING_RATE in values:
+        schedule = experiment.schedule
+        lr = values[LEARNING_RATE]
+        milestones = {epoch: value * (lr / schedule.lr) for epoch, value in schedule.milestones.items()}
+        changes["schedule"] = schedule.model_copy(update={"lr": lr, "milestones": milestones})
+    return experiment.model_copy(update=changes)
