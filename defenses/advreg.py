@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from miabench.defenses._member_pass import member_pass
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
-from miabench import Defense, Field, Task
+from miabench import Defense, Field, Range, Task
 
 HIDDEN = (100, 1024, 512, 64)  # widths of the tower that sees the logits, in the CRL authors' code
 LABEL_HIDDEN = (100, 512, 64)  # of the tower that sees the label
@@ -29,6 +30,11 @@ LABEL_HIDDEN = (100, 512, 64)  # of the tower that sees the label
 
 class AdvReg(Defense, frozen=True):
     """Trains the classifier against an inference network that tells its members apart."""
+
+    tune: ClassVar = {
+        "alpha": Range(0.1, 20, log=True),
+        "reference_fraction": Range(0.1, 0.8),
+    }
 
     alpha: float = Field(1.0, ge=0, description="α: weight of the inference network's gain")
     reference_fraction: float = Field(0.5, gt=0, lt=1, description="share of the training part withheld as reference")

@@ -7,14 +7,18 @@ Differs from the paper: beta is constant. The CRL paper does not give its value 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense, Field
+from miabench import Criterion, Defense, Field, Range
 
 
 class ConfidencePenalty(Defense, frozen=True):
     """Rewards uncertain predictions."""
+
+    tune: ClassVar = {"beta": Range(0.01, 10, log=True)}
 
     beta: float = Field(0.1, ge=0, description="β: weight of the output entropy H(p)")
 

@@ -21,14 +21,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 from miabench.defenses._relaxation import RelaxedCenterLoss, RelaxedCrossEntropy, RelaxedLosses
 
-from miabench import Criterion, Data, Defense, Field, Model
+from miabench import Criterion, Data, Defense, Field, Model, Range
 
 
 class CRL(Defense, frozen=True):
     """Relaxed cross entropy on normalised logits, and features held near relaxed class centers."""
+
+    tune: ClassVar = {
+        "alpha_rce": Range(0.05, 4, log=True),
+        "tau_rce": Range(0.01, 1, log=True),
+        "alpha_rcl": Range(0.01, 1, log=True),
+        "tau_rcl": Range(0.1, 10, log=True),
+        "lambda_rcl": Range(0.001, 10, log=True),
+    }
 
     alpha_rce: float = Field(1.0, ge=0, description="α_rce: level of the normalised cross entropy, in nats")
     tau_rce: float = Field(0.1, ge=0, description="τ_rce: strength of the logits' normalisation; 0: none")

@@ -11,14 +11,22 @@ tau, the reference share and the selected share are unpublished: the defaults ar
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from miabench.defenses._distillation import Distillation
 from torch import nn
 
-from miabench import Field, Role, Task, Train
+from miabench import Field, Range, Role, Task, Train
 
 
 class DMP(Distillation, frozen=True):
     """A student that knows the members only through its teacher's answers to other records."""
+
+    tune: ClassVar = {
+        "tau": Range(0.5, 20, log=True),
+        "select_fraction": Range(0.1, 1),
+        "reference_fraction": Range(0.1, 0.8),
+    }
 
     reference_fraction: float = Field(0.5, gt=0, lt=1, description="share of the training part withheld as reference")
 

@@ -10,7 +10,7 @@ the defaults are ours.
 from __future__ import annotations
 
 import copy
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from miabench.defenses._member_pass import member_pass
@@ -18,11 +18,13 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from miabench import Defense, Field, Role, Task, Train
+from miabench import Defense, Field, Range, Role, Task, Train
 
 
 class EarlyStopping(Defense, frozen=True):
     """Ends training before the network has fitted its members closely."""
+
+    tune: ClassVar = {"stop_epoch": Range(1, "epochs", log=True)}
 
     stop_epoch: int = Field(10, ge=1, description="epochs of the schedule to train; not used with patience")
     patience: int | None = Field(None, ge=1, description="epochs without a better validation accuracy; None: off")

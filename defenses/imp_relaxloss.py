@@ -6,14 +6,21 @@ are ours, those of `crl`.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from miabench.defenses._relaxation import RelaxedCrossEntropy
 from torch import Tensor
 
-from miabench import Criterion, Defense, Field
+from miabench import Criterion, Defense, Field, Range
 
 
 class ImpRelaxLoss(Defense, frozen=True):
     """Relaxed cross entropy on normalised logits."""
+
+    tune: ClassVar = {
+        "alpha_rce": Range(0.05, 4, log=True),
+        "tau_rce": Range(0.01, 1, log=True),
+    }
 
     alpha_rce: float = Field(1.0, ge=0, description="α_rce: level of the normalised cross entropy, in nats")
     tau_rce: float = Field(0.1, ge=0, description="τ_rce: strength of the logits' normalisation; 0: none")

@@ -6,14 +6,18 @@ epsilon/C elsewhere. The CRL paper does not give its epsilon; 0.1 is the value o
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense, Field
+from miabench import Criterion, Defense, Field, Range
 
 
 class LabelSmoothing(Defense, frozen=True):
     """Cross entropy with targets that are spread a little over all classes."""
+
+    tune: ClassVar = {"epsilon": Range(0.01, 0.99, log=True)}
 
     epsilon: float = Field(0.1, ge=0, le=1, description="ε: share of the target spread evenly over all C classes")
 

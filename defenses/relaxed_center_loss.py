@@ -6,14 +6,22 @@ The defaults are ours; without normalisation features and centers are far larger
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from miabench.defenses._relaxation import RelaxedCenterLoss as CenterPart
 from miabench.defenses._relaxation import RelaxedCrossEntropy, RelaxedLosses
 
-from miabench import Criterion, Defense, Field
+from miabench import Criterion, Defense, Field, Range
 
 
 class RelaxedCenterLoss(Defense, frozen=True):
     """Relaxed cross entropy, and features held near relaxed class centers."""
+
+    tune: ClassVar = {
+        "alpha_rce": Range(0.05, 4, log=True),
+        "alpha_rcl": Range(0.01, 100, log=True),
+        "lambda_rcl": Range(0.0001, 0.1, log=True),
+    }
 
     alpha_rce: float = Field(1.0, ge=0, description="α_rce: level of the mean cross entropy, in nats")
     alpha_rcl: float = Field(1.0, ge=0, description="α_rcl: level of the center loss, a squared distance / 2")

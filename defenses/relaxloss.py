@@ -13,17 +13,19 @@ The defaults are ours: neither paper gives values for these datasets and models.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
 from torch import Tensor
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense, Field
+from miabench import Criterion, Defense, Field, Range
 
 
 class RelaxLoss(Defense, frozen=True):
     """Keeps the training loss near a level alpha instead of driving it to zero."""
+
+    tune: ClassVar = {"alpha": Range(0.05, 4, log=True)}
 
     alpha: float = Field(1.0, ge=0, description="α: level of the mean cross entropy, in nats")
     upper: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")

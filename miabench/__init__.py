@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from miabench.contracts import Model as Model
     from miabench.contracts import Observed as Observed
     from miabench.contracts import Probe as Probe
+    from miabench.contracts import Range as Range
     from miabench.contracts import Role as Role
     from miabench.contracts import State as State
     from miabench.contracts import Train as Train
-    from miabench.contracts import tune_range as tune_range
     from miabench.criterion import Criterion as Criterion
     from miabench.data import Data as Data
     from miabench.errors import TrainingError as TrainingError
@@ -55,10 +55,10 @@ _HOME = {
     "Model": "miabench.contracts",
     "Observed": "miabench.contracts",
     "Probe": "miabench.contracts",
+    "Range": "miabench.contracts",
     "Role": "miabench.contracts",
     "State": "miabench.contracts",
     "Train": "miabench.contracts",
-    "tune_range": "miabench.contracts",
     "Criterion": "miabench.criterion",
     "Data": "miabench.data",
     "TrainingError": "miabench.errors",

@@ -37,15 +37,19 @@ class Plugin(BaseModel, frozen=True, extra="forbid"):
     version: ClassVar[int] = 1
 
 
-def tune_range(low: float, high: float | Literal["epochs"], *, log: bool = False) -> dict[str, Any]:
-    """Declares what `miabench tune` tries: `Field(1.0, ge=0, json_schema_extra=tune_range(0.1, 4, log=True))`.
+@dataclass(frozen=True)
+class Range:
+    """What `miabench tune` tries for a hyper-parameter: `Range(0.1, 4, log=True)`.
 
-    Args:
+    Attributes:
         low: smallest value tried.
         high: largest; `"epochs"` stands for the schedule's.
         log: values are spread evenly over orders of magnitude.
     """
-    return {"tune": {"low": low, "high": high, "log": log}}
+
+    low: float
+    high: float | Literal["epochs"]
+    log: bool = False
 
 
 class Train:
@@ -97,7 +101,13 @@ class Role:
 
 
 class Defense(Plugin, frozen=True):
-    """A way to train (or to serve) a classifier so that it leaks less about its training records."""
+    """A way to train (or to serve) a classifier so that it leaks less about its training records.
+
+    Attributes:
+        tune: ranges of the hyper-parameters that `miabench tune` chooses, by name.
+    """
+
+    tune: ClassVar[Mapping[str, Range]] = {}
 
     def unsupported(self, data: Data, model: Model) -> str | None:
         """Why this defense cannot be used on this data and model (the cell is then "n/a"), or None."""

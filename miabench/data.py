@@ -109,18 +109,22 @@ class Data:
         return digest.hexdigest()
 
     @cached_property
-    def preparation(self) -> Mapping[str, str]:
+    def preparation(self) -> dict[str, str]:
         """What happens to inputs before a network learns from them, for keys: normalisation, word vectors, ..."""
         digest = hashlib.sha256()
         for moment in (self.mean, self.std):
             digest.update(b"none" if moment is None else moment.to(torch.float64).numpy().tobytes())
-        return {
-            "shape": str(self.domain.shape),
+        preparation = {
+            "shape": str(tuple(self.x.shape[1:])),
             "num_classes": str(self.num_classes),
             "scale": repr(self.scale),
             "normalisation": digest.hexdigest(),
             "augmentation": self.augmentation,
         }
+        if self.embedding is not None:
+            vectors = np.ascontiguousarray(self.embedding.numpy())
+            preparation["embedding"] = hashlib.sha256(f"{vectors.shape}".encode() + vectors.tobytes()).hexdigest()
+        return preparation
 
     def rows(self, keep: NDArray[np.int64]) -> Data:
         """The pool with only some rows, in the given order."""

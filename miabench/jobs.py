@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import io
 import json
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -40,7 +39,7 @@ from miabench.specs import (
     TrainingSpec,
     View,
 )
-from miabench.store import Ref, Store
+from miabench.store import Ref, Store, digest
 from miabench.training import Setting, Task
 
 OBSERVED_AT_ONCE = 512  # records per forward pass; part of what fixes the last bits of observations
@@ -149,7 +148,8 @@ class Workbench:
     def _train(self, job: Job, spec: TrainingSpec, log: io.StringIO, progress: Progress) -> None:
         data = self.pool(job.dataset, job.fingerprint)
         wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not self.store.has(ref)}
-        checkpoint = Checkpoint(self.store.folder / "checkpoints" / job.key, self.context.checkpoint_seconds)
+        unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
+        checkpoint = Checkpoint(self.store.folder / "checkpoints" / unfinished, self.context.checkpoint_seconds)
         setting = Setting(
             defense=cast(Defense, self.build("defense", spec.defense)),
             model=cast(Model, self.build("model", spec.model)),
@@ -166,18 +166,17 @@ class Workbench:
             progress=progress,
         )
         task = Task(setting, self.inputs(job, setting.dtype), data.y.to(self.device))
-        begun, begun_cpu = time.monotonic(), time.process_time()
         with seeds.global_stream(spec.seed, "dropout"):
             net = setting.defense.fit(task)
-        cost = {"seconds": time.monotonic() - begun, "cpu_seconds": time.process_time() - begun_cpu}
         task.snapshots[max(wanted)] = net.state_dict()
+        task.costs[max(wanted)] = task.meter.read()
         for epoch, ref in wanted.items():
             if epoch not in task.snapshots:
                 raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
             about = {
                 "spec": spec.model_dump(mode="json"),
                 "epoch": epoch,
-                "cost": cost,
+                "cost": task.costs[epoch] | {"workers": self.context.workers},
                 **environment(self.device),
             }
             with self.store.write(ref, about) as folder:

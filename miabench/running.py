@@ -42,7 +42,8 @@ def make_executor(name: str, workers: int | None, context: Context, listen: Call
     from miabench.executors.local import Local
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Local(context, workers or (cores if context.device == "cpu" else 1))
+    slots = workers or (cores if context.device == "cpu" else 1)
+    return Local(context.model_copy(update={"workers": slots}), slots)
 
 
 def run_jobs(

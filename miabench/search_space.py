@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from miabench.contracts import Defense
+from miabench.errors import UserError, nearest
 from miabench.experiment import Choice, Experiment
 from miabench.schedule import Schedule
 
@@ -14,7 +15,7 @@ LR_FACTOR = 10.0  # the learning rate is tried from a tenth to ten times the sch
 
 
 @dataclass(frozen=True)
-class Range:
+class Dimension:
     """One number to choose.
 
     Attributes:
@@ -34,23 +35,29 @@ class Range:
     first: float
 
 
-def search_space(defense: type[Defense], choice: Choice, schedule: Schedule) -> tuple[Range, ...]:
+def search_space(defense: type[Defense], choice: Choice, schedule: Schedule) -> tuple[Dimension, ...]:
     """What is searched: declared ranges of what the experiment does not set itself, or else the learning rate.
 
     So a defense without hyper-parameters spends the same budget as the others, on the one thing that it has.
+
+    Raises:
+        UserError: a range for a hyper-parameter that the defense does not have.
     """
-    ranges = []
-    for name, field in defense.model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and "tune" in extra and name not in choice.params:
-            declared: Any = extra["tune"]
-            high = schedule.epochs if declared["high"] == "epochs" else declared["high"]
-            start = declared["low"] if field.is_required() else field.default
-            first = min(max(start, declared["low"]), high)
-            ranges.append(Range(name, declared["low"], high, declared["log"], field.annotation is int, first))
-    if not ranges:
-        ranges = [Range(LEARNING_RATE, schedule.lr / LR_FACTOR, schedule.lr * LR_FACTOR, True, False, schedule.lr)]
-    return tuple(ranges)
+    for name in defense.tune:
+        if name not in defense.model_fields:
+            hint = nearest(name, defense.model_fields)
+            raise UserError(f"defense {choice.name} declares a range for {name!r}, which it does not have{hint}")
+    names = [name for name in defense.tune if name not in choice.params]
+    lr = Dimension(LEARNING_RATE, schedule.lr / LR_FACTOR, schedule.lr * LR_FACTOR, True, False, schedule.lr)
+    return tuple(_dimension(defense, name, schedule) for name in names) or (lr,)
+
+
+def _dimension(defense: type[Defense], name: str, schedule: Schedule) -> Dimension:
+    declared, field = defense.tune[name], defense.model_fields[name]
+    high = schedule.epochs if declared.high == "epochs" else declared.high
+    start = declared.low if field.is_required() else field.default
+    first = min(max(start, declared.low), high)
+    return Dimension(name, declared.low, high, declared.log, field.annotation is int, first)
 
 
 def with_values(experiment: Experiment, values: dict[str, float]) -> Experiment:

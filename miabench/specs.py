@@ -141,6 +141,7 @@ class Context(BaseModel, frozen=True):
     Attributes:
         device: as torch names it.
         checkpoint_seconds: at least this long between two checkpoints of one training.
+        workers: how many jobs run at once; kept beside measured times.
     """
 
     store: str
@@ -148,6 +149,7 @@ class Context(BaseModel, frozen=True):
     plugins: tuple[PluginFile, ...]
     device: str
     checkpoint_seconds: float
+    workers: int = 1
 
 
 class Job(BaseModel, frozen=True):

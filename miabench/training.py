@@ -18,6 +18,7 @@ from miabench import seeds
 from miabench.augmentation import crop_flip
 from miabench.checkpoint import Checkpoint
 from miabench.contracts import Defense, Model
+from miabench.cost import Meter
 from miabench.criterion import Criterion
 from miabench.data import Data
 from miabench.errors import TrainingError, UserError
@@ -63,6 +64,8 @@ class Task:
         schedule: epochs, learning rate and batch size.
         device: where everything lives.
         history: one record per finished epoch.
+        snapshots: the network's weights after the epochs that were asked for.
+        costs: what the training had cost by then.
     """
 
     def __init__(self, setting: Setting, x: Tensor, y: Tensor) -> None:
@@ -76,6 +79,10 @@ class Task:
         self.device = setting.device
         self.history: list[dict[str, float]] = []
         self.snapshots: dict[int, dict[str, Tensor]] = {}
+        self.costs: dict[int, dict[str, float]] = {}
+        self.meter = Meter()
+        for net in self.given.values():
+            self.meter.watch(net)
         self._generators: dict[str, torch.Generator] = {}
         self._scheduled: list[Optimizer] = []
         self._recorded: dict[str, Tensor | float] = {}
@@ -86,6 +93,7 @@ class Task:
         setting = self._setting
         with seeds.global_stream(setting.seed, "weights"):
             net = setting.defense.architecture(setting.model.build(setting.data.domain))
+        self.meter.watch(net)
         return net.to(self.device, setting.dtype)
 
     def new(self, purpose: str, make: Callable[[], nn.Module]) -> nn.Module:
@@ -183,6 +191,7 @@ class Task:
         self.history.append(record)
         if epoch in self._setting.snapshots and isinstance(state.get("net"), nn.Module):
             self.snapshots[epoch] = {name: value.clone() for name, value in state["net"].state_dict().items()}
+            self.costs[epoch] = self.meter.read()
         self._setting.progress(record)
 
     def _read(self) -> dict[str, float]:
@@ -196,12 +205,20 @@ class Task:
     def state_dict(self) -> dict[str, Any]:
         """What the task itself changes, for checkpoints."""
         generators = {purpose: generator.get_state() for purpose, generator in self._generators.items()}
-        return {"history": self.history, "snapshots": self.snapshots, "generators": generators}
+        return {
+            "history": self.history,
+            "snapshots": self.snapshots,
+            "costs": self.costs,
+            "meter": self.meter.state_dict(),
+            "generators": generators,
+        }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Put back what `state_dict` gave."""
         self.history = list(saved["history"])
         self.snapshots = dict(saved["snapshots"])
+        self.costs = dict(saved["costs"])
+        self.meter.load_state_dict(saved["meter"])
         for purpose, state in saved["generators"].items():
             self.generator(purpose).set_state(state)
 

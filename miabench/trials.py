@@ -15,14 +15,15 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from miabench.search_space import Range
+from miabench.search_space import Dimension
 from miabench.seeds import derive
 
 STARTUP = 8  # random trials before the sampler models the earlier ones
-DIRECTIONS = ("maximize", "minimize")  # test accuracy, attack AUC
+DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # test accuracy, attack AUC
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,21 @@ class Trials:
 
     Args:
         folder: of the search; made if need be.
-        ranges: what is chosen.
+        space: what is chosen.
         seed: of the choices.
     """
 
-    def __init__(self, folder: Path, ranges: Sequence[Range], seed: int) -> None:
+    def __init__(self, folder: Path, space: Sequence[Dimension], seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         folder.mkdir(parents=True, exist_ok=True)
         journal = folder / "journal.log"
         _cut_unfinished_line(journal)
-        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_NoLock()))
+        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_NoLock()))  # type: ignore[arg-type]
         self._study = optuna.create_study(
             storage=storage, study_name=folder.name, directions=DIRECTIONS, load_if_exists=True
         )
-        self._first = {item.name: item.first for item in ranges}
-        self._distributions = {item.name: _distribution(item) for item in ranges}
+        self._first = {item.name: item.first for item in space}
+        self._distributions = {item.name: _distribution(item) for item in space}
         self._seed = seed
 
     def stored(self) -> list[Trial]:
@@ -106,7 +107,7 @@ def _read(trial: FrozenTrial) -> Trial:
     return Trial(trial.params, accuracy, auc, about["trainings"], about["networks"], about["why"])
 
 
-def _distribution(item: Range) -> BaseDistribution:
+def _distribution(item: Dimension) -> BaseDistribution:
     if item.integer:
         return IntDistribution(int(item.low), int(item.high), log=item.log)
     return FloatDistribution(item.low, item.high, log=item.log)
@@ -122,7 +123,7 @@ def _cut_unfinished_line(journal: Path) -> None:
                 file.truncate(whole)
 
 
-class _NoLock(BaseJournalFileLock):
+class _NoLock:
     """The search's own lock is held, and ends with its process; Optuna's lock file would outlive a killed one."""
 
     def acquire(self) -> bool:

@@ -5,7 +5,7 @@ like any experiment: test accuracy should be high, the best attack's AUC low. No
 not, takes part. Every defense of an experiment gets the same budget: as many trainings, counted as they would be run
 with an empty store (one that several trials share counts once; one that must run again for another of its epochs
 counts again), whatever they cost and whatever the store holds. What is searched are the ranges that a defense
-declares (`tune_range`) and the experiment does not set; a defense with none, such as CE, spends its budget on the
+declares (`Defense.tune`) and the experiment does not set; a defense with none, such as CE, spends its budget on the
 learning rate.
 """
 
@@ -25,7 +25,7 @@ from miabench.grid import expand
 from miabench.plan import Places, Plan, make_plan
 from miabench.results import Results
 from miabench.running import make_executor, run_jobs
-from miabench.search_space import Range, search_space, with_values
+from miabench.search_space import search_space, with_values
 from miabench.specs import Job
 from miabench.stages import Hands
 from miabench.store import Store, digest
@@ -134,11 +134,11 @@ class _Search:
         self.places, self.hands = places, hands
         self.store = Store(places.store)
         found = discover(settings.experiment.plugins).get("defense", choice.name)
-        self.ranges = search_space(cast(type[Defense], found.load()), choice, settings.experiment.schedule)
+        self.space = search_space(cast(type[Defense], found.load()), choice, settings.experiment.schedule)
 
     def study(self, told: Callable[[int, Trial], None]) -> Study:
         """All trials, stored and new."""
-        first = self._plan({item.name: item.first for item in self.ranges})
+        first = self._plan({item.name: item.first for item in self.space})
         (cell,) = first.index.cells
         key = self._key(first)
         study = Study(self.settings.experiment, key, (), self.settings.budget, cell.reason)
@@ -158,9 +158,9 @@ class _Search:
 
     def _key(self, first: Plan) -> str:
         """The first trial's jobs hold all that decides a trial but the values chosen."""
-        ranges = [asdict(item) for item in self.ranges]
+        space = [asdict(item) for item in self.space]
         seed = self.settings.experiment.seed
-        return digest({"version": VERSION, "jobs": sorted(first.jobs), "ranges": ranges, "seed": seed})
+        return digest({"version": VERSION, "jobs": sorted(first.jobs), "space": space, "seed": seed})
 
     def _check(self, first: Plan) -> None:
         attacks = [entry for entry in first.index.entries if entry.attack]
@@ -179,7 +179,7 @@ class _Search:
             from miabench.trials import Trials
         except ImportError as error:
             raise UserError(f"tuning needs Optuna ({error}); install it with: pip install 'miabench[tune]'") from None
-        return Trials(self.store.folder / "tuning" / key, self.ranges, self.settings.experiment.seed)
+        return Trials(self.store.folder / "tuning" / key, self.space, self.settings.experiment.seed)
 
     def _next(self, trials: Trials) -> Trial | None:
         """The next trial, done; None once the budget is spent."""

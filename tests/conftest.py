@@ -66,6 +66,8 @@ def tiny():
             "plugins": [str(PLUGINS / "toy.py"), str(PLUGINS / "margin.py")],
         }
         more = changes.pop("more_plugins", [])
-        return experiment | changes | {"plugins": experiment["plugins"] + [str(PLUGINS / f"{name}.py") for name in more]}
+        return (
+            experiment | changes | {"plugins": experiment["plugins"] + [str(PLUGINS / f"{name}.py") for name in more]}
+        )
 
     return make

@@ -16,7 +16,7 @@ LAYERS = [
     {"running", "executors", "report", "results"},
     {"plan", "jobs"},
     {"index", "evaluation", "specs", "environment"},
-    {"training", "store", "serving", "checkpoint", "grid", "labels"},
+    {"training", "store", "serving", "checkpoint", "cost", "grid", "labels"},
     {"datasets", "models", "splits", "data", "augmentation", "metrics", "bootstrap"},
     {"archive", "download", "kept_arrays", "normalisation", "text"},
     {"atomic"},

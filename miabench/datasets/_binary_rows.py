@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from miabench.kept_arrays import kept_arrays
 
 REPOSITORY = "https://github.com/privacytrustlab/datasets/raw/master"
 GZIP, TAR = b"\x1f\x8b", b"ustar"  # how such files begin, the second at byte 257
+CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,20 @@ def text_files(path: Path, lengths: Mapping[str, int]) -> Iterator[tuple[str, It
         UserError: a missing, damaged or cut-off archive, or one without a wanted file; too few or too many lines.
     """
     missing = dict(lengths)
-    with _readable(path), path.open("rb") as stream:
-        if len(lengths) == 1 and not _packed(stream):
+    with _readable(path), _opened(path) as stream:
+        if len(lengths) == 1 and not _is_tar(stream):
             name, length = missing.popitem()
             yield name, _lines(path, stream, str(path), length)
             return
-        with tarfile.open(fileobj=stream, mode="r|*") as archive:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 file = archive.extractfile(member) if name in missing and member.isreg() else None
                 if file is not None:
                     place = str(path) if len(lengths) == 1 else f"{path}, {name}"
                     yield name, _lines(path, file, place, missing.pop(name))
+        while stream.read(CHUNK):  # to its end, where gzip's own checksum is
+            pass
     if missing:
         raise UserError(f"{path} is an archive without a file `{next(iter(missing))}`")
 
@@ -146,10 +150,17 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _packed(stream: IO[bytes]) -> bool:
-    head = stream.read(512)
+def _opened(path: Path) -> IO[bytes]:
+    """The content, unpacked by gzip's own reader, which unlike tarfile's compares checksums."""
+    with path.open("rb") as stream:
+        gzipped = stream.read(len(GZIP)) == GZIP
+    return cast(IO[bytes], gzip.open(path)) if gzipped else path.open("rb")
+
+
+def _is_tar(stream: IO[bytes]) -> bool:
+    head = stream.read(tarfile.BLOCKSIZE)
     stream.seek(0)
-    return head.startswith(GZIP) or head[257:].startswith(TAR)
+    return head[257:].startswith(TAR)
 
 
 def _shown(text: bytes) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from miabench import Domain
+from miabench.models._tokens import unless_numbers
 
 
 def unless_32x32(domain: Domain) -> str | None:
     """Why records are not images of 32 x 32 with any number of channels, or None."""
+    if reason := unless_numbers(domain):
+        return reason
     if len(domain.shape) == 3 and domain.shape[1:] == (32, 32):
         return None
     return (
@@ -17,6 +20,8 @@ def unless_32x32(domain: Domain) -> str | None:
 
 def unless_image(domain: Domain, smallest: int) -> str | None:
     """Why records are not images (C, H, W) with H and W of `smallest` pixels or more, or None."""
+    if reason := unless_numbers(domain):
+        return reason
     if len(domain.shape) == 3 and min(domain.shape[1:]) >= smallest:
         return None
     return (

@@ -1,6 +1,6 @@
 """Multilayer perceptron: x flattened, then Linear-ReLU for every hidden width, then Linear to the classes.
 
-Takes records of any shape. Feature: the last hidden layer's output, after its ReLU. PyTorch's default initialisation.
+Takes numbers of any shape. Feature: the last hidden layer's output, after its ReLU. PyTorch's default initialisation.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from pydantic import PositiveInt
 from torch import nn
 
 from miabench import Classifier, Domain, Field, Model
+from miabench.models._tokens import unless_numbers
 
 
 class MLP(Model, frozen=True):
     """Fully connected layers with ReLU."""
 
     hidden: tuple[PositiveInt, ...] = Field((256,), min_length=1, description="widths of the hidden layers")
+
+    def unsupported(self, domain: Domain) -> str | None:
+        """Token ids, which are no numbers to compute with."""
+        return unless_numbers(domain)
 
     def build(self, domain: Domain) -> Classifier:
         """The network; feature_dim is the last hidden width."""

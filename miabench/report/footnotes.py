@@ -10,7 +10,6 @@ from miabench.report.difference import Difference, Differences
 from miabench.report.summary import BASELINE, Summary
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
-
 MANY = 4  # as many cells or more are called `others` where they share the commonest fact
 
 

@@ -148,19 +148,14 @@ def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Sum
     chance = _chance(results)
     lines = list(_lines(results, metric, chance))
     floors = {line.place[:2]: _floor(lines, line.place[:2], within) for line in lines}
-    notes = [
-        f"{dataset}, {model}: no finished training without defense ({BASELINE}), so values are marked whatever "
-        "they cost in accuracy"
-        for (dataset, model), floor in floors.items()
-        if floor is None
-    ]
+    marked = tuple(_mark_best(lines, floors))
     return Summary(
         index=results.index,
         metric=metric,
         within=within,
         chance=chance,
-        lines=tuple(_mark_best(lines, floors)),
-        notes=(*results.index.notes, *notes),
+        lines=marked,
+        notes=(*results.index.notes, *_unfiltered(marked, floors)),
         warnings=(*results.index.warnings, *mixed_environments(results)),
     )
 
@@ -265,6 +260,17 @@ def _mark_best(lines: Sequence[Line], floors: Mapping[tuple[str, str], float | N
             for attack, value in line.attacks.items()
         }
         yield replace(line, attacks=attacks)
+
+
+def _unfiltered(lines: Sequence[Line], floors: Mapping[tuple[str, str], float | None]) -> Iterator[str]:
+    """Where values are marked without knowing what they cost."""
+    marked = {line.place[:2]: None for line in lines if any(value.best for value in line.attacks.values())}
+    for dataset, model in marked:
+        if floors[dataset, model] is None:
+            yield (
+                f"{dataset}, {model}: no finished training without defense ({BASELINE}), so values are marked "
+                "whatever they cost in accuracy"
+            )
 
 
 def _equal(mean: float | None, lowest: float | None) -> bool:

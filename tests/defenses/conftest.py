@@ -1,7 +1,12 @@
-"""Evaluating criteria on the golden inputs."""
+"""Evaluating criteria on the golden inputs, and running experiments."""
 
 import pytest
 import torch
+
+from miabench.experiment import load_experiment
+from miabench.plan import Places, make_plan
+from miabench.stages import Hands, perform
+from miabench.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +25,17 @@ def evaluate():
         return loss.item(), logits, features
 
     return evaluate
+
+
+@pytest.fixture
+def do(tmp_path, tiny):
+    """Run an experiment; gives plan, events and store."""
+
+    def do(stages=("train",), **changes):
+        plan = make_plan(load_experiment(tiny(**changes)), Places(tmp_path / "store"))
+        events = []
+        outcome = perform(plan, stages, Hands("inline"), events.append)
+        assert not outcome.failed
+        return plan, events, Store(tmp_path / "store")
+
+    return do

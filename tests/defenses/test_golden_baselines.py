@@ -96,29 +96,203 @@ def test_centers_move_along_the_gradient_by_default(arrays, evaluate, case):
 # --- the ablations of Table 2 ---
 
 
-def crl_with(case, **changes):
+def crl_and(name, case, **zero):
+    """An ablation with a case's parameters, and crl with the same and the given ones at 0."""
     p = case["params"]
     params = {
         "alpha_rce": p["alpha"], "upper_rce": p["upper"], "tau_rce": p["t"], "alpha_rcl": p["alpha_cl"],
-        "upper_rcl": p["upper_cl"], "tau_rcl": p["t_cl"], "lambda_rcl": p["lambda"], "center_lr": p.get("lr_c", 0.001),
-    } | changes  # fmt: skip
-    return params, miabench.create_defense("crl", **params).criterion(case["C"], case["D"])
+        "upper_rcl": p["upper_cl"], "tau_rcl": p["t_cl"], "lambda_rcl": p["lambda"], "center_lr": p["lr_c"],
+    } | zero  # fmt: skip
+    fields = type(miabench.create_defense(name)).model_fields
+    ablation = miabench.create_defense(name, **{field: params[field] for field in fields})
+    return (d.criterion(case["C"], case["D"]) for d in (ablation, miabench.create_defense("crl", **params)))
 
 
 @pytest.mark.parametrize("case", CRL_CASES, ids=lambda case: case["key"])
 def test_imp_relaxloss_is_crl_without_centers(golden, evaluate, case):
     arrays = golden("a_crl_loss").arrays
-    params, crl = crl_with(case, lambda_rcl=0.0)
-    own = {name: params[name] for name in ("alpha_rce", "tau_rce", "upper_rce")}
-    ours = evaluate(miabench.create_defense("imp-relaxloss", **own).criterion(case["C"], case["D"]), arrays, case, 1)
-    theirs = evaluate(crl, arrays, case, 1)
-    epoch = case["epoch"]
-    ours, theirs = (
-        evaluate(c, arrays, case, epoch)
-        for c in (miabench.create_defense("imp-relaxloss", **own).criterion(case["C"], case["D"]), crl)
+    ablation, crl = crl_and("imp-relaxloss", case, lambda_rcl=0.0)
+    loss, logits, features = evaluate(ablation, arrays, case, case["epoch"])
+    whole_loss, whole_logits, whole_features = evaluate(crl, arrays, case, case["epoch"])
+    np.testing.assert_allclose(loss, whole_loss, **EXACT)
+    np.testing.assert_allclose(loss, case["loss_rce"], **EXACT)
+    np.testing.assert_allclose(logits.grad, whole_logits.grad, **EXACT)
+    np.testing.assert_allclose(logits.grad, arrays[f"{case['key']}.g_logits_rce"], **EXACT)
+    assert features.grad is None
+    assert not whole_features.grad.any()
+
+
+@pytest.mark.parametrize("case", CRL_CASES, ids=lambda case: case["key"])
+def test_relaxed_center_loss_is_crl_without_normalisation(golden, evaluate, case):
+    arrays = golden("a_crl_loss").arrays
+    ablation, crl = crl_and("relaxed-center-loss", case, tau_rce=0.0, tau_rcl=0.0)
+    loss, logits, features = evaluate(ablation, arrays, case, case["epoch"])
+    whole_loss, whole_logits, whole_features = evaluate(crl, arrays, case, case["epoch"])
+    np.testing.assert_allclose(loss, whole_loss, **EXACT)
+    np.testing.assert_allclose(logits.grad, whole_logits.grad, **EXACT)
+    np.testing.assert_allclose(features.grad, whole_features.grad, **EXACT)
+    np.testing.assert_allclose(ablation.centers.grad, crl.centers.grad, **EXACT)
+    assert ablation.lr == case["params"]["lr_c"]
+
+
+# --- DMP ---
+
+
+@cases("dmp_kl")
+def test_dmp(arrays, case):
+    tau, inputs = case["params"]["tau"], case["inputs"]
+    student = torch.tensor(arrays[f"{inputs}.logits"], requires_grad=True)
+    teacher = torch.tensor(arrays[f"{inputs}.teacher_logits"])
+    loss = distillation_loss(student, teacher, tau, "reference")
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), case["loss"], **EXACT)
+    np.testing.assert_allclose(student.grad, arrays[f"{case['key']}.g_logits"], **EXACT)
+    by_record = distillation_loss(student, teacher, tau, "batch-mean")
+    np.testing.assert_allclose(by_record.item(), case["loss"] * student.shape[1], **EXACT)
+
+
+def test_dmp_of_one_record_by_hand():
+    """KL((0.8, 0.2) || (0.5, 0.5)) = 0.8 ln 1.6 + 0.2 ln 0.4; at tau = 2 logits of twice the size give the same."""
+    teacher, student = torch.tensor([[4.0, 1.0]]).double().log(), torch.zeros(1, 2).double()
+    expected = 0.8 * np.log(1.6) + 0.2 * np.log(0.4)
+    assert distillation_loss(student, teacher, 1.0, "batch-mean").item() == pytest.approx(expected)
+    assert distillation_loss(student, 2 * teacher, 2.0, "batch-mean").item() == pytest.approx(expected)
+
+
+def test_lowest_entropy():
+    logits = torch.tensor([[0.0, 0.0], [9.0, 0.0], [1.0, 0.0], [0.0, 5.0]])
+    assert lowest_entropy(logits, 2).tolist() == [1, 3]
+    assert lowest_entropy(logits, 3).tolist() == [1, 2, 3]
+
+
+# --- AdvReg ---
+
+
+def inference_network(case, num_classes):
+    """The reference's inference network: widths of the case, weights of its rule."""
+    params = case["params"]
+    widths = () if params["hiddens"] is None else (params["hiddens"], params["y_hiddens"])
+    net = advreg.InferenceNetwork(num_classes, *widths).double()
+    scale = params["weight_rule"]["scale"] if "weight_rule" in params else params["scale"]
+    for k, parameter in enumerate(net.parameters()):
+        size = scale / np.sqrt(parameter.shape[1]) if parameter.ndim == 2 else 0.1
+        values = size * np.sin(0.7 * np.arange(parameter.numel()) + k)
+        parameter.data = torch.tensor(values).reshape(parameter.shape)
+    return net
+
+
+@cases("advreg_classifier_loss")
+def test_advreg_classifier(arrays, case):
+    logits = torch.tensor(arrays[f"{case['inputs']}.logits"], requires_grad=True)
+    labels = torch.tensor(arrays[f"{case['inputs']}.labels"])
+    inference = inference_network(case, logits.shape[1])
+    loss = advreg.classifier_loss(logits, labels, inference, case["params"]["alpha"])
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), case["loss"], **EXACT)
+    np.testing.assert_allclose(logits.grad, arrays[f"{case['key']}.g_logits"], **EXACT)
+    output = inference(logits, labels).detach()
+    np.testing.assert_allclose(output, arrays[f"{case['key']}.inference_output"], **EXACT)
+
+
+@cases("advreg_inference_bce")
+def test_advreg_inference(arrays, case):
+    seen, labels, unseen = (
+        torch.tensor(arrays[f"{case['inputs']}.{name}"]) for name in ("logits", "labels", "teacher_logits")
     )
-    np.testing.assert_allclose(ours[0], theirs[0], **EXACT)
-    np.testing.assert_allclose(ours[0], case["loss_rce"], **EXACT)
-    np.testing.assert_allclose(ours[1].grad, theirs[1].grad, **EXACT)
-    np.testing.assert_allclose(ours[1].grad, arrays[f"{case['key']}.g_logits_rce"], **EXACT)
-    assert ours[2].grad is None
+    inference = inference_network(case, seen.shape[1])
+    loss = advreg.inference_loss(inference, (seen, labels), (unseen, labels.roll(1)))
+    loss.backward()
+    norm = torch.cat([p.grad.flatten() for p in inference.parameters()]).norm()
+    np.testing.assert_allclose(loss.item(), case["loss"], **EXACT)
+    np.testing.assert_allclose(norm, case["params"]["grad_l2_norm_over_all_params"], **EXACT)
+
+
+@pytest.mark.parametrize(("num_classes", "count"), [(10, 747_929), (100, 765_929)])
+def test_advreg_inference_network_is_as_large_as_the_reference(num_classes, count):
+    assert sum(p.numel() for p in advreg.InferenceNetwork(num_classes).parameters()) == count
+
+
+class TinyModel(miabench.Model, frozen=True):
+    """q = tanh(f(x)), logits = c(q)."""
+
+    def build(self, domain):
+        return Classifier(nn.Sequential(nn.Linear(*domain.shape, 4), nn.Tanh()), nn.Linear(4, domain.num_classes), 4)
+
+
+class Reference(Task):
+    """Records come in order, and both networks start as in the reference run."""
+
+    start: dict
+
+    def batches(self, ids, how="in-order"):
+        return super().batches(ids, how="in-order")
+
+    def net(self):
+        net = super().net()
+        net.load_state_dict(self.start["net"])
+        return net
+
+    def new(self, purpose, make):
+        inference = super().new(purpose, lambda: advreg.InferenceNetwork(self.num_classes, *self.start["widths"]))
+        inference.load_state_dict(self.start["inference"])
+        self.inference = inference
+        return inference
+
+
+def network_state(arrays, prefix):
+    names = {"f": "encoder.0", "c": "head"}
+    return {
+        f"{ours}.{kind}": torch.tensor(arrays[f"{prefix}.{theirs}.{kind}"])
+        for theirs, ours in names.items()
+        for kind in ("weight", "bias")
+    }
+
+
+def inference_state(arrays, prefix):
+    """Our names for the reference's `layers.N`, `y_layers.N` (Linear layers only) and `last_layer`."""
+    state = {}
+    for name in (name.removeprefix(f"{prefix}.") for name in arrays if name.startswith(f"{prefix}.")):
+        *tower, kind = name.split(".")
+        ours = "out" if tower == ["last_layer"] else f"{TOWERS[tower[0]]}.{2 * int(tower[1])}"
+        state[f"{ours}.{kind}"] = torch.tensor(arrays[f"{prefix}.{name}"])
+    return state
+
+
+TOWERS = {"layers": "logits", "y_layers": "label"}
+
+
+def test_advreg_trajectory(golden):
+    """Four epochs through `fit`: classifier and inference network after each, and the recorded losses."""
+    reference = golden("i_trajectories")
+    arrays, about = reference.arrays, reference.json["advreg"]
+    x, y = (torch.tensor(np.concatenate([arrays[a], arrays[b]])) for a, b in (("X", "R"), ("Y", "RY")))
+    data = Data(x, y, ("a", "b", "c"))
+    setting = Setting(
+        defense=miabench.create_defense("advreg", alpha=about["alpha"]),
+        model=TinyModel(),
+        data=data,
+        ids={"train": torch.arange(18), "reference": torch.arange(18, 36)},
+        given={},
+        schedule=Schedule(epochs=4, lr=about["lr"], batch_size=6),
+        seed=0,
+        device=torch.device("cpu"),
+        dtype=torch.float64,
+        snapshots=frozenset({1, 2, 3, 4}),
+        progress=lambda record: inference.append(copy.deepcopy(task.inference.state_dict())),
+    )
+    inference = []
+    task = Reference(setting, x, y)
+    task.start = {
+        "net": network_state(arrays, "adv.init.net"),
+        "inference": inference_state(arrays, "adv.init.inf"),
+        "widths": (about["hiddens"], about["y_hiddens"]),
+    }
+    setting.defense.fit(task)
+    for epoch in range(4):  # the reference counts from 0
+        for name, value in network_state(arrays, f"adv.epoch{epoch}.net").items():
+            np.testing.assert_allclose(task.snapshots[epoch + 1][name], value, rtol=1e-6, atol=1e-9)
+        for name, value in inference_state(arrays, f"adv.epoch{epoch}.inf").items():
+            np.testing.assert_allclose(inference[epoch][name], value, rtol=1e-6, atol=1e-9)
+        losses = about["losses"][epoch]  # of three batches of one size
+        assert task.history[epoch]["loss"] == pytest.approx(np.mean(losses["classifier"]), rel=1e-6)
+        assert task.history[epoch]["inference_loss"] == pytest.approx(np.mean(losses["inference"]), rel=1e-6)

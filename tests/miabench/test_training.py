@@ -204,3 +204,25 @@ def test_stopping_early_gives_the_snapshot_of_the_whole_training():
     short, _ = fit(setting(toy(), stop=2))
     _, whole = fit(setting(toy(), snapshots=frozenset({2})))
     assert all(torch.equal(value, whole.snapshots[2][key]) for key, value in short.state_dict().items())
+
+
+def test_costs_are_counted_and_survive_an_interruption(tmp_path):
+    _, task = fit(setting(toy(), snapshots=frozenset({2, 4})))
+    costs = task.costs | {4: task.meter.read()}
+    assert (costs[2]["forwarded"], costs[4]["forwarded"]) == (52, 104)
+    assert (costs[2]["differentiated"], costs[4]["differentiated"]) == (52, 104)
+    assert 0 < costs[2]["cpu_seconds"] < costs[4]["cpu_seconds"]
+    with torch.no_grad():
+        task.net()(task.x[:5])
+    counted = task.meter.read()
+    assert (counted["forwarded"], counted["differentiated"]) == (109, 104)
+
+    def stop_in_third(record):
+        if record["epoch"] == 3:
+            raise InterruptedError
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0)
+    with pytest.raises(InterruptedError):
+        fit(setting(toy(), checkpoint=checkpoint, progress=stop_in_third))
+    _, resumed = fit(setting(toy(), checkpoint=checkpoint))
+    assert resumed.meter.read()["forwarded"] == 104

@@ -143,6 +143,10 @@ def test_without_a_finished_ce_cell_nothing_is_filtered_and_a_note_says_so(make_
     )
 
 
+def test_without_any_mark_there_is_nothing_to_note(make_results):
+    assert summarize(make_results({"defense": "crl", "auc": {"entropy": None}})).notes == ()
+
+
 def test_a_report_that_mixes_environments_warns(make_results):
     results = make_results(
         {},

@@ -4,10 +4,11 @@ import io
 
 import pytest
 
+from miabench.evaluation import ATTACK_METRICS
 from miabench.report.difference import compare
 from miabench.report.layout import open_console
 from miabench.report.summary import summarize
-from miabench.report.table import show
+from miabench.report.table import METRICS, show
 
 
 @pytest.fixture
@@ -172,3 +173,7 @@ def test_a_whole_report_keeps_within_the_width(make_results, report, width):
         warnings=("a long warning " * 20,),
     )
     assert max(map(len, report(results, width).splitlines())) <= width
+
+
+def test_every_metric_of_an_attack_has_a_name():
+    assert set(METRICS) == set(ATTACK_METRICS)

@@ -1,0 +1,56 @@
+"""What a training costs: seconds, and records sent through networks forwards and backwards."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+COSTS = ("seconds", "cpu_seconds", "forwarded", "differentiated")
+
+
+class Meter:
+    """Runs from its making; goes on from where an interrupted training was saved.
+
+    `forwarded` counts the records that any watched network answered, `differentiated` those for which a gradient could
+    be taken. Counting reads shapes only: it never waits for the device.
+    """
+
+    def __init__(self) -> None:
+        self._before = dict.fromkeys(COSTS, 0.0)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._begun = time.monotonic()
+        self._begun_cpu = time.process_time()
+        self._forwarded = 0
+        self._differentiated = 0
+
+    def watch(self, net: nn.Module) -> None:
+        """Count what goes through a network."""
+        net.register_forward_pre_hook(self._count)
+
+    def _count(self, net: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._forwarded += len(inputs[0])
+        self._differentiated += len(inputs[0]) if torch.is_grad_enabled() else 0
+
+    def read(self) -> dict[str, float]:
+        """The cost so far, by the names in COSTS."""
+        now = (
+            time.monotonic() - self._begun,
+            time.process_time() - self._begun_cpu,
+            self._forwarded,
+            self._differentiated,
+        )
+        return {name: self._before[name] + value for name, value in zip(COSTS, now, strict=True)}
+
+    def state_dict(self) -> dict[str, float]:
+        """The cost so far, for checkpoints."""
+        return self.read()
+
+    def load_state_dict(self, saved: dict[str, float]) -> None:
+        """Go on from a saved cost."""
+        self._before = dict(saved)
+        self._restart()

@@ -1,0 +1,110 @@
+"""Documents with a class each: a CSV file, plain or compressed (.gz, .bz2, .xz, or a .zip of one file).
+
+CSV: comma-separated, UTF-8. Documents become token ids, sentences x words, as `miabench.text` says; each text column
+begins a new sentence. Classes are sorted, as numbers where all of them are.
+
+The vocabulary comes from a GloVe file (Pennington, Socher and Manning, EMNLP 2014; the paper uses glove.6B.50d.txt),
+cut to the words that occur; without one, it is the words that occur often enough in the whole pool. Members,
+non-members and the attacker's records count alike in both, so the vocabulary itself carries no membership. Without
+GloVe the words' vectors are random, the same ones under every seed.
+
+Encoded once; the encoded copy is kept under the data root and found again by the content of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from miabench import Data, Dataset, Field, UserError
+from miabench.datasets._csv_rows import Column, csv_rows
+from miabench.kept_arrays import Arrays, kept_arrays
+from miabench.text import encode, frequent_words, glove_words
+
+
+class Text(Dataset, frozen=True):
+    """A CSV file of documents: text columns and a label column."""
+
+    path: Path = Field(description="the file")
+    text: Column | tuple[Column, ...] = Field(
+        "text", description="the column or columns with the text: names, or positions from 0 without a header"
+    )
+    label: Column = Field("label", description="the column with the class: its name, or position without a header")
+    header: bool = Field(True, description="whether the first row names the columns")
+    glove: Path | None = Field(None, description="GloVe's vectors as text, for example glove.6B.50d.txt; None: random")
+    sentences: int = Field(10, ge=1, description="sentences kept of each document")
+    words: int = Field(40, ge=1, description="words kept of each sentence")
+    min_count: int = Field(
+        2, ge=1, description="without GloVe: words that occur less often in the whole pool are unknown"
+    )
+
+    def load(self, root: Path) -> Data:
+        """The pool, in the file's order; encoded where no copy of this content is kept under `root`.
+
+        Raises:
+            UserError: naming the file, and the line and column that is wrong.
+        """
+        path = self.path.expanduser()
+        kept = kept_arrays(root / "text" / self._key(path), lambda: self._encode(path))
+        return Data(
+            torch.from_numpy(kept["ids"].astype(np.int64)),
+            torch.from_numpy(kept["y"]),
+            tuple(kept["class_names"].tolist()),
+            where=[f"{path}, line {line}" for line in kept["line"]],
+            embedding=torch.from_numpy(kept["embedding"]),
+        )
+
+    def _key(self, path: Path) -> str:
+        parts = self.model_dump(mode="json", exclude={"path", "glove", "deduplicate", "records"})
+        files = [path] if self.glove is None else [path, self.glove.expanduser()]
+        parts |= {"version": self.version, "content": [_sha256(file) for file in files]}
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    def _encode(self, path: Path) -> Arrays:
+        text = self.text if isinstance(self.text, tuple) else (self.text,)
+        rows = csv_rows(path, (self.label, *text), self.header)
+        if not rows:
+            raise UserError(f"{path} holds no documents")
+        labels = [_label(row.cells[0], f"{path}, line {row.line}, column {self.label!r}") for row in rows]
+        class_names = _sorted(set(labels))
+        classes = {name: label for label, name in enumerate(class_names)}
+        corpus = encode((". ".join(row.cells[1:]) for row in rows), self.sentences, self.words)
+        if self.glove is None:
+            corpus, embedding = frequent_words(corpus, self.min_count)
+        else:
+            corpus, embedding = glove_words(corpus, self.glove.expanduser())
+        return {
+            "ids": corpus.ids,
+            "y": np.array([classes[label] for label in labels]),
+            "class_names": np.array(class_names),
+            "line": np.array([row.line for row in rows]),
+            "embedding": embedding,
+        }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _label(cell: str, place: str) -> str:
+    if cell.strip().lower() in ("", "nan"):
+        what = repr(cell) if cell.strip() else "an empty cell"
+        raise UserError(f"{place}: {what} where a class is expected")
+    return cell.strip()
+
+
+def _sorted(labels: set[str]) -> Sequence[str]:
+    """Classes in order; as numbers where all of them are, so that 10 comes after 9."""
+    try:
+        return sorted(labels, key=lambda label: (float(label), label))
+    except ValueError:
+        return sorted(labels)
