@@ -32,7 +32,7 @@ class CRL(Defense, frozen=True):
     """Relaxed cross entropy on normalised logits, and features held near relaxed class centers."""
 
     tune: ClassVar = {
-        "alpha_rce": Range(0.05, 4, log=True),
+        "alpha_rce": Range(0.05, 3, log=True),
         "tau_rce": Range(0.01, 1, log=True),
         "alpha_rcl": Range(0.01, 1, log=True),
         "tau_rcl": Range(0.1, 10, log=True),

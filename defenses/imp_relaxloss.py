@@ -18,7 +18,7 @@ class ImpRelaxLoss(Defense, frozen=True):
     """Relaxed cross entropy on normalised logits."""
 
     tune: ClassVar = {
-        "alpha_rce": Range(0.05, 4, log=True),
+        "alpha_rce": Range(0.05, 3, log=True),
         "tau_rce": Range(0.01, 1, log=True),
     }
 

@@ -18,7 +18,7 @@ class RelaxedCenterLoss(Defense, frozen=True):
     """Relaxed cross entropy, and features held near relaxed class centers."""
 
     tune: ClassVar = {
-        "alpha_rce": Range(0.05, 4, log=True),
+        "alpha_rce": Range(0.05, 3, log=True),
         "alpha_rcl": Range(0.01, 100, log=True),
         "lambda_rcl": Range(0.0001, 0.1, log=True),
     }

@@ -25,7 +25,7 @@ from miabench import Criterion, Defense, Field, Range
 class RelaxLoss(Defense, frozen=True):
     """Keeps the training loss near a level alpha instead of driving it to zero."""
 
-    tune: ClassVar = {"alpha": Range(0.05, 4, log=True)}
+    tune: ClassVar = {"alpha": Range(0.05, 3, log=True)}
 
     alpha: float = Field(1.0, ge=0, description="α: level of the mean cross entropy, in nats")
     upper: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from miabench.experiment import Experiment as Experiment
     from miabench.network import Classifier as Classifier
     from miabench.schedule import Schedule as Schedule
+    from miabench.serving import RecordNoise as RecordNoise
     from miabench.training import Task as Task
 
 _HOME = {
@@ -65,6 +66,7 @@ _HOME = {
     "UserError": "miabench.errors",
     "Experiment": "miabench.experiment",
     "Classifier": "miabench.network",
+    "RecordNoise": "miabench.serving",
     "Schedule": "miabench.schedule",
     "Task": "miabench.training",
 }

@@ -244,7 +244,8 @@ class Workbench:
         rows = np.concatenate([members, others])
         logits = self.store.arrays(Ref("observations", spec.logits))["answers"][rows]
         correct = (logits.argmax(1) == data.y.numpy()[rows]).astype(np.float64)
-        return {"target": correct, "target_row": rows, "target_member": np.arange(len(rows)) < len(members)}
+        member = np.arange(len(rows)) < len(members)
+        return {"target": correct, "target_row": rows, "target_member": member, "target_label": data.y.numpy()[rows]}
 
     def _save(self, job: Job, spec: ObservationSpec | AttackSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
         about = {"spec": spec.model_dump(mode="json"), **environment(self.device)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,12 +56,8 @@ class Results:
 
     def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
         """Per-record numbers of all finished runs (correctness without an attack); None where there is none."""
-        refs = {
-            entry.run: entry.records
-            for entry in self.index.entries
-            if (entry.attacker, entry.attack) == (attacker, attack) and self.index.cells[entry.cell] is cell
-            if entry.records and self.store.has(entry.records)
-        }
+        entries = self._entries.get((id(cell), attacker, attack), ())
+        refs = {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
         if not refs:
             return None
         arrays = [self.store.arrays(ref) for ref in refs.values()]
@@ -69,12 +66,18 @@ class Results:
 
     def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
-        for entry in self.index.entries:
-            if self.index.cells[entry.cell] is cell and entry.run == run and entry.network:
-                if not self.store.has(entry.network):
-                    return None
+        for entry in self._entries.get((id(cell), None, None), ()):
+            if entry.run == run and entry.network and self.store.has(entry.network):
                 return pd.DataFrame(json.loads(self.store.file(entry.network, "history.json").read_text()))
         return None
+
+    @cached_property
+    def _entries(self) -> Mapping[tuple[int, str | None, str | None], list[Entry]]:
+        """Entries by cell (one of the index's own), attacker and attack."""
+        found = defaultdict(list)
+        for entry in self.index.entries:
+            found[id(self.index.cells[entry.cell]), entry.attacker, entry.attack].append(entry)
+        return found
 
     def _rows(self, entry: Entry) -> Iterator[dict[str, Any]]:
         cell = self.index.cells[entry.cell]

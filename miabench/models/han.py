@@ -9,8 +9,8 @@ nothing (in the code of Fang and Kim, UAI 2024, padding is read like a word). Al
 first GRU together.
 
 97,610 parameters for vectors of 50 numbers and 10 classes. PyTorch's default initialisation; c starts from
-U(-0.25, 0.25) for words and U(-0.1, 0.1) for sentences. The word vectors are the dataset's; they stay as they are, and are
-not stored with the network, unless `train_embedding` learns them.
+U(-0.25, 0.25) for words and U(-0.1, 0.1) for sentences. The word vectors are the dataset's; they stay as they are,
+and are not stored with the network, unless `train_embedding` learns them.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def _chance(results: Results) -> dict[str, float]:
     shares: dict[str, float] = {}
     for entry in results.index.entries:
         dataset = results.index.cells[entry.cell].dataset
-        if dataset in shares or entry.attack is None or not entry.records or not results.store.has(entry.records):
+        if dataset in shares or not entry.records or not results.store.has(entry.records):
             continue
         scores = results.store.arrays(entry.records)
         labels = scores["target_label"][~scores["target_member"]]

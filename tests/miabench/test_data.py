@@ -121,9 +121,12 @@ def test_preparation_sees_everything_that_is_done_to_inputs():
         {"augmentation": "crop-flip"},
         {"class_names": ("a", "b")},
         {"x": torch.zeros(6, 3, dtype=torch.uint8)},
+        {"embedding": torch.zeros(5, 2)},
+        {"embedding": torch.zeros(2, 5)},
+        {"embedding": torch.eye(5, 2)},
     ]
     preparations = [data.preparation, *(replace(data, **other).preparation for other in others)]
-    assert len({tuple(sorted(preparation.items())) for preparation in preparations}) == 8
+    assert len({tuple(sorted(preparation.items())) for preparation in preparations}) == 11
     assert replace(data, where=[""] * 6, y=data.y + 1).preparation == data.preparation
 
 
@@ -132,6 +135,17 @@ def test_domain():
     assert len(data) == 9
     assert data.domain.shape == (3, 4, 5)
     assert data.domain.num_classes == 3
+
+
+def test_domain_of_token_ids():
+    data = pool(COPIES, [0] * 6)
+    assert (data.domain.vocabulary, data.domain.embedding) == (5, None)
+    assert pool(COPIES.float(), [0] * 6).domain.vocabulary is None
+    vectors = torch.ones(9, 50)
+    with_vectors = replace(data, embedding=vectors)
+    assert with_vectors.domain.vocabulary == 9
+    assert with_vectors.domain.embedding is with_vectors.rows(np.array([0])).embedding is vectors
+    assert hash(with_vectors.domain) == hash(replace(data, embedding=vectors * 2).domain)
 
 
 def test_rows():

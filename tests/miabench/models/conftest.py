@@ -8,6 +8,43 @@ import pytest
 import torch
 from torch import nn
 
+from miabench import Domain
+from miabench.discovery import discover
+from miabench.seeds import global_stream
+
+VOCABULARY = 50  # of the token ids that `batch` draws
+
+
+@pytest.fixture
+def build():
+    """A network for records as `batch` draws: documents for han, images for every other model."""
+
+    def build(name, num_classes=10, seed=0, shape=None, **params):
+        domain = Domain(shape or (3, 32, 32), num_classes)
+        if name == "han":
+            vectors = torch.randn(VOCABULARY, 50, generator=torch.Generator().manual_seed(2))
+            domain = Domain((4, 6), num_classes, VOCABULARY, vectors)
+        model = discover().get("model", name).build(params)
+        assert model.unsupported(domain) is None
+        with global_stream(seed, "weights"):
+            return model.build(domain)
+
+    return build
+
+
+@pytest.fixture
+def batch():
+    """Two records of the kind that a model takes: token ids (2, 4, 6), or normal numbers (2, ...) of a shape."""
+
+    def batch(name, shape=(3, 32, 32)):
+        generator = torch.Generator().manual_seed(1)
+        if name == "han":
+            filled = torch.arange(24).view(4, 6) % 6 < torch.tensor([[[6], [1], [3], [0]], [[2], [4], [0], [0]]])
+            return torch.randint(1, VOCABULARY, (2, 4, 6), generator=generator) * filled
+        return torch.randn(2, *shape, generator=generator)
+
+    return batch
+
 
 @pytest.fixture
 def by_weight_rule():

@@ -6,18 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-import miabench
 from miabench.discovery import discover
 
 MODELS = [found.name for found in discover().of("model") if found.source == "built-in"]
 FAN_OUT_NORMAL = {"vgg11", "densenet121", "resnet20", "wrn28-2"}  # of convolutions; the others: PyTorch's default
 ZERO_LAST_BIAS = {"densenet121", "resnet20", "wrn28-2"}
 SEVERAL_SIGMA = 6
-
-
-def build(name):
-    torch.manual_seed(0)
-    return miabench.create_model(name, num_classes=100)
 
 
 def standardised(net, kind, fan_out):
@@ -35,11 +29,12 @@ def standardised(net, kind, fan_out):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.Linear])
-def test_std_and_form_of_weights(name, kind):
+def test_std_and_form_of_weights(name, kind, build):
     normal = kind is nn.Conv2d and name in FAN_OUT_NORMAL
-    scaled = standardised(build(name), kind, fan_out=normal)
+    scaled = standardised(build(name, num_classes=100), kind, fan_out=normal)
     if scaled is None:
-        assert (name, kind) == ("mlp", nn.Conv2d)
+        assert name in ("mlp", "han")
+        assert kind is nn.Conv2d
         return
     kurtosis, spread = (3, math.sqrt(96)) if normal else (1.8, math.sqrt(5.76))  # spread: sd of one z^4
     assert scaled.mean() == pytest.approx(0, abs=SEVERAL_SIGMA / math.sqrt(len(scaled)))
@@ -48,8 +43,8 @@ def test_std_and_form_of_weights(name, kind):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_biases(name):
-    net = build(name)
+def test_biases(name, build):
+    net = build(name, num_classes=100)
     linear = [module for module in net.modules() if isinstance(module, nn.Linear)]
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
@@ -64,8 +59,8 @@ def test_biases(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_batch_normalisation_starts_at_one_and_zero(name):
-    for module in build(name).modules():
+def test_batch_normalisation_starts_at_one_and_zero(name, build):
+    for module in build(name, num_classes=100).modules():
         if isinstance(module, nn.BatchNorm2d):
             assert (module.weight == 1).all()
             assert (module.bias == 0).all()

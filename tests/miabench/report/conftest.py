@@ -93,24 +93,27 @@ class Builder:
         return rows, np.arange(len(rows)) < len(members)
 
     def scores(self, fake: FakeCell, auc: float, seed: list[int]) -> dict[str, np.ndarray]:
-        """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below.
-
-        Non-members have all classes alike, members are of the first.
-        """
+        """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below."""
         rows, member = self.rows(fake)
         rng = np.random.default_rng(seed)
         target, order = rng.random(2 * self.records)[rows], rng.permutation(member.sum())
         target[member] += np.where(order < round(auc * member.sum()), 2, -2)
-        arrays = {"target": target, "target_member": member, "target_label": np.where(member, 0, rows % CLASSES)}
+        arrays = {"target": target, "target_member": member, "target_label": self.labels(rows, member)}
         shadows = {name.replace("target", "shadows"): value for name, value in arrays.items()}
         return {**arrays, **shadows, "target_row": rows}
+
+    def labels(self, rows: np.ndarray, member: np.ndarray) -> np.ndarray:
+        """Non-members have all classes alike, members are of the first."""
+        return np.where(member, 0, rows % CLASSES)
 
     def _write_correctness(self, ref: Ref, fake: FakeCell, accuracy: float) -> None:
         """All members are classified correctly, and the first of the non-members."""
         rows, member = self.rows(fake)
         correct = np.arange(len(rows)) < member.sum() + round(accuracy * self.records)
         with self.store.write(ref, {}) as folder:
-            np.savez(folder / "arrays.npz", target=correct.astype(float), target_row=rows, target_member=member)
+            labels = self.labels(rows, member)
+            target = {"target": correct.astype(float), "target_row": rows, "target_member": member, "target_label": labels}
+            np.savez(folder / "arrays.npz", **target)
             (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, member)))
 
     def _write_scores(self, scores: Ref, metrics: Ref, arrays: dict[str, np.ndarray]) -> None:
