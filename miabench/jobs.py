@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ from miabench.specs import (
     MeasureSpec,
     ObservationSpec,
     ProbeSpec,
+    Spec,
     TrainingSpec,
     View,
 )
@@ -58,6 +60,7 @@ class Workbench:
         self.device = torch.device(context.device)
         self._pools: dict[str, Data] = {}
         self._inputs: dict[tuple[str, torch.dtype], Tensor] = {}
+        warm_up()
 
     def run(self, job: Job, progress: Progress) -> None:
         """Do a job, unless what it gives is stored already; another process at the same job is waited for.
@@ -199,6 +202,7 @@ class Workbench:
         norms: list[Tensor] = []
         if isinstance(probe, Logits):  # the one forward pass over the whole pool also gives Figure 1's norms
             net.register_forward_hook(lambda _net, _x, answer: norms.append(answer[1].norm(dim=1).float()))
+        begun = time.monotonic()
         with torch.no_grad():
             answers = [
                 probe.observe(net, x[ids], y[ids], generator).cpu() for ids in torch.split(rows, OBSERVED_AT_ONCE)
@@ -206,7 +210,7 @@ class Workbench:
         arrays = {"answers": torch.cat(answers).numpy()}
         if norms:
             arrays["feature_norm"] = torch.cat(norms).cpu().numpy()
-        self._save(job, spec, arrays)
+        self._save(job, spec, arrays, {"cost": {"seconds": time.monotonic() - begun, "records": len(rows)}})
 
     def _attack(self, job: Job, spec: AttackSpec) -> None:
         attack = cast(Attack, self.build("attack", spec.attack))
@@ -223,7 +227,7 @@ class Workbench:
         arrays["shadows"] = shadow_scores
         arrays |= {f"shadows_{name}": np.concatenate(cast(Any, parts)) for name, parts in together.items()}
         arrays["target_row"] = look.rows(spec.target)
-        self._save(job, spec, arrays)
+        self._save(job, spec, arrays, {})
 
     def _measure(self, job: Job, spec: MeasureSpec) -> None:
         data = self.pool(job.dataset, job.fingerprint)
@@ -247,8 +251,8 @@ class Workbench:
         member = np.arange(len(rows)) < len(members)
         return {"target": correct, "target_row": rows, "target_member": member, "target_label": data.y.numpy()[rows]}
 
-    def _save(self, job: Job, spec: ObservationSpec | AttackSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
-        about = {"spec": spec.model_dump(mode="json"), **environment(self.device)}
+    def _save(self, job: Job, spec: Spec, arrays: Mapping[str, NDArray[Any]], more: Mapping[str, Any]) -> None:
+        about = {"spec": spec.model_dump(mode="json"), **environment(self.device), **more}
         with self.store.write(job.gives[0], about) as folder:
             np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
 
@@ -322,6 +326,13 @@ def _checked(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 def _named(name: str, observed: Observed, scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     return {name: scores, f"{name}_member": cast(Any, observed.member), f"{name}_label": observed.labels}
+
+
+def warm_up() -> None:
+    """One optimizer step: the first in a process loads code, which must not count as the first training's cost."""
+    parameter = torch.zeros(1, requires_grad=True)
+    parameter.sum().backward()
+    torch.optim.SGD([parameter], 0.1).step()
 
 
 @contextlib.contextmanager

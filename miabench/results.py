@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -66,10 +66,14 @@ class Results:
 
     def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
-        for entry in self._entries.get((id(cell), None, None), ()):
+        for entry in self.accuracy_entries(cell):
             if entry.run == run and entry.network and self.store.has(entry.network):
                 return pd.DataFrame(json.loads(self.store.file(entry.network, "history.json").read_text()))
         return None
+
+    def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
+        """The cell's entries of accuracy, one per run."""
+        return self._entries.get((id(cell), None, None), ())
 
     @cached_property
     def _entries(self) -> Mapping[tuple[int, str | None, str | None], list[Entry]]:

@@ -9,6 +9,8 @@ from typing import TypeVar
 from rich.console import Console
 
 from miabench.report import footnotes
+from miabench.report.adaptivity import adaptivity_gaps
+from miabench.report.cost import Costs
 from miabench.report.difference import Difference, Differences
 from miabench.report.layout import Column, Item, Rows, print_columns, print_note
 from miabench.report.summary import BASELINE, Line, Statistic, Summary, printed
@@ -23,13 +25,14 @@ METRICS = {
 }
 
 
-def show(console: Console, summary: Summary, differences: Differences) -> None:
+def show(console: Console, summary: Summary, differences: Differences, spent: Costs) -> None:
     """Print the results and the differences to `ce`, dataset by dataset, then what must be said beside them.
 
     Args:
         console: whose width the tables fit; see `layout.open_console`.
         summary: all lines are printed.
         differences: of these lines; what is missing is left out.
+        spent: what each cell cost.
     """
     reasons = footnotes.Reasons()
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines):
@@ -42,8 +45,61 @@ def show(console: Console, summary: Summary, differences: Differences) -> None:
             title = f"{dataset}: difference to {BASELINE}, in points of accuracy and AUC [95% interval]"
             columns = [*_names(summary, compared), *_differences(compared, differences)]
             print_columns(console, Rows(title, _ends(compared)), columns)
+        _show_gaps(console, summary, [line for line in lines if line.attacker == "adaptive"])
+        _show_costs(console, [line for line in lines if line.attacker == summary.attackers[0]], spent)
     for note in _notes(summary, differences, reasons):
         print_note(console, note)
+
+
+def _show_gaps(console: Console, summary: Summary, lines: Sequence[Line]) -> None:
+    """The adaptivity gap of each attack, where both attackers were run."""
+    gaps = adaptivity_gaps(summary)
+    lines = [line for line in lines if _place(line) in gaps]
+    if not lines:
+        return
+    columns = [Column("model", [Item((line.cell.model,)) for line in lines], names=True)]
+    columns.append(Column("approach", [Item((_approach(line),)) for line in lines], names=True))
+    for attack in lines[0].attacks:
+        values = [gaps[_place(line)].get(attack) for line in lines]
+        columns.append(Column(attack, [Item(("n/a" if value is None else f"{100 * value:+.2f}",)) for value in values]))
+    title = f"{lines[0].cell.dataset}: adaptivity gap: {METRICS[summary.metric]} of the adaptive attacker"
+    print_columns(console, Rows(f"{title} minus that of the non-adaptive one, in points", _ends(lines)), columns)
+
+
+def _show_costs(console: Console, lines: Sequence[Line], spent: Costs) -> None:
+    """What one target costs under each defense; ratios only where times were measured alike."""
+    lines = [line for line in lines if _place(line) in spent]
+    if not lines:
+        return
+    paid = [spent[_place(line)] for line in lines]
+    bases = {line.cell.model: spent[_place(line)] for line in lines if line.undefended}
+    ratios = []
+    for line, cost in zip(lines, paid, strict=True):
+        base = bases.get(line.cell.model)
+        alike = base is not None and base.measured_with == cost.measured_with and base.cpu_seconds > 0
+        ratios.append(f"{cost.cpu_seconds / base.cpu_seconds:.2f}" if base is not None and alike else "n/a")
+    columns = [
+        Column("model", [Item((line.cell.model,)) for line in lines], names=True),
+        Column("approach", [Item((_approach(line),)) for line in lines], names=True),
+        Column("trainings", [Item((f"{cost.trainings:g}",)) for cost in paid]),
+        Column("CPU seconds", [Item((f"{cost.cpu_seconds:.2f}",)) for cost in paid]),
+        Column("ratio to ce", [Item((ratio,)) for ratio in ratios]),
+        Column("wall seconds", [Item((f"{cost.seconds:.2f}",)) for cost in paid]),
+        Column("records forward", [Item((f"{cost.forwarded:,.0f}",)) for cost in paid]),
+        Column("records backward", [Item((f"{cost.differentiated:,.0f}",)) for cost in paid]),
+        Column("withheld", [Item((f"{cost.withheld:,}",)) for cost in paid]),
+        Column("s per 1,000 answers", [Item((_seconds(cost.answering),)) for cost in paid]),
+    ]
+    title = f"{lines[0].cell.dataset}: cost of one target, everything it starts from included"
+    print_columns(console, Rows(title, _ends(lines)), columns)
+
+
+def _seconds(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def _place(line: Line) -> tuple[str, str, str]:
+    return line.cell.dataset, line.cell.model, line.cell.label
 
 
 def _notes(summary: Summary, differences: Differences, reasons: footnotes.Reasons) -> Iterator[str]:

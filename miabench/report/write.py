@@ -7,6 +7,7 @@ from pathlib import Path
 
 from miabench.atomic import replace_file
 from miabench.report import tidy
+from miabench.report.cost import costs
 from miabench.report.difference import compare
 from miabench.report.layout import open_console
 from miabench.report.plots import trade_off
@@ -28,7 +29,7 @@ def report(results: Results, form: str, within: float, out: Path | None) -> None
         sys.stdout.write(tidy.to_csv(results) if form == "csv" else tidy.to_json(results))
         return
     summary = summarize(results, within=within)
-    show(open_console(), summary, compare(results, summary))
+    show(open_console(), summary, compare(results, summary), costs(results))
     folder = out or results.store.folder / "reports" / results.index.experiment.name
     written = [folder / "results.csv", folder / "results.json"]
     for path, text in zip(written, (tidy.to_csv(results), tidy.to_json(results)), strict=True):

@@ -24,7 +24,7 @@ from miabench.store import Store
 
 FOUND = {found.name: found for found in discover().of("defense") if found.source == "built-in"}
 WITH_CRITERION = [name for name, found in FOUND.items() if found.load().criterion is not miabench.Defense.criterion]
-CHEAPER = {"dmp-gan": {"gan_epochs": 2}}  # where the defaults take long even on a tiny problem
+CHEAPER = {"dmp-gan": {"gan_epochs": 2}, "early-stopping": {"stop_epoch": 3}}  # for a schedule of four epochs
 
 every_defense = pytest.mark.parametrize("name", FOUND)
 
@@ -97,7 +97,7 @@ def test_a_small_step_lowers_the_objective_as_its_gradient_says(batch, epoch):
     stepped = [v.detach() - 1e-4 * gradient for v, gradient in zip(batch.variables, gradients, strict=True)]
     lowered = loss - batch.loss(epoch, *stepped)
     assert lowered > 0
-    assert lowered == pytest.approx(1e-4 * slope.item(), rel=0.01)
+    assert lowered.item() == pytest.approx(1e-4 * slope.item(), rel=0.01)
 
 
 # --- trainings ---
@@ -145,11 +145,17 @@ def make(tiny, tmp_path_factory):
             defense=[{"name": name, **CHEAPER.get(name, {})}],
             attacks=["margin", "grad-x"],
             shadows=1,
-            schedule={"epochs": 12, "batch_size": 8, "milestones": {8: 0.01}},
+            schedule={"epochs": 4, "batch_size": 8, "milestones": {2: 0.01}},
             more_plugins=["toy_images"],
         )
-        plans = (make_plan(load_experiment(experiment | {"dataset": data}), places) for data in ("toy", "toy-images"))
-        return next(plan for plan in plans if plan.jobs)
+        for data in ("toy", "toy-images"):
+            plan = make_plan(load_experiment(experiment | {"dataset": data}), places)
+            if plan.jobs:
+                return plan
+        reason = plan.index.cells[0].reason
+        if "not installed" in reason:
+            pytest.skip(reason)
+        raise AssertionError(f"no data for {name}: {reason}")
 
     return make
 
@@ -250,12 +256,11 @@ def others(info):
     options = get_args(info.annotation)
     if get_origin(info.annotation) is Literal:
         return [option for option in options if option != info.default]
-    kind = next((option for option in (*options, info.annotation) if option in (bool, int, float)), None)
-    if kind is bool:
+    if bool in (info.annotation, *options):
         return [not info.default]
-    if kind is None:
-        return []
-    return [kind(info.default + 1 if kind is int else info.default / 2) if info.default is not None else kind(3)]
+    if int in (info.annotation, *options):
+        return [(info.default or 2) + 1]
+    return [0.5 if info.default is None else info.default / 2] if float in (info.annotation, *options) else []
 
 
 @every_defense

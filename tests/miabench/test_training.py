@@ -211,7 +211,7 @@ def test_costs_are_counted_and_survive_an_interruption(tmp_path):
     costs = task.costs | {4: task.meter.read()}
     assert (costs[2]["forwarded"], costs[4]["forwarded"]) == (52, 104)
     assert (costs[2]["differentiated"], costs[4]["differentiated"]) == (52, 104)
-    assert 0 < costs[2]["cpu_seconds"] < costs[4]["cpu_seconds"]
+    assert 0 < costs[2]["cpu_seconds"] <= costs[4]["cpu_seconds"]
     with torch.no_grad():
         task.net()(task.x[:5])
     counted = task.meter.read()

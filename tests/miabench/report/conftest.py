@@ -112,7 +112,12 @@ class Builder:
         correct = np.arange(len(rows)) < member.sum() + round(accuracy * self.records)
         with self.store.write(ref, {}) as folder:
             labels = self.labels(rows, member)
-            target = {"target": correct.astype(float), "target_row": rows, "target_member": member, "target_label": labels}
+            target = {
+                "target": correct.astype(float),
+                "target_row": rows,
+                "target_member": member,
+                "target_label": labels,
+            }
             np.savez(folder / "arrays.npz", **target)
             (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, member)))
 

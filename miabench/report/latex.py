@@ -1,0 +1,145 @@
+r"""The results as LaTeX tables, one float per dataset, like the paper's Table 1.
+
+The text is a document and a fragment at once: LaTeX compiles it as it is, and `\input` puts the tables into a paper,
+which then needs the packages booktabs and graphicx. All text from experiments and plugins is escaped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from miabench.report import footnotes, provenance, sheet
+from miabench.report.difference import Differences
+from miabench.report.layout import plain
+from miabench.report.sheet import Entry, Sheet, Value
+from miabench.report.summary import Summary
+
+ROWS = 36  # of one float: more would not fit on a page with the caption and notes
+# Whether a document has begun is known from a command of LaTeX that does nothing from then on.
+HEAD = r"""% Tables made by miabench. LaTeX compiles this file as it is; in your own document, write \input{results}
+% and load the packages booktabs and graphicx.
+\expandafter\ifx\csname @nodocument\endcsname\relax\let\miabenchend\relax\else
+\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[margin=2cm]{geometry}
+\usepackage{booktabs,graphicx}
+\def\miabenchend{\end{document}}
+\begin{document}
+\fi
+"""
+# A table that is wider than the text is scaled down, not cut.
+BEGIN = r"""\begin{table}[tp]
+\centering
+\caption{%s}
+\small
+\setlength{\tabcolsep}{4pt}
+\sbox0{\begin{tabular}{@{}%s@{}}
+\toprule"""
+END = r"""\bottomrule
+\end{tabular}}
+\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi
+"""
+NOTES = r"""
+{\footnotesize\setlength{\parindent}{0pt}\raggedright
+
+%s
+
+}
+"""
+SPECIAL = {
+    **{char: "\\" + char for char in "{}$&#_%"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"{\char34}",
+    "'": r"{'}",
+    "`": r"{\char96}",
+    "-": "-{}",  # two of them would become a dash
+    "?": "?{}",  # and ?` would become an opening question mark
+    "!": "!{}",
+    "[": "{[}",  # a line that begins with it would be an option of the line break before
+    "]": "{]}",
+    "*": "{*}",
+    "±": r"\ensuremath{\pm}",
+    "↑": r"\ensuremath{\uparrow}",
+    "↓": r"\ensuremath{\downarrow}",
+    "µ": r"\ensuremath{\mu}",
+    **dict(
+        zip(
+            "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
+            (
+                rf"\ensuremath{{\{name}}}"
+                for name in (
+                    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon "
+                    "phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+                ).split()
+            ),
+            strict=True,
+        )
+    ),
+}
+# Letters of Western Europe, which every LaTeX with T1 or OT1 fonts can set.
+LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
+
+
+def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
+    """A float with the results of each dataset and one with the differences, notes below; warnings are comments.
+
+    Values that the terminal stars are bold. More lines than a page holds go on in another float.
+
+    Args:
+        summary: all lines are written.
+        compared: differences of these lines; what is missing is left out.
+        made_with: versions, for the caption.
+    """
+    reasons = footnotes.Reasons()
+    said = [*sheet.reading(summary), *provenance.protocol(summary.index.experiment), *filter(None, [made_with])]
+    floats = [text for table in sheet.results(summary, reasons) for text in _floats(table, said)]
+    floats += [text for table in sheet.differences(summary, compared) for text in _floats(table, [])]
+    warnings = "".join(f"% warning: {plain(warning)}\n" for warning in summary.warnings)
+    notes = NOTES % "\n\n".join(map(escape, sheet.notes(summary, compared, reasons)))
+    return HEAD + warnings + "\n".join(floats) + notes + "\\miabenchend\n"
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX sets as it is; a character that its usual fonts lack is named by its number, as U+4E2D."""
+    return "".join(_char(char) for char in unicodedata.normalize("NFC", plain(text)))
+
+
+def _char(char: str) -> str:
+    if char in SPECIAL:
+        return SPECIAL[char]
+    return char if char.isascii() or char in LETTERS else f"U+{ord(char):04X}"
+
+
+def _floats(table: Sheet, said: Sequence[str]) -> Iterator[str]:
+    """The table in parts that fit a page; the first has the whole caption."""
+    columns = "l" * len(table.names) + "r" * len(table.headers)
+    header = " & ".join(map(escape, (*table.names, *table.headers))) + r" \\"
+    for part in range(0, len(table.entries), ROWS):
+        caption = f"{table.title} (continued)." if part else ". ".join([table.title, *said]) + "."
+        rows = "\n".join(_rows(table.entries[part : part + ROWS]))
+        yield "\n".join([BEGIN % (escape(caption), columns), header, r"\midrule", rows, END])
+
+
+def _rows(entries: Sequence[Entry]) -> Iterator[str]:
+    """A line each, a rule between models; a model or an approach that goes on is left blank."""
+    for model, of_model in itertools.groupby(entries, key=lambda entry: entry.line.cell.model):
+        if model != entries[0].line.cell.model:
+            yield r"\midrule"
+        before: tuple[str, ...] = ()
+        for entry in of_model:
+            names = ["" if entry.names[: i + 1] == before[: i + 1] else name for i, name in enumerate(entry.names)]
+            yield " & ".join([*map(escape, names), *map(_value, entry.values)]) + r" \\"
+            before = entry.names
+
+
+def _value(value: Value) -> str:
+    note = "" if value.note is None else rf"\textsuperscript{{{value.note}}}"
+    text = " ".join(filter(None, (escape(value.text), rf"{{\scriptsize {escape(value.spread)}}}" if value.spread else "")))
+    return (rf"\textbf{{{text}}}" if value.best else text) + note
