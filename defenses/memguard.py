@@ -111,7 +111,7 @@ class MemGuard(Defense, frozen=True):
     def _search(self, h: MembershipNetwork, answers: _Answers, c3: float) -> tuple[Tensor, Tensor]:
         """For one c3: the noise (N, C), and where it does what it should (N,)."""
         noise, found = torch.zeros_like(answers.z), torch.zeros_like(answers.label, dtype=torch.bool)
-        e, rows = noise, torch.arange(len(noise), device=noise.device)  # of the records still searched
+        e, rows = noise.clone(), torch.arange(len(noise), device=noise.device)  # of the records still searched
         for _ in range(self.max_iter):
             odds, slope = _objective(h, answers, e, (self.c2, c3))
             done = ((answers.z + e).argmax(1) == answers.label) & (odds * answers.odds <= 0)

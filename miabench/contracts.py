@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -246,9 +246,18 @@ class Dataset(Plugin, frozen=True):
     """Where the records come from. Fields are the user's arguments."""
 
     deduplicate: bool = Field(False, description="drop exact duplicates (same input), keeping the first")
-    records: int | None = Field(
-        None, ge=8, description="use only this many records, classes in proportion; None: all of them"
+    records: int | float | None = Field(
+        None, description="use only this many records (8 or more), or this share (below 1), classes in proportion"
     )
+
+    @field_validator("records")
+    @classmethod
+    def _count_or_share(cls, value: float | None) -> float | None:
+        if value is None or 0 < value < 1:
+            return value
+        if value < 8 or value != int(value):
+            raise ValueError("should be a whole number of 8 or more, or a share of the pool above 0 and below 1")
+        return int(value)
 
     def load(self, root: Path) -> Data:
         """The pool: all records of the publisher's train and test parts together.

@@ -149,7 +149,8 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
     if dataset.deduplicate:
         data = data.rows(np.unique(data.first_copy))
     if dataset.records is not None and dataset.records < len(data):
-        data = data.rows(_proportional(data.y.numpy(), dataset.records))
+        share = dataset.records < 1
+        data = data.rows(_proportional(data.y.numpy(), round(dataset.records * len(data) if share else dataset.records)))
     if len(data) < MIN_RECORDS:
         raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")
     if data.y.min() == data.y.max():

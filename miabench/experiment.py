@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from miabench.errors import UserError, nearest
 from miabench.schedule import Schedule
@@ -82,16 +91,48 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     tuned: dict[str, Tuned] = Field(
         default_factory=dict, description="per defense, the search that chose its hyper-parameters: see miabench tune"
     )
+    unpublished: list[str] = Field(
+        default_factory=list, description="what the reproduced paper does not give, as crl.alpha_rce: the values are ours"
+    )
+    scale: float | None = Field(None, gt=0, le=1, description="a mark of --scale: the share that it cut the pool to")
 
     def chosen_otherwise(self, defense: str, params: Iterable[str]) -> list[str]:
         """Of the hyper-parameters set for a defense, those that tuning on the shadow half did not choose."""
         chosen = self.tuned[defense].parameters if defense in self.tuned else ()
         return [name for name in params if name not in chosen]
 
+    def remarks(self) -> list[str]:
+        """What must be said beside every result: that the experiment is a scaled one, which values are ours."""
+        said = []
+        if self.scale is not None:
+            said.append(
+                f"a scaled experiment (--scale {self.scale:g}): that share of the pool, {self.schedule.epochs} epochs, "
+                f"runs: {self.runs}; its numbers are not those of the full experiment"
+            )
+        names = {choice.name for choice in self.defense}
+        ours = [item for item in self.unpublished if "." not in item or item.partition(".")[0] in names]
+        if ours:
+            said.append(f"not published with the paper, so the values are ours: {', '.join(ours)}")
+        return said
+
     @field_validator("dataset", "model", "defense", "attacks", mode="before")
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return value if isinstance(value, list) else [value]
+
+    @field_validator("scale")
+    @classmethod
+    def _only_a_mark(cls, value: float | None, info: ValidationInfo) -> float | None:
+        whole = [choice.name for choice in info.data.get("dataset", ()) if "records" not in choice.params]
+        if value is not None and whole:
+            raise ValueError(f"it marks what --scale made smaller, but {whole[0]} is whole; use --scale instead")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out the two marks where they say nothing: the index of an experiment is filed under its content."""
+        table: dict[str, Any] = handler(self)
+        return {key: value for key, value in table.items() if value or key not in ("unpublished", "scale")}
 
 
 def load_experiment(
@@ -130,7 +171,8 @@ def _read(source: str | Path | Mapping[str, Any] | Experiment | None) -> tuple[d
     if isinstance(source, Mapping):
         return dict(source), "experiment"
     name = DEFAULT if source is None else str(source)
-    path = PRESETS / f"{name}.toml" if name in presets() else Path(name).expanduser()
+    preset = name in presets()
+    path = PRESETS / f"{name}.toml" if preset else Path(name).expanduser()
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -138,7 +180,9 @@ def _read(source: str | Path | Mapping[str, Any] | Experiment | None) -> tuple[d
         raise UserError(f"cannot read experiment {name!r}: {error.strerror or error}{known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from None
-    return {"name": path.stem, **raw}, str(path)
+    if preset and "same_as" in raw:
+        return _read(raw["same_as"])
+    return {"name": name if preset else path.stem, **raw}, str(path)
 
 
 def override(raw: dict[str, Any], key: str, value: Any) -> None:

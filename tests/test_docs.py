@@ -1,0 +1,43 @@
+"""What the guides show works as it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import miabench
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = dict(
+    re.findall(r"```python\n# (\w+\.py)\n(.*?)```", (ROOT / "docs" / "write-a-defense.md").read_text(), re.S)
+)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_worked_example_runs_to_a_row(name, tmp_path, tiny):
+    path = tmp_path / name
+    path.write_text(EXAMPLES[name])
+    defense = path.stem.replace("_", "-")
+    experiment = tiny(defense=["ce", defense], attacks=["margin", "grad-x"])
+    table = miabench.run(experiment, plugins=[path], store=tmp_path / "store", executor="inline")
+    rows = table[(table.defense == defense) & table.metric.isin(["auc", "test_accuracy"])]
+    assert len(rows) == 3
+    assert rows.value.notna().all()
+
+
+def test_all_three_ways_are_shown():
+    assert len(EXAMPLES) == 3
+
+
+def test_the_readmes_defense_and_experiment(tmp_path, tiny):
+    text = (ROOT / "README.md").read_text()
+    path = tmp_path / "mine.py"
+    (defense,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "Defense, frozen" in code]
+    path.write_text(defense)
+    table = miabench.run(tiny(defense=["mine"]), plugins=[path], store=tmp_path / "store", executor="inline")
+    assert table[table.metric == "auc"].value.notna().all()
+    (experiment,) = re.findall(r"```toml\n(.*?)```", text, re.S)
+    (tmp_path / "location30.toml").write_text(experiment)
+    from miabench.experiment import load_experiment
+
+    assert load_experiment(tmp_path / "location30.toml").shadows == 5
