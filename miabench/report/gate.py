@@ -1,0 +1,83 @@
+"""`miabench gate`: whether every attack stays below a limit, with confidence; for the release of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from miabench.errors import UserError, nearest
+from miabench.evaluation import ATTACK_METRICS
+from miabench.results import Results
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A metric must stay at or below a value, a fraction."""
+
+    metric: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Limit:
+        """Read `auc=0.60`.
+
+        Raises:
+            UserError: no known metric, or no fraction.
+        """
+        metric, _, value = text.partition("=")
+        if metric not in ATTACK_METRICS:
+            raise UserError(f"--max {text!r}: there is no metric {metric!r}{nearest(metric, ATTACK_METRICS)}")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = -1.0
+        if not 0 <= limit <= 1:
+            raise UserError(f"--max {text!r}: the limit must be a fraction from 0 to 1, as in auc=0.60")
+        return cls(metric, limit)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measured value and its limit; it passes where the upper end of its 95% interval is within the limit."""
+
+    what: str
+    value: float | None
+    high: float | None
+    limit: Limit
+    reason: str | None
+
+    @property
+    def passes(self) -> bool:
+        """A value that is missing does not pass: what was not measured is not shown to be safe."""
+        return self.high is not None and self.high <= self.limit.value
+
+    def __str__(self) -> str:
+        verdict = "pass" if self.passes else "FAIL"
+        measured = self.reason if self.high is None else f"{self.value:.4f}, up to {self.high:.4f}"
+        return f"{verdict}  {self.what}: {self.limit.metric} {measured} (limit {self.limit.value:g})"
+
+
+def gate(results: Results, limits: list[Limit], attack: str) -> Iterator[Finding]:
+    """Compare every run of every cell with the limits.
+
+    Args:
+        results: the stored results.
+        limits: all must hold.
+        attack: label of the attack that counts, or `all`. Attacks that are "n/a" by their nature are left out of `all`.
+
+    Raises:
+        UserError: no such attack in the experiment.
+    """
+    table = results.table
+    known = sorted(table.attack.dropna().unique())
+    if attack != "all" and attack not in known:
+        raise UserError(f"--attack {attack!r}: the experiment has no such attack{nearest(attack, [*known, 'all'])}")
+    possible = {entry.attack for entry in results.index.entries if entry.metrics}
+    for limit in limits:
+        rows = table[(table.metric == limit.metric) & table.attack.isin([attack] if attack != "all" else possible)]
+        for row in rows.to_dict("records"):
+            what = f"{row['dataset']} {row['model']} {row['defense']} {row['params']} run {row['run']} {row['attack']}"
+            value, high = (None if pd.isna(row[name]) else float(row[name]) for name in ("value", "high"))
+            yield Finding(f"{what} ({row['attacker']})", value, high, limit, row["reason"])
