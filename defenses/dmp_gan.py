@@ -16,7 +16,7 @@ tau, the number of images and the selected share are unpublished: the defaults a
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from miabench.defenses._distillation import Distillation
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
-from miabench import Data, Field, Model, Role, Task, Train
+from miabench import Data, Field, Model, Range, Role, Task, Train
 
 SHAPE = (3, 32, 32)
 Z = 100  # length of the noise that an image is made from
@@ -35,6 +35,8 @@ G_STEPS = 3  # on every step of D
 
 class DMPGAN(Distillation, frozen=True):
     """A student that knows the members only through its teacher's answers to a GAN's images."""
+
+    tune: ClassVar = {"tau": Range(0.5, 20, log=True), "select_fraction": Range(0.1, 1)}
 
     synthetic: int | None = Field(None, ge=1, description="images made, in whole batches; None: as many as members")
     gan_epochs: int = Field(200, ge=1, description="epochs of the GAN's training")

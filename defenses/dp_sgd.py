@@ -17,10 +17,13 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -93,9 +96,7 @@ class DPSGD(Defense, frozen=True):
                 for ids in task.batches(task.ids["train"], how="poisson"):
                     seen += _step(task, hooked, private, torch.split(ids, self._at_once(net)))
                 loss, accuracy = seen[:2] / seen[2].clamp(min=1)
-                with _any_order():
-                    epsilon = accountant.get_epsilon(delta=delta, alphas=ORDERS)
-                task.record(loss=loss, accuracy=accuracy, epsilon=epsilon, delta=delta)
+                task.record(loss=loss, accuracy=accuracy, epsilon=spent(accountant, delta), delta=delta)
         return net
 
     def _private(self, task: Task, opt: torch.optim.Optimizer, delta: float) -> tuple[Any, Any]:
@@ -130,25 +131,13 @@ class DPSGD(Defense, frozen=True):
         """
         if self.target_epsilon is None:
             return self.noise_multiplier
-        from opacus.accountants.utils import get_noise_multiplier
-
         try:
-            with _any_order():
-                sigma: float = get_noise_multiplier(
-                    target_epsilon=self.target_epsilon,
-                    target_delta=delta,
-                    sample_rate=rate,
-                    steps=steps,
-                    accountant=self.accountant,
-                    epsilon_tolerance=self.target_epsilon / 1000,
-                    alphas=ORDERS,
-                )
+            return _sigma(self.target_epsilon, delta, rate, steps, self.accountant)
         except ValueError as error:
             raise UserError(
                 f"dp-sgd: no noise_multiplier is enough for target_epsilon = {self.target_epsilon:g} with delta = "
                 f"{delta:g} and {steps} steps; raise target_epsilon"
             ) from error
-        return sigma
 
     def _at_once(self, net: nn.Module) -> int:
         size = sum(p.numel() * p.element_size() for p in net.parameters())
@@ -176,6 +165,48 @@ def _any_order() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Optimal order is the")
         yield
+
+
+def spent(accountant: Any, delta: float) -> float:
+    """Epsilon of all steps that an accountant of Opacus has seen.
+
+    Renyi divergences add up, so those of one step are computed once; the accountant itself would do so at every call,
+    which costs more than an epoch of a small network.
+    """
+    if accountant.mechanism() != "rdp":
+        return float(accountant.get_epsilon(delta=delta))
+    from opacus.accountants.analysis.rdp import get_privacy_spent
+
+    rdp = sum(steps * _rdp_of_one_step(sigma, rate) for sigma, rate, steps in accountant.history)
+    with _any_order():
+        return float(get_privacy_spent(orders=ORDERS, rdp=rdp, delta=delta)[0])
+
+
+@cache
+def _rdp_of_one_step(sigma: float, rate: float) -> NDArray[np.float64]:
+    """Renyi divergences at ORDERS."""
+    from opacus.accountants.analysis.rdp import compute_rdp
+
+    divergences: NDArray[np.float64] = compute_rdp(q=rate, noise_multiplier=sigma, steps=1, orders=ORDERS)
+    return divergences
+
+
+@cache  # the same for every run and role
+def _sigma(target_epsilon: float, delta: float, rate: float, steps: int, accountant: str) -> float:
+    """The smallest noise multiplier that keeps to an epsilon, found by bisection."""
+    from opacus.accountants.utils import get_noise_multiplier
+
+    with _any_order():
+        sigma: float = get_noise_multiplier(
+            target_epsilon=target_epsilon,
+            target_delta=delta,
+            sample_rate=rate,
+            steps=steps,
+            accountant=accountant,
+            epsilon_tolerance=target_epsilon / 1000,
+            alphas=ORDERS,
+        )
+    return sigma
 
 
 def _step(task: Task, hooked: nn.Module, private: Any, parts: Sequence[Tensor]) -> Tensor:

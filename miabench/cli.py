@@ -18,8 +18,10 @@ import typer
 from miabench.errors import UserError
 
 if TYPE_CHECKING:
+    from miabench.experiment import Experiment
     from miabench.plan import Plan
     from miabench.running import Outcome, Stage
+    from miabench.stages import Hands
 
 app = typer.Typer(
     help="Which defense makes a classifier leak least about its training data, at what cost?",
@@ -31,6 +33,14 @@ app = typer.Typer(
 
 class Format(StrEnum):
     """How a report is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+class AuditFormat(StrEnum):
+    """How an audit is printed."""
 
     TABLE = "table"
     CSV = "csv"
@@ -123,13 +133,27 @@ class Options:
 
     def plan(self) -> Plan:
         """The experiment's plan; says what the user should know before training."""
-        from miabench.experiment import load_experiment
         from miabench.plan import Places, make_plan
 
-        plan = make_plan(load_experiment(self.experiment, self.overrides()), Places(self.store, self.data_root))
+        plan = make_plan(self.load(), Places(self.store, self.data_root))
         for warning in plan.index.warnings:
             typer.echo(f"warning: {warning}", err=True)
         return plan
+
+    def load(self, without: tuple[str, ...] = ()) -> Experiment:
+        """The experiment with what replaces its keys, but for some that a command uses otherwise."""
+        from miabench.experiment import load_experiment
+
+        replaced = {key: value for key, value in self.overrides().items() if key not in without}
+        return load_experiment(self.experiment, replaced)
+
+    def hands(self) -> Hands:
+        """Who does the jobs."""
+        from miabench.stages import Hands
+
+        if self.workers != "auto" and not (self.workers.isdecimal() and int(self.workers)):
+            raise UserError(f"--workers {self.workers!r}: give a number of 1 or more, or auto")
+        return Hands(self.executor.value, None if self.workers == "auto" else int(self.workers))
 
     def again(self, command: str) -> str:
         """The command line for another step of the same experiment."""
@@ -219,6 +243,64 @@ def report(
 
 @app.command()
 @with_options
+def tune(
+    options: Options,
+    budget: Annotated[int, typer.Option(help="trainings for each defense")],
+) -> None:
+    """Search hyper-parameters of every defense on the shadow half alone; print the Pareto fronts (extra `tune`)."""
+    from miabench.pareto import front_text
+    from miabench.plan import Places
+    from miabench.tuning import Settings, tune
+
+    def told(defense: str, number: int, trial: Any) -> None:
+        result = trial.why or f"test accuracy {trial.accuracy:.3f}, AUC {trial.auc:.3f}"
+        typer.echo(f"{defense}, trial {number}: {dict(trial.values)}: {result}", err=True)
+
+    places = Places(options.store, options.data_root)
+    typer.echo(front_text(tune(Settings(options.load(), budget), places, options.hands(), told)))
+
+
+@app.command()
+@with_options
+def gate(
+    options: Options,
+    max_: Annotated[
+        list[str], typer.Option("--max", help="a limit, for example auc=0.60 or tpr@0.1%=0.01 (repeatable)")
+    ],
+) -> None:
+    """Fail unless the upper end of every interval is within the limits, for every attack or those of --attack."""
+    from miabench.index import Index
+    from miabench.report.gate import Limit, gate
+    from miabench.results import Results
+    from miabench.store import Store
+
+    limits = [Limit.parse(text) for text in max_]
+    store = Store(options.store)
+    experiment = options.load(without=("attacks",))
+    findings = list(gate(Results(Index.load(store, experiment), store), limits, (options.attack or ["all"])[0]))
+    for finding in findings:
+        typer.echo(str(finding))
+    if not all(finding.passes for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    members: Annotated[Path, typer.Option(help="npz or CSV of predictions for records the model was trained on")],
+    nonmembers: Annotated[Path, typer.Option(help="the same for records it was not trained on")],
+    shadow_members: Annotated[list[Path] | None, _option("of a shadow model (repeatable)")] = None,
+    shadow_nonmembers: Annotated[list[Path] | None, _option("in the same order (repeatable)")] = None,
+    features: Annotated[bool, typer.Option(help="also fit a model-free classifier on the files' features")] = False,
+    format: Annotated[AuditFormat, typer.Option(help="table, csv or json")] = AuditFormat.TABLE,
+) -> None:
+    """Attack predictions that were made elsewhere, with any framework."""
+    from miabench.audit import audit, write
+
+    write(audit(members, nonmembers, shadow_members or [], shadow_nonmembers or [], features), format.value)
+
+
+@app.command()
+@with_options
 def status(options: Options) -> None:
     """Say what is done, running, missing and failed."""
     from miabench.status import status as status_of
@@ -254,12 +336,10 @@ def new(
 
 def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome:
     from miabench.progress import Display
-    from miabench.stages import Hands, jobs_of, perform
+    from miabench.stages import jobs_of, perform
     from miabench.store import Store
 
-    if options.workers != "auto" and not (options.workers.isdecimal() and int(options.workers)):
-        raise UserError(f"--workers {options.workers!r}: give a number of 1 or more, or auto")
-    hands = Hands(options.executor.value, None if options.workers == "auto" else int(options.workers))
+    hands = options.hands()
     store = Store(plan.context.store)
     jobs = jobs_of(plan, stages)
     todo = {key: job for key, job in jobs.items() if not all(store.has(ref) for ref in job.gives)}
@@ -274,14 +354,13 @@ def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome
 
 
 def _report(options: Options, plan: Plan | None, form: Format, within: float, out: Path | None) -> None:
-    from miabench.experiment import load_experiment
     from miabench.index import Index
     from miabench.report import write
     from miabench.results import Results
     from miabench.store import Store
 
     store = Store(options.store)
-    index = plan.index if plan else Index.load(store, load_experiment(options.experiment, options.overrides()))
+    index = plan.index if plan else Index.load(store, options.load())
     write.report(Results(index, store), form.value, within, out)
 
 

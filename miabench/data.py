@@ -126,6 +126,11 @@ class Data:
             preparation["embedding"] = hashlib.sha256(f"{vectors.shape}".encode() + vectors.tobytes()).hexdigest()
         return preparation
 
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of the whole pool's content and of its preparation: what a planned job must find again."""
+        return hashlib.sha256(f"{self.fingerprint()} {sorted(self.preparation.items())}".encode()).hexdigest()
+
     def rows(self, keep: NDArray[np.int64]) -> Data:
         """The pool with only some rows, in the given order."""
         ids = torch.from_numpy(keep)
@@ -149,8 +154,8 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
     if dataset.deduplicate:
         data = data.rows(np.unique(data.first_copy))
     if dataset.records is not None and dataset.records < len(data):
-        share = dataset.records < 1
-        data = data.rows(_proportional(data.y.numpy(), round(dataset.records * len(data) if share else dataset.records)))
+        count = dataset.records if dataset.records >= 1 else dataset.records * len(data)
+        data = data.rows(_proportional(data.y.numpy(), round(count)))
     if len(data) < MIN_RECORDS:
         raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")
     if data.y.min() == data.y.max():

@@ -102,21 +102,21 @@ class Workbench:
 
     # --- what jobs share ---
 
-    def pool(self, choice: Choice, fingerprint: str) -> Data:
+    def pool(self, choice: Choice, identity: str) -> Data:
         """The dataset, as it was when the experiment was planned."""
-        if fingerprint not in self._pools:
+        if identity not in self._pools:
             dataset = cast(Dataset, self.plugins.get("dataset", choice.name).build(choice.params))
             data = load_pool(dataset, Path(self.context.data_root))
-            if data.fingerprint() != fingerprint:
+            if data.identity != identity:
                 raise UserError(f"dataset {choice.name} changed since this experiment was planned: run again")
-            self._pools[fingerprint] = data
-        return self._pools[fingerprint]
+            self._pools[identity] = data
+        return self._pools[identity]
 
     def inputs(self, job: Job, dtype: torch.dtype) -> Tensor:
         """Normalised inputs of the whole pool on the device (N, ...)."""
-        key = (job.fingerprint, dtype)
+        key = (job.identity, dtype)
         if key not in self._inputs:
-            data = self.pool(job.dataset, job.fingerprint)
+            data = self.pool(job.dataset, job.identity)
             self._inputs[key] = data.inputs(torch.arange(len(data)), self.device, dtype)
         return self._inputs[key]
 
@@ -149,7 +149,7 @@ class Workbench:
     # --- the four kinds of job ---
 
     def _train(self, job: Job, spec: TrainingSpec, log: io.StringIO, progress: Progress) -> None:
-        data = self.pool(job.dataset, job.fingerprint)
+        data = self.pool(job.dataset, job.identity)
         wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not self.store.has(ref)}
         unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
         checkpoint = Checkpoint(self.store.folder / "checkpoints" / unfinished, self.context.checkpoint_seconds)
@@ -190,7 +190,7 @@ class Workbench:
         checkpoint.remove()
 
     def _observe(self, job: Job, spec: ObservationSpec) -> None:
-        data = self.pool(job.dataset, job.fingerprint)
+        data = self.pool(job.dataset, job.identity)
         net, defense, training = self.network(spec.network, data)
         probe = self.probe(spec.probe)
         if probe.sees == "served":
@@ -214,15 +214,15 @@ class Workbench:
 
     def _attack(self, job: Job, spec: AttackSpec) -> None:
         attack = cast(Attack, self.build("attack", spec.attack))
-        labels = self.pool(job.dataset, job.fingerprint).y.numpy()
-        num_classes = self.pool(job.dataset, job.fingerprint).num_classes
+        labels = self.pool(job.dataset, job.identity).y.numpy()
+        num_classes = self.pool(job.dataset, job.identity).num_classes
         look = _Looker(self, spec, attack, labels, num_classes)
         shadows = [look.at(view, [v for v in spec.shadows if v is not view]) for view in spec.shadows]
         target = look.at(spec.target, spec.shadows)
         state = attack.fit(shadows, seeds.generator(spec.seed, "attack", self.device))
         arrays = {f"state.{name}": np.asarray(value) for name, value in state.items()}
-        arrays |= _named("target", target, _score_hidden(attack, target, state, spec.seed))
-        shadow_scores = np.concatenate([_checked(attack.score(shadow, state), len(shadow)) for shadow in shadows])
+        arrays |= _named("target", target, score_hidden(attack, target, state, spec.seed))
+        shadow_scores = np.concatenate([checked_scores(attack.score(shadow, state), len(shadow)) for shadow in shadows])
         together = {"member": [s.member for s in shadows], "label": [s.labels for s in shadows]}
         arrays["shadows"] = shadow_scores
         arrays |= {f"shadows_{name}": np.concatenate(cast(Any, parts)) for name, parts in together.items()}
@@ -230,7 +230,7 @@ class Workbench:
         self._save(job, spec, arrays, {})
 
     def _measure(self, job: Job, spec: MeasureSpec) -> None:
-        data = self.pool(job.dataset, job.fingerprint)
+        data = self.pool(job.dataset, job.identity)
         with self.store.write(job.gives[0], {"spec": spec.model_dump(mode="json")}) as folder:
             if spec.scores is not None:
                 scores = self.store.arrays(Ref("scores", spec.scores))
@@ -299,7 +299,7 @@ class _Looker:
         return self._arrays[key][rows] if self.probes[i].whole_pool else self._arrays[key]
 
 
-def _score_hidden(attack: Attack, target: Observed, state: Mapping[str, Any], seed: int) -> NDArray[np.float64]:
+def score_hidden(attack: Attack, target: Observed, state: Mapping[str, Any], seed: int) -> NDArray[np.float64]:
     """Scores of the target's records, which the attack gets shuffled and without membership."""
     order = np.random.default_rng(seeds.derive(seed, "order shown to the attack")).permutation(len(target))
     shown = Observed(
@@ -311,11 +311,16 @@ def _score_hidden(attack: Attack, target: Observed, state: Mapping[str, Any], se
         reference_member=None if target.reference_member is None else target.reference_member[:, order],
     )
     scores = np.empty(len(target))
-    scores[order] = _checked(attack.score(shown, state), len(target))
+    scores[order] = checked_scores(attack.score(shown, state), len(target))
     return scores
 
 
-def _checked(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def checked_scores(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """An attack's scores, if they are what the contract asks for.
+
+    Raises:
+        UserError: they are not n finite float64 numbers.
+    """
     if scores.shape != (n,) or scores.dtype != np.float64 or not np.isfinite(scores).all():
         raise UserError(
             f"the attack's score must be {n} finite float64 numbers, one per record; "
@@ -331,7 +336,7 @@ def _named(name: str, observed: Observed, scores: NDArray[np.float64]) -> dict[s
 def warm_up() -> None:
     """One optimizer step: the first in a process loads code, which must not count as the first training's cost."""
     parameter = torch.zeros(1, requires_grad=True)
-    parameter.sum().backward()
+    parameter.sum().backward()  # type: ignore[no-untyped-call]
     torch.optim.SGD([parameter], 0.1).step()
 
 

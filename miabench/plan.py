@@ -94,7 +94,6 @@ class _Site:
     choice: Choice
     dataset: str
     data: Data
-    fingerprint: str
     model: _Built
 
 
@@ -166,7 +165,6 @@ class _Planner:
 
     def _plan_dataset(self, built: _Built, root: Path) -> None:
         data = load_pool(cast(Dataset, built.plugin), root)
-        fingerprint = data.fingerprint()
         choice = Choice.model_validate({"name": built.component.name, **built.component.params})
         self.index.notes.append(f"{built.label}: {len(data):,} records, {data.num_classes} classes")
         if data.duplicates:
@@ -175,7 +173,7 @@ class _Planner:
                 "non-member; deduplicate = true drops them"
             )
         for model in self.models:
-            site = _Site(choice, built.label, data, fingerprint, model)
+            site = _Site(choice, built.label, data, model)
             for defense in self.defenses:
                 self._plan_cell(site, defense)
 
@@ -292,7 +290,7 @@ class _Planner:
             key=spec.key,
             label=job.label if job else f"train {wanted.label}",
             dataset=wanted.site.choice,
-            fingerprint=wanted.site.fingerprint,
+            identity=wanted.site.data.identity,
             spec=spec,
             needs=tuple(Ref("networks", key) for key in spec.given.values()),
             gives=tuple(spec.network(e) for e in epochs),
@@ -343,7 +341,7 @@ class _Planner:
             probes=[ProbeSpec.of(probe) for probe in attack.probes()],
             target=target,
             shadows=shadows,
-            labels=site.fingerprint,
+            labels=site.data.fingerprint(),
             seed=role_seed(self.experiment.seed, run, "attacker"),
             compute=self.compute,
         )
@@ -396,7 +394,7 @@ class _Planner:
                 key=spec.key,
                 label=f"{kind} {what}",
                 dataset=site.choice,
-                fingerprint=site.fingerprint,
+                identity=site.data.identity,
                 spec=spec,
                 needs=tuple(needs),
                 gives=(ref,),

@@ -158,7 +158,8 @@ class Job(BaseModel, frozen=True):
     Attributes:
         key: of the work; locks and failures are filed under it.
         label: what is done, in words.
-        dataset: whose pool it reads, with the pool's fingerprint when it was planned.
+        dataset: whose pool it reads.
+        identity: of that pool when the job was planned.
         needs: artifacts that must be stored before.
         gives: artifacts that are stored after.
         snapshots: of a training, the epoch after which each artifact of `gives` is taken.
@@ -169,7 +170,7 @@ class Job(BaseModel, frozen=True):
     key: str
     label: str
     dataset: Choice
-    fingerprint: str
+    identity: str
     spec: TrainingSpec | ObservationSpec | AttackSpec | MeasureSpec
     needs: tuple[Ref, ...]
     gives: tuple[Ref, ...]

@@ -12,6 +12,7 @@ learning rate.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,7 @@ import pandas as pd
 from miabench.contracts import Defense
 from miabench.discovery import discover
 from miabench.errors import UserError
+from miabench.executors.base import Executor
 from miabench.experiment import Choice, Experiment
 from miabench.grid import expand
 from miabench.plan import Places, Plan, make_plan
@@ -145,9 +147,10 @@ class _Search:
         if cell.reason:
             return study
         self._check(first)
-        with self.store.lock(f"tune-{key}"):
+        executor = make_executor(self.hands.executor, self.hands.workers, first.context, lambda event: None)
+        with self.store.lock(f"tune-{key}"), closing(executor):
             trials = self._open(key)
-            while trial := self._next(trials):
+            while trial := self._next(trials, executor):
                 trials.add(trial)
                 told(len(trials.stored()) - 1, trial)
             return replace(study, trials=tuple(trials.stored()))
@@ -181,7 +184,7 @@ class _Search:
             raise UserError(f"tuning needs Optuna ({error}); install it with: pip install 'miabench[tune]'") from None
         return Trials(self.store.folder / "tuning" / key, self.space, self.settings.experiment.seed)
 
-    def _next(self, trials: Trials) -> Trial | None:
+    def _next(self, trials: Trials, executor: Executor) -> Trial | None:
         """The next trial, done; None once the budget is spent."""
         from miabench.trials import Trial
 
@@ -196,23 +199,28 @@ class _Search:
         jobs = _trainings(plan, {network for trial in done for network in trial.networks})
         if sum(trial.trainings for trial in done) + len(jobs) > self.settings.budget:
             return None
-        accuracy, auc, why = self._judge(plan)
+        accuracy, auc, why = self._judge(plan, executor)
         return Trial(values, accuracy, auc, len(jobs), [ref.key for job in jobs for ref in job.gives], why)
 
-    def _judge(self, plan: Plan) -> tuple[float | None, float | None, str]:
+    def _judge(self, plan: Plan, executor: Executor) -> tuple[float | None, float | None, str]:
         """Test accuracy and attack AUC of a trial, or why there are none."""
         if reason := plan.index.cells[0].reason:
             return None, None, reason
-        hands = self.hands
-        outcome = run_jobs(
-            plan.jobs,
-            lambda: make_executor(hands.executor, hands.workers, plan.context, lambda event: None),
-            self.store,
-            lambda event: None,
-        )
+        outcome = run_jobs(plan.jobs, lambda: _Lent(executor), self.store, lambda event: None)
         if outcome.failed:
             return None, None, next(iter(outcome.failed.values()))
         return *objectives(Results(plan.index, self.store).table), ""
+
+
+class _Lent:
+    """An executor that outlives a trial: its workers, and the data they hold, serve the next one."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.slots = executor.slots
+        self.start, self.wait = executor.start, executor.wait
+
+    def close(self) -> None:
+        """Left to its owner; after `run_jobs` has returned nothing is running."""
 
 
 def _trainings(plan: Plan, networks: set[str]) -> Sequence[Job]:

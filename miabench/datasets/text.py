@@ -1,7 +1,9 @@
 """Documents with a class each: a CSV file, plain or compressed (.gz, .bz2, .xz, or a .zip of one file).
 
-CSV: comma-separated, UTF-8. Documents become token ids, sentences x words, as `miabench.text` says; each text column
-begins a new sentence. Classes are sorted, as numbers where all of them are.
+CSV: comma-separated, UTF-8. Classes are sorted, as numbers where all of them are. Documents become token ids,
+sentences x words: lower-case; a sentence ends with `.`, `!` or `?` before white space, or with its column; words are
+runs of letters, digits and underscores. A document without words is one unknown word. (The code of Fang and Kim, UAI
+2024, cuts with NLTK, which keeps punctuation, and reads padding and unknown words alike.)
 
 The vocabulary comes from a GloVe file (Pennington, Socher and Manning, EMNLP 2014; the paper uses glove.6B.50d.txt),
 cut to the words that occur; without one, it is the words that occur often enough in the whole pool. Members,

@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench.bootstrap import REPLICATES, percentile_interval, record_draws, replicate_aucs, run_shares
+from miabench.bootstrap import percentile_interval, record_draws, replicate_aucs, run_shares
 from miabench.metrics import Estimate, auc
 from miabench.report.summary import Line, Summary
 from miabench.results import Records, Results
 
 Floats = NDArray[np.float64]
+REPLICATES = 1000
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class _Measured:
     accuracy_drawn: Floats
 
 
+class _Common(NamedTuple):
+    """Runs and rows, ascending, that all defenses share, and which rows are members."""
+
+    runs: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    members: NDArray[np.bool_]
+
+
 def recommend(results: Results, summary: Summary, budget: float) -> Iterator[Recommendation]:
     """A recommendation for every dataset, model and attacker that has a finished CE cell.
 
@@ -119,17 +129,18 @@ def _measure(results: Results, lines: Sequence[Line]) -> list[_Measured]:
     if not complete:
         return []
     every = [part for _, parts in complete for part in parts.values()]
-    runs = reduce(np.intersect1d, [part.runs for part in every])
+    runs = np.array(sorted(set.intersection(*(set(part.runs) for part in every))), dtype=np.int64)
     rows, members = _common(every)
     if not len(runs) or not members.any() or members.all():
         return []
-    return [_one(line, parts, (runs, rows, members)) for line, parts in complete]
+    return [_one(line, parts, _Common(runs, rows, members)) for line, parts in complete]
 
 
 def _records(results: Results, line: Line) -> dict[str | None, Records]:
     """Scores of each attack of a line, and under None whether its records are classified correctly."""
-    attacks = {attack: results.records(line.cell, line.attacker, attack) for attack in line.attacks}
-    parts: dict[str | None, Records | None] = {None: results.records(line.cell), **attacks}
+    parts: dict[str | None, Records | None] = {None: results.records(line.cell)}
+    for attack in line.attacks:
+        parts[attack] = results.records(line.cell, line.attacker, attack)
     return {name: part for name, part in parts.items() if part is not None}
 
 
@@ -141,13 +152,12 @@ def _common(every: Sequence[Records]) -> tuple[NDArray[np.int64], NDArray[np.boo
     return rows, np.isin(rows, members)
 
 
-def _one(line: Line, parts: dict[str | None, Records], common: tuple[NDArray[np.int64], ...]) -> _Measured:
-    runs, rows, is_member = common
-    members = is_member.astype(np.bool_)
+def _one(line: Line, parts: dict[str | None, Records], common: _Common) -> _Measured:
+    runs, rows, members = common
     cut = {name: _cut(part, runs, rows) for name, part in parts.items()}
     attacks = [name for name in cut if name is not None]
     scores = np.stack([cut[name] for name in attacks])  # (K, R, N)
-    drawn = replicate_aucs(scores, members)  # (B, K)
+    drawn = replicate_aucs(scores, members, REPLICATES)  # (B, K)
     means = _mean_aucs(scores, members)
     correct = cut[None]
     accuracy_drawn = _accuracies(correct, members)
@@ -169,7 +179,9 @@ def _cut(part: Records, runs: NDArray[np.int64], rows: NDArray[np.int64]) -> Flo
 
 
 def _mean_aucs(scores: Floats, members: NDArray[np.bool_]) -> Floats:
-    return np.array([[auc(run, members).value for run in attack] for attack in scores]).mean(1)
+    values = np.array([[auc(run, members).value for run in attack] for attack in scores])
+    means: Floats = values.mean(1)
+    return means
 
 
 def _accuracies(correct: Floats, members: NDArray[np.bool_]) -> Floats:

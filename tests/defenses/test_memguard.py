@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from miabench.defenses.memguard import MemGuard, MembershipNetwork
+from miabench.defenses.memguard import MembershipNetwork, MemGuard
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
@@ -20,15 +20,11 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 class Tiny(miabench.Model, frozen=True):
-    """One hidden layer; `constant` is the same for every input."""
-
-    constant: bool = False
+    """One hidden layer."""
 
     def build(self, domain):
-        head = nn.Linear(32, domain.num_classes)
-        if self.constant:
-            nn.init.zeros_(head.weight)
-        return miabench.Classifier(nn.Sequential(nn.Linear(*domain.shape, 32), nn.ReLU()), head, 32)
+        encoder = nn.Sequential(nn.Linear(*domain.shape, 32), nn.ReLU())
+        return miabench.Classifier(encoder, nn.Linear(32, domain.num_classes), 32)
 
 
 @pytest.fixture
@@ -41,8 +37,8 @@ def served():
         p.data *= 2.5  # so that h is far from 0
     with torch.no_grad():
         net.guard.layers[-1].bias -= net.guard(torch.eye(6)[:1] * 0.7 + 0.05).item()  # about half are above 0
-    logits = torch.randn(40, 6, generator=random) * torch.logspace(-1, 1, 40)[:, None]
-    return net.eval(), logits, torch.randn(40, 5, generator=random)
+    logits = torch.randn(14, 6, generator=random) * torch.logspace(-1, 1, 14)[:, None]
+    return net.eval(), logits, torch.randn(14, 5, generator=random)
 
 
 def as_in_the_paper(h, z, params):
@@ -74,13 +70,13 @@ def as_in_the_paper(h, z, params):
 
 def test_phase_one_equals_the_algorithm_one_record_at_a_time(served):
     net, logits, _ = served
-    defense = MemGuard(max_iter=40)
+    defense = MemGuard(max_iter=30)
     h = net.guard.double().requires_grad_(False)
     together = defense.phase_one(h, logits.double())
     alone = torch.stack([as_in_the_paper(h, z, defense) for z in logits.double()])
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-9)
     moved = (together != 0).any(1)
-    assert 5 < int(moved.sum()) < 40, "some searches succeed, some fail"
+    assert 3 < int(moved.sum()) < 14, "some searches succeed, some fail"
     s, s_moved = logits.double().softmax(1), (logits + together).softmax(1)
     assert (h(s_moved) * h(s) <= 0)[moved].all()
     assert torch.equal(s.argmax(1), s_moved.argmax(1))
@@ -88,12 +84,12 @@ def test_phase_one_equals_the_algorithm_one_record_at_a_time(served):
 
 def test_a_record_is_answered_the_same_in_any_company(served):
     net, logits, x = served
-    defense = MemGuard(epsilon=0.3)
+    defense = MemGuard(epsilon=0.05, max_iter=20)
     together = defense.serve(net, logits, RecordNoise(x, 5))
-    order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    order = torch.randperm(14, generator=torch.Generator().manual_seed(1))
     again = defense.serve(net, logits[order], RecordNoise(x[order], 5))
     assert torch.equal(together[order], again)
-    for i in range(40):
+    for i in range(14):
         assert torch.equal(together[i : i + 1], defense.serve(net, logits[i : i + 1], RecordNoise(x[i : i + 1], 5)))
     assert not torch.equal(together, defense.serve(net, logits, RecordNoise(x, 6)))
 
@@ -102,7 +98,7 @@ def test_answers_are_logarithms_of_confidences_with_the_same_class(served):
     net, logits, x = served
     logits[:3] = torch.tensor([[0.0, 90, 0, -90, 1, 2], [1e-8, 2e-8, 0, 0, 0, 0], [-1e4, 0, 0, 0, 0, 1e4]])
     with torch.no_grad():
-        answers = MemGuard(epsilon=2.0).serve(net, logits, RecordNoise(x, 5))
+        answers = MemGuard(epsilon=2.0, max_iter=20).serve(net, logits, RecordNoise(x, 5))
     assert answers.dtype == torch.float32
     assert answers.isfinite().all()
     assert not answers.requires_grad
@@ -112,7 +108,7 @@ def test_answers_are_logarithms_of_confidences_with_the_same_class(served):
 
 def test_a_budget_of_zero_answers_the_network_itself(served):
     net, logits, x = served
-    answers = MemGuard(epsilon=0.0).serve(net, logits, RecordNoise(x, 5))
+    answers = MemGuard(epsilon=0.0, max_iter=5).serve(net, logits, RecordNoise(x, 5))
     torch.testing.assert_close(answers, logits.log_softmax(1))
 
 
@@ -120,38 +116,38 @@ def test_the_expected_distortion_keeps_to_the_budget(served):
     net, logits, _ = served
     h = net.guard.double().requires_grad_(False)
     z = logits.double()
-    s, s_moved = z.softmax(1), (z + MemGuard().phase_one(h, z)).softmax(1)
+    s, s_moved = z.softmax(1), (z + MemGuard(max_iter=20).phase_one(h, z)).softmax(1)
     distortion = (s - s_moved).abs().sum(1)
     nearer = h(s_moved).abs() < h(s).abs()
     row = int(torch.where(nearer, distortion, 0.0).argmax())
     d = float(distortion[row])
     assert d > 0.1
-    n, x = 2000, torch.arange(2000.0)[:, None]  # as many records with the same answer
-    answers = MemGuard(epsilon=0.3 * d).serve(net.float(), logits[row].expand(n, 6), RecordNoise(x, 5)).double()
-    spent = (answers.exp() - s[row]).abs().sum(1)
-    assert set(spent.round(decimals=4).tolist()) == {0.0, round(d, 4)}
-    assert float((spent > d / 2).double().mean()) == pytest.approx(0.3, abs=5 * (0.3 * 0.7 / n) ** 0.5)
-    certain = MemGuard(epsilon=d * 1.01).serve(net, logits[row].expand(n, 6), RecordNoise(x, 5)).double()
-    torch.testing.assert_close(certain.exp(), s_moved[row].expand(n, 6), rtol=1e-5, atol=1e-7)
+    n = 400
+    z, x = logits[row].expand(n, 6), torch.arange(float(n))[:, None]  # as many records with the same answer
+    answers = MemGuard(epsilon=0.3 * d, max_iter=20).serve(net, z, RecordNoise(x, 5)).double()
+    distances = (answers.exp() - s[row]).abs().sum(1)
+    assert set(distances.round(decimals=4).tolist()) == {0.0, round(d, 4)}
+    assert float((distances > d / 2).double().mean()) == pytest.approx(0.3, abs=5 * (0.3 * 0.7 / n) ** 0.5)
+    certain = MemGuard(epsilon=1.01 * d, max_iter=20).serve(net, z[:9], RecordNoise(x[:9], 5)).double()
+    torch.testing.assert_close(certain.exp(), s_moved[row].expand(9, 6), rtol=1e-5, atol=1e-7)
 
 
 def test_noise_that_helps_the_attack_is_not_answered(served):
-    net, _, _ = served
-
-    class Jumpy(MembershipNetwork):
-        """Just above 0 where the largest confidence is under 0.9, far below 0 from there on."""
+    class Cliff(nn.Module):
+        """Falls slowly with the largest confidence, to 0.01 where it is 0.9; from there on -5."""
 
         def forward(self, s):
             top = s.amax(1)
-            return torch.where(top < 0.9, 0.01 + 0.001 * (0.9 - top), -5 - top)
+            return torch.where(top < 0.9, 0.01 + 0.9 - top, -5 - top)
 
-    net.guard = Jumpy(6)
-    logits = torch.tensor([[4.0, 0, 0, 0, 0, 0]])
-    assert 0.9 < logits.softmax(1).max()
-    near = torch.tensor([[3.5, 0, 0, 0, 0, 0]])  # phase I crosses to -5, which is easier to tell
-    assert (MemGuard().phase_one(net.guard, near.double()) != 0).any()
-    answers = MemGuard(epsilon=2.0).serve(net, near, RecordNoise(torch.zeros(1, 5), 5))
-    torch.testing.assert_close(answers, near.log_softmax(1))
+    net = served[0]
+    net.guard = Cliff()
+    z = torch.tensor([[3.5, 0, 0, 0, 0, 0]])
+    noise = MemGuard(max_iter=20).phase_one(net.guard, z.double())
+    assert noise.abs().max() > 0
+    assert net.guard((z + noise).softmax(1)) < -5
+    answers = MemGuard(epsilon=2.0, max_iter=20).serve(net, z, RecordNoise(torch.zeros(1, 5), 5))
+    torch.testing.assert_close(answers, z.log_softmax(1))
 
 
 def test_the_guard_does_not_see_the_order_of_classes():
@@ -166,82 +162,68 @@ def noisy(n=240):
     return Data(torch.randn(n, 12, generator=random), torch.arange(n) % 4, ("a", "b", "c", "d"))
 
 
-def fit(defense, data, model, epochs, parts):
-    """CE on the members, then the defense; nets and task."""
-    x = data.inputs(torch.arange(len(data)), torch.device("cpu"))
-    given = {}
-    for name, made in (("ce", miabench.create_defense("ce")), ("memguard", defense)):
-        schedule = Schedule(epochs=epochs, lr=0.1, batch_size=16)
-        ids = {part: torch.arange(*rows) for part, rows in parts.items()}
-        setting = Setting(made, model, data, ids, dict(given), schedule, seed=1, device=torch.device("cpu"))
-        task = Task(setting, x, data.y)
-        given = {"net": made.fit(task).eval()}
-        if name == "ce":
-            ce = given["net"]
-    return ce, given["net"], task
+def fit(defense, given, epochs):
+    """A network under a defense: members are the first 80 records, the next 80 are reference."""
+    data = noisy()
+    ids = {"train": torch.arange(80), "reference": torch.arange(80, 160)}
+    schedule = Schedule(epochs=epochs, lr=0.1, batch_size=16)
+    task = Task(
+        Setting(defense, Tiny(), data, ids, given, schedule, seed=1, device=torch.device("cpu")), data.x, data.y
+    )
+    return defense.fit(task).eval(), task
 
 
 def test_the_guard_learns_to_tell_members_and_serving_stops_it():
-    data = noisy()
-    parts = {"train": (0, 80), "reference": (80, 160)}
-    ce, net, task = fit(MemGuard(), data, Tiny(), 60, parts)
+    ce, _ = fit(miabench.create_defense("ce"), {}, 40)
+    net, task = fit(MemGuard(), {"net": ce}, 40)
     assert task.history[-1]["attack_loss"] < 0.5 < task.history[0]["attack_loss"]
     logits = ce(task.x)[0]
     assert torch.equal(net(task.x)[0], logits), "the network is CE's"
-    loaded = MemGuard().architecture(Tiny().build(data.domain))
+    loaded = MemGuard().architecture(Tiny().build(noisy().domain))
     loaded.load_state_dict(net.state_dict())
     member = np.r_[np.ones(80), np.zeros(80)]  # against records that no one has seen
     rows = torch.cat([torch.arange(80), torch.arange(160, 240)])
     with torch.no_grad():
         answers = Served(loaded, MemGuard(epsilon=2.0), 5)(task.x)[0]
         open_odds, guarded_odds = (net.guard(a.softmax(1))[rows] for a in (logits, answers))
-    assert roc_auc_score(member, open_odds) > 0.8
+    assert roc_auc_score(member, open_odds) > 0.7
     assert guarded_odds.abs().mean() < 0.3 * open_odds.abs().mean()
     assert torch.equal(answers.argmax(1), logits.argmax(1))
 
 
 def test_unequal_parts_weigh_the_same():
     data = noisy(200)
-    _, net, task = fit(MemGuard(), data, Tiny(constant=True), 1, {"train": (0, 160), "reference": (160, 200)})
-    net = MemGuard(attack_lr=0.01).fit(_again(task, net, epochs=40))
-    s = torch.full((1, 4), 0.25)
-    assert float(net.guard(s)) == pytest.approx(0, abs=0.3), "log(160 / 40) = 1.39 where each record weighs the same"
-
-
-def _again(task, net, epochs):
-    """The defense's task with a network that answers everything alike."""
-    setting = task._setting
-    plain = setting.model.build(setting.data.domain)
+    ids = {"train": torch.arange(160), "reference": torch.arange(160, 200)}
+    plain = Tiny().build(data.domain).eval()
     for p in plain.parameters():
-        nn.init.zeros_(p)
-    schedule = Schedule(epochs=epochs, batch_size=200)
-    return Task(
-        Setting(setting.defense, setting.model, setting.data, setting.ids, {"net": plain.eval()}, schedule, 1,
-                torch.device("cpu")),
-        task.x, task.y,
-    )  # fmt: skip
+        nn.init.zeros_(p)  # it answers everything alike, so the guard can only learn a constant
+    defense, schedule = MemGuard(attack_lr=0.01), Schedule(epochs=40, batch_size=200)
+    made = Setting(defense, Tiny(), data, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
+    h = defense.fit(Task(made, data.x, data.y)).guard.requires_grad_(False)
+    assert float(h(torch.full((1, 4), 0.25))) == pytest.approx(0, abs=0.2), "unweighted it is log(160 / 40) = 1.39"
 
 
 def test_a_small_experiment(tmp_path):
     table = miabench.run(
         {
             "name": "tiny",
-            "dataset": {"name": "toy", "n": 320},
+            "dataset": {"name": "toy", "n": 160},
             "model": {"name": "mlp", "hidden": [64]},
-            "defense": [{"name": "memguard", "epsilon": [0.0, 2.0]}],
+            "defense": [{"name": "memguard", "epsilon": [0.0, 2.0], "max_iter": 20}],
             "attacks": ["confidence", "grad-x"],
             "runs": 1,
             "shadows": 1,
-            "schedule": {"epochs": 30, "batch_size": 16},
+            "schedule": {"epochs": 20, "batch_size": 16},
             "plugins": [str(PLUGINS / "toy.py")],
         },
         store=tmp_path / "store",
         executor="inline",
     )
-    table["epsilon"] = [params.get("epsilon", 1.0) for params in table.params]
-    plain, guarded = (table[table.epsilon == e].set_index(["metric", "attack"]).value for e in (0.0, 2.0))
+    plain, guarded = (
+        table[table.params.str.contains(f'"epsilon": {e}')].set_index(["metric", "attack"]).value for e in (0.0, 2.0)
+    )
     for metric in ("train_accuracy", "test_accuracy"):
         assert plain[metric].tolist() == guarded[metric].tolist()
     assert plain["auc", "grad-x"] == guarded["auc", "grad-x"], "a white-box attack sees through it"
     assert plain["auc", "confidence"] != guarded["auc", "confidence"]
-    assert (table[table.metric == "auc"].n_members == 40).all(), "half of 80 are withheld"
+    assert (table[table.metric == "auc"].n_members == 20).all(), "half of 40 are withheld"

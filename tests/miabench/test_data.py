@@ -225,6 +225,21 @@ def test_records_are_a_fixed_random_choice():
     assert set(some.x.flatten().tolist()) < set(refined(data, records=40).x.flatten().tolist())
 
 
+def test_a_share_of_the_records():
+    data = counting([40, 40, 20])
+    some = refined(data, records=0.25)
+    assert some.x.equal(refined(data, records=25).x)
+    assert some.y.bincount().tolist() == [10, 10, 5]
+    assert len(refined(data, records=0.999)) == 100
+    with pytest.raises(UserError, match=r"^the dataset has 4 records; splitting needs 8 or more$"):
+        refined(data, records=0.04)
+
+
+def test_a_share_of_what_deduplication_leaves():
+    data = pool(torch.arange(20).float().repeat_interleave(2)[:, None], [0, 0, 1, 1] * 10)
+    assert len(refined(data, deduplicate=True, records=0.5)) == 10
+
+
 def test_as_many_records_as_there_are_or_more():
     data = counting([5, 5])
     assert refined(data, records=10) is data

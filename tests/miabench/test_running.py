@@ -247,3 +247,28 @@ def test_a_folder_called_miabench_here_is_not_taken_for_the_package(do, tmp_path
     monkeypatch.chdir(tmp_path)
     _, outcome, _, _ = do(hands=Hands("local", 1))
     assert outcome.failed == {}
+
+
+SHIFTED = """
+import torch
+from miabench import Data, Dataset
+class {name}(Dataset, frozen=True):
+    def load(self, root):
+        random = torch.Generator().manual_seed(0)
+        y = torch.arange(160) % 4
+        x = torch.eye(4, 12)[y] * 2 + torch.randn(160, 12, generator=random)
+        return Data(x, y, ("a", "b", "c", "d"), mean=torch.full((12,), {mean}))
+"""
+
+
+def test_the_same_records_prepared_otherwise_are_another_pool(tmp_path, tiny):
+    """In one process, as a worker does the jobs of several datasets one after another."""
+    files = []
+    for name, mean in (("one", 0.0), ("other", 5.0)):
+        files.append(tmp_path / f"{name}.py")
+        files[-1].write_text(SHIFTED.format(name=name.capitalize(), mean=mean))
+    both = miabench.run(tiny(dataset=["one", "other"]), plugins=files, store=tmp_path / "both", executor="inline")
+    alone = miabench.run(tiny(dataset="other"), plugins=files, store=tmp_path / "alone", executor="inline")
+    together = both[both.dataset == "other"].reset_index(drop=True)
+    assert together.equals(alone)
+    assert not together.value.equals(both[both.dataset == "one"].reset_index(drop=True).value)

@@ -1,0 +1,68 @@
+"""AdvReg beside its golden values: who is held fixed when, who is withheld, and that collapse is reported."""
+
+import pytest
+import torch
+from torch import nn
+
+import miabench
+from miabench.data import Data
+from miabench.network import Classifier
+from miabench.report.summary import summarize
+from miabench.results import Results
+from miabench.schedule import Schedule
+from miabench.training import Setting, Task
+
+
+class WithBatchNorm(miabench.Model, frozen=True):
+    """Counts its training steps in BatchNorm's buffers."""
+
+    def build(self, domain):
+        return Classifier(nn.Sequential(nn.BatchNorm1d(*domain.shape)), nn.Linear(*domain.shape, domain.num_classes), 5)
+
+
+@pytest.fixture
+def task():
+    """Twelve members and eight reference records, in batches of four."""
+    x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    data = Data(x, torch.arange(20) % 2, ("a", "b"))
+    setting = Setting(
+        defense=miabench.create_defense("advreg"),
+        model=WithBatchNorm(),
+        data=data,
+        ids={"train": torch.arange(12), "reference": torch.arange(12, 20)},
+        given={},
+        schedule=Schedule(epochs=2, lr=0.1, batch_size=4),
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    return Task(setting, x, data.y)
+
+
+def test_the_inference_pass_sees_the_classifier_in_eval_mode(task):
+    net = miabench.create_defense("advreg").fit(task)
+    assert net.encoder[0].num_batches_tracked == 2 * 3, "three steps in each of two epochs, none for reference records"
+
+
+def test_reference_records_never_train_the_classifier(task):
+    """With nothing to gain from the inference network they are not felt at all."""
+    defense = miabench.create_defense("advreg", alpha=0.0)
+    state = defense.fit(task).state_dict()
+    task.x[12:] = 7.0
+    other = defense.fit(Task(task._setting, task.x, task.y)).state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in state.items())
+
+
+def test_it_records_both_losses_and_the_accuracy(task):
+    miabench.create_defense("advreg").fit(task)
+    assert [set(record) for record in task.history] == 2 * [{"epoch", "lr", "loss", "accuracy", "inference_loss"}]
+
+
+def test_a_collapsed_classifier_is_reported(do):
+    plan, _, store = do(
+        defense=["ce", {"name": "advreg", "alpha": 300.0}],
+        stages=("train", "attack"),
+        schedule={"epochs": 6, "batch_size": 16},
+    )
+    ce, advreg = summarize(Results(plan.index, store)).lines
+    assert (ce.collapsed, advreg.collapsed) == (0, 1)
+    assert not any(value.best for value in advreg.attacks.values())
