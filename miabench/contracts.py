@@ -255,7 +255,7 @@ class Dataset(Plugin, frozen=True):
     def _count_or_share(cls, value: float | None) -> float | None:
         if value is None or 0 < value < 1:
             return value
-        if value < 8 or value != int(value):
+        if value < 8 or not float(value).is_integer():
             raise ValueError("should be a whole number of 8 or more, or a share of the pool above 0 and below 1")
         return int(value)
 

@@ -92,7 +92,8 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
         default_factory=dict, description="per defense, the search that chose its hyper-parameters: see miabench tune"
     )
     unpublished: list[str] = Field(
-        default_factory=list, description="what the reproduced paper does not give, as crl.alpha_rce: the values are ours"
+        default_factory=list,
+        description="what the reproduced paper does not give, as crl.alpha_rce: the values are ours",
     )
     scale: float | None = Field(None, gt=0, le=1, description="a mark of --scale: the share that it cut the pool to")
 

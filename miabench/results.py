@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from miabench.evaluation import ACCURACIES, ATTACK_METRICS
 from miabench.index import Cell, Entry, Index
-from miabench.store import Store
+from miabench.store import Ref, Store
 
 COLUMNS = (
     "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric",
@@ -39,6 +39,23 @@ class Records:
     members: NDArray[np.bool_]
     values: NDArray[np.float64]
     runs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one target answers on its members and non-members.
+
+    Attributes:
+        members: (N,), bool.
+        labels: true classes (N,).
+        logits: as the model's API answers them (N, C), float32.
+        feature_norm: length of each record's feature vector (N,).
+    """
+
+    members: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    feature_norm: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,16 @@ class Results:
             if entry.run == run and entry.network and self.store.has(entry.network):
                 return pd.DataFrame(json.loads(self.store.file(entry.network, "history.json").read_text()))
         return None
+
+    def answers(self, cell: Cell) -> Iterator[Answers]:
+        """What the target of each finished run answers, on the same records in every run."""
+        for entry in self.accuracy_entries(cell):
+            if entry.network and entry.metrics and self.store.has(entry.metrics):
+                target = self.store.arrays(entry.metrics)
+                logits = self.store.manifest(entry.metrics)["spec"]["logits"]
+                rows, pool = target["target_row"], self.store.arrays(Ref("observations", logits))
+                labels, answers, norms = target["target_label"], pool["answers"][rows], pool["feature_norm"][rows]
+                yield Answers(target["target_member"], labels, answers, norms)
 
     def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
         """The cell's entries of accuracy, one per run."""

@@ -7,6 +7,7 @@ which then needs the packages booktabs and graphicx. All text from experiments a
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -23,6 +24,7 @@ HEAD = r"""% Tables made by miabench. LaTeX compiles this file as it is; in your
 \expandafter\ifx\csname @nodocument\endcsname\relax\let\miabenchend\relax\else
 \documentclass{article}
 \usepackage[T1]{fontenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage[margin=2cm]{geometry}
 \usepackage{booktabs,graphicx}
 \def\miabenchend{\end{document}}
@@ -30,9 +32,10 @@ HEAD = r"""% Tables made by miabench. LaTeX compiles this file as it is; in your
 \fi
 """
 # A table that is wider than the text is scaled down, not cut.
-BEGIN = r"""\begin{table}[tp]
+BEGIN = r"""\begin{table}[htbp]
 \centering
 \caption{%s}
+\smallskip
 \small
 \setlength{\tabcolsep}{4pt}
 \sbox0{\begin{tabular}{@{}%s@{}}
@@ -40,6 +43,7 @@ BEGIN = r"""\begin{table}[tp]
 END = r"""\bottomrule
 \end{tabular}}
 \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi
+\end{table}
 """
 NOTES = r"""
 {\footnotesize\setlength{\parindent}{0pt}\raggedright
@@ -48,8 +52,17 @@ NOTES = r"""
 
 }
 """
+GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
+GREEK_NAMES = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega
+Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+"""
 SPECIAL = {
     **{char: "\\" + char for char in "{}$&#_%"},
+    **{char: rf"$\{name}$" for char, name in zip(GREEK, GREEK_NAMES.split(), strict=True)},
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -57,32 +70,10 @@ SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"{\char34}",
-    "'": r"{'}",
     "`": r"{\char96}",
-    "-": "-{}",  # two of them would become a dash
-    "?": "?{}",  # and ?` would become an opening question mark
-    "!": "!{}",
-    "[": "{[}",  # a line that begins with it would be an option of the line break before
-    "]": "{]}",
-    "*": "{*}",
-    "±": r"\ensuremath{\pm}",
-    "↑": r"\ensuremath{\uparrow}",
-    "↓": r"\ensuremath{\downarrow}",
-    "µ": r"\ensuremath{\mu}",
-    **dict(
-        zip(
-            "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
-            (
-                rf"\ensuremath{{\{name}}}"
-                for name in (
-                    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon "
-                    "phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-                ).split()
-            ),
-            strict=True,
-        )
-    ),
 }
+LIGATURE = re.compile(r"([-',])(?=\1)")  # two of them would become a dash or a quotation mark
+OPTION = re.compile(r"^(?=[\[*])")  # would belong to the line break before
 # Letters of Western Europe, which every LaTeX with T1 or OT1 fonts can set.
 LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
 
@@ -108,7 +99,8 @@ def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
 
 def escape(text: str) -> str:
     """Text that LaTeX sets as it is; a character that its usual fonts lack is named by its number, as U+4E2D."""
-    return "".join(_char(char) for char in unicodedata.normalize("NFC", plain(text)))
+    text = "".join(_char(char) for char in unicodedata.normalize("NFC", plain(text)))
+    return OPTION.sub("{}", LIGATURE.sub(r"\1{}", text))
 
 
 def _char(char: str) -> str:
@@ -122,7 +114,8 @@ def _floats(table: Sheet, said: Sequence[str]) -> Iterator[str]:
     columns = "l" * len(table.names) + "r" * len(table.headers)
     header = " & ".join(map(escape, (*table.names, *table.headers))) + r" \\"
     for part in range(0, len(table.entries), ROWS):
-        caption = f"{table.title} (continued)." if part else ". ".join([table.title, *said]) + "."
+        sentences = [table.title, *(text[0].upper() + text[1:] for text in said)]
+        caption = f"{table.title} (continued)." if part else ". ".join(sentences) + "."
         rows = "\n".join(_rows(table.entries[part : part + ROWS]))
         yield "\n".join([BEGIN % (escape(caption), columns), header, r"\midrule", rows, END])
 
@@ -141,5 +134,11 @@ def _rows(entries: Sequence[Entry]) -> Iterator[str]:
 
 def _value(value: Value) -> str:
     note = "" if value.note is None else rf"\textsuperscript{{{value.note}}}"
-    text = " ".join(filter(None, (escape(value.text), rf"{{\scriptsize {escape(value.spread)}}}" if value.spread else "")))
+    spread = rf" {{\scriptsize {_number(value.spread)}}}" if value.spread else ""
+    text = _number(value.text) + spread
     return (rf"\textbf{{{text}}}" if value.best else text) + note
+
+
+def _number(text: str) -> str:
+    """A number's text, with a minus instead of a hyphen."""
+    return escape(text).removeprefix("{}").replace("-", "$-$")

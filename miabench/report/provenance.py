@@ -1,4 +1,4 @@
-"""Where results come from, in sentences: what was trained and attacked how often, from which seed, with which versions."""
+"""Where results come from, in sentences: what was trained how often, from which seed, with which versions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def protocol(experiment: Experiment) -> Iterator[str]:
 
 def versions(results: Results) -> dict[str, str]:
     """Library versions, processor and accelerator of the first stored result; a report of several warns of them."""
-    found = next((results.store.manifest(ref).get("environment", {}) for ref in _stored(results)), {})
+    environments = (results.store.manifest(ref).get("environment") for ref in _stored(results))
+    found = next((environment for environment in environments if environment), {})
     return {name: str(value) for name, value in found.items() if value}
 
 

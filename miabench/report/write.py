@@ -1,39 +1,108 @@
-"""One report: printed in the form asked for, and kept in a folder with its plots."""
+"""One report: printed in the form asked for, and kept in a folder in all forms with its plots."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from miabench.atomic import replace_file
-from miabench.report import tidy
-from miabench.report.cost import costs
-from miabench.report.difference import compare
+from miabench.report import plots, provenance, tidy
+from miabench.report.cost import Costs, costs
+from miabench.report.difference import Differences, compare
+from miabench.report.latex import to_latex
 from miabench.report.layout import open_console
-from miabench.report.plots import trade_off
-from miabench.report.summary import summarize
+from miabench.report.markdown import to_markdown
+from miabench.report.page import to_html
+from miabench.report.selection import ALL, Selection, select
+from miabench.report.summary import Summary, summarize
 from miabench.report.table import show
 from miabench.results import Results
 
+MOST_DIFFERENCES = 500  # each is a bootstrap, which takes a second on 10,000 records
 
-def report(results: Results, form: str, within: float, out: Path | None) -> None:
+
+@dataclass(frozen=True)
+class Report:
+    """What all forms are made from, each part computed once and only if a form needs it."""
+
+    results: Results
+    within: float
+    selection: Selection
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The selected lines; a note says so where differences are left out."""
+        summary = select(summarize(self.results, self.selection.metric, self.within), self.selection)
+        count = sum(len(line.attacks) + 1 for line in summary.lines if not line.undefended)
+        if count <= MOST_DIFFERENCES:
+            return summary
+        note = f"{count:,} differences to ce with intervals would take long and are left out; --rows or --columns"
+        return replace(summary, notes=(*summary.notes, f"{note} with at most {MOST_DIFFERENCES} of them shows them"))
+
+    @cached_property
+    def compared(self) -> Differences:
+        """Differences to the undefended cells; none if there are too many."""
+        count = sum(len(line.attacks) + 1 for line in self.summary.lines if not line.undefended)
+        return compare(self.results, self.summary) if count <= MOST_DIFFERENCES else {}
+
+    @cached_property
+    def spent(self) -> Costs:
+        """Costs of the cells."""
+        return costs(self.results)
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """The plots of the page, by title."""
+        drawn = plots.draw(self.summary)
+        return {f"{dataset}, {model}: accuracy against attacks": figure for (dataset, model), figure in drawn.items()}
+
+
+FORMS: Mapping[str, Callable[[Report], str]] = {
+    "csv": lambda made: tidy.to_csv(made.results),
+    "json": lambda made: tidy.to_json(made.results),
+    "markdown": lambda made: to_markdown(made.summary, made.compared, provenance.made_with(made.results)),
+    "latex": lambda made: to_latex(made.summary, made.compared, provenance.made_with(made.results)),
+    "html": lambda made: to_html(made.results, made.summary, made.compared, made.spent, made.figures),
+}
+FILES = {
+    "csv": "results.csv",
+    "json": "results.json",
+    "markdown": "results.md",
+    "latex": "results.tex",
+    "html": "report.html",
+}
+
+
+def report(results: Results, form: str, within: float, out: Path | None, selection: Selection = ALL) -> None:
     """Print the results and keep them as files.
 
     Args:
         results: what the store holds of an experiment.
-        form: `table`, `csv` or `json`; the last two are alone on standard output, and then nothing else is made.
+        form: `table`, or one of FORMS, which stands alone on standard output: then files are only made for `out`.
         within: points of test accuracy below CE's at which a value can still be marked best.
-        out: folder of the plot and the tidy files; by default `reports/<experiment>` in the store.
+        out: folder of all forms and the plots; with a table by default `reports/<experiment>` in the store.
+        selection: what is shown; `csv` and `json` always have everything.
     """
-    if form != "table":
-        sys.stdout.write(tidy.to_csv(results) if form == "csv" else tidy.to_json(results))
-        return
-    summary = summarize(results, within=within)
-    show(open_console(), summary, compare(results, summary), costs(results))
-    folder = out or results.store.folder / "reports" / results.index.experiment.name
-    written = [folder / "results.csv", folder / "results.json"]
-    for path, text in zip(written, (tidy.to_csv(results), tidy.to_json(results)), strict=True):
-        with replace_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    written += trade_off(results, folder / "trade-off.png")
-    sys.stderr.write("".join(f"wrote {path}\n" for path in written))
+    made = Report(results, within, selection)
+    if form == "table":
+        show(open_console(), made.summary, made.compared, made.spent)
+        out = out or results.store.folder / "reports" / results.index.experiment.name
+    else:
+        sys.stdout.write(FORMS[form](made))
+    if out:
+        written = [*_write(made, out), *plots.all_plots(results, out, ".png")]
+        sys.stderr.write("".join(f"wrote {path}\n" for path in written))
+
+
+def _write(made: Report, folder: Path) -> list[Path]:
+    paths = []
+    for form, render in FORMS.items():
+        paths.append(folder / FILES[form])
+        with replace_file(paths[-1]) as temporary:
+            temporary.write_text(render(made), encoding="utf-8")
+    return paths

@@ -32,12 +32,11 @@ def served():
     """A network with a guard of random weights, and logits of many sizes."""
     random = torch.Generator().manual_seed(0)
     with global_stream(3, "guard"):
-        net = MemGuard().architecture(Tiny().build(miabench.Domain((5,), 6)))
+        net = MemGuard().architecture(Tiny().build(miabench.Domain((5,), 6))).requires_grad_(False)
+    logits = torch.randn(14, 6, generator=random) * torch.logspace(-2, 0.5, 14)[:, None]
     for p in net.guard.parameters():
-        p.data *= 2.5  # so that h is far from 0
-    with torch.no_grad():
-        net.guard.layers[-1].bias -= net.guard(torch.eye(6)[:1] * 0.7 + 0.05).item()  # about half are above 0
-    logits = torch.randn(14, 6, generator=random) * torch.logspace(-1, 1, 14)[:, None]
+        p *= 4  # so that h depends on its input
+    net.guard.layers[-1].bias -= net.guard(logits.softmax(1)).median()
     return net.eval(), logits, torch.randn(14, 5, generator=random)
 
 
@@ -71,7 +70,7 @@ def as_in_the_paper(h, z, params):
 def test_phase_one_equals_the_algorithm_one_record_at_a_time(served):
     net, logits, _ = served
     defense = MemGuard(max_iter=30)
-    h = net.guard.double().requires_grad_(False)
+    h = net.guard.double()
     together = defense.phase_one(h, logits.double())
     alone = torch.stack([as_in_the_paper(h, z, defense) for z in logits.double()])
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-9)
@@ -114,7 +113,7 @@ def test_a_budget_of_zero_answers_the_network_itself(served):
 
 def test_the_expected_distortion_keeps_to_the_budget(served):
     net, logits, _ = served
-    h = net.guard.double().requires_grad_(False)
+    h = net.guard.double()
     z = logits.double()
     s, s_moved = z.softmax(1), (z + MemGuard(max_iter=20).phase_one(h, z)).softmax(1)
     distortion = (s - s_moved).abs().sum(1)

@@ -1,0 +1,57 @@
+"""Figures of an experiment, all made from stored results; one module per figure.
+
+matplotlib's objects are used throughout: no window is opened and no global state is left behind. A figure holds the
+cells of one dataset and model; a defense has the same colour and marker in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from miabench.report.cost import costs
+from miabench.report.plots import against_cost, heat_map, histograms, origin, roc
+from miabench.report.plots.against_accuracy import draw, draw_ablation, trade_off
+from miabench.report.plots.answers import see
+from miabench.report.plots.sheet import Figures, check_suffix, save
+from miabench.report.summary import Summary, summarize
+from miabench.results import Results
+
+__all__ = ["all_figures", "all_plots", "draw", "draw_ablation", "trade_off"]
+
+
+def all_plots(results: Results, folder: Path, suffix: str) -> list[Path]:
+    """Write every figure that the results support: `trade-off`, `ablation`, `cost`, `attacks` and so on.
+
+    Args:
+        results: of an experiment, finished or not.
+        folder: made if need be.
+        suffix: `.png`, `.svg` or `.pdf`.
+
+    Returns:
+        The files that were written; a figure without data is none of them.
+
+    Raises:
+        UserError: another suffix.
+    """
+    check_suffix(folder / f"trade-off{suffix}")
+    made = all_figures(results, summarize(results))
+    return [path for name, figures in made for path in save(figures, folder / f"{name}{suffix}")]
+
+
+def all_figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figures]]:
+    """Every kind of figure by name, one after the other, so that those of one kind at a time are in memory.
+
+    Args:
+        results: what the summary was made from.
+        summary: its metric is that of the trade-off, of the cost and of the heat map; its lines are shown.
+    """
+    yield "trade-off", draw(summary)
+    yield "ablation", draw_ablation(summary)
+    yield "cost", against_cost.draw(summary, costs(results))
+    yield "attacks", heat_map.draw(summary)
+    yield "roc", roc.draw(results, summary)
+    views = see(results, summary)
+    yield "boundary-histograms", histograms.draw(views, histograms.BOUNDARY)
+    yield "confidence-histograms", histograms.draw(views, histograms.CONFIDENCE)
+    yield "origin-boundary", origin.draw(views)

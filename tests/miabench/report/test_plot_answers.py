@@ -1,0 +1,190 @@
+"""Figures of what targets answer, from a real run: distances, histograms with their overlap, and costs."""
+
+import json
+
+import numpy as np
+import pytest
+
+import miabench
+from miabench.errors import UserError
+from miabench.experiment import load_experiment
+from miabench.index import Index
+from miabench.report.cost import Cost, costs
+from miabench.report.plots import against_cost, all_plots, histograms, origin
+from miabench.report.plots.answers import distance_to_boundary, see
+from miabench.report.plots.histograms import BOUNDARY, CONFIDENCE, overlaps, shares
+from miabench.report.summary import summarize
+from miabench.results import Results
+from miabench.store import Store
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, tiny):
+    """Two defenses, two runs."""
+    store = tmp_path_factory.mktemp("answers") / "store"
+    experiment = tiny(defense=["ce", "crl"], runs=2)
+    miabench.run(experiment, store=store, executor="inline")
+    return Results(Index.load(Store(store), load_experiment(experiment)), Store(store))
+
+
+@pytest.fixture(scope="module")
+def by_hand(results):
+    """Of each cell's runs: membership, true class, softmax in plain float64, feature norm; straight from the files."""
+    folder = results.store.folder
+    found = {}
+    for entry in results.index.entries:
+        if entry.attack is None:
+            metrics = folder / "metrics" / entry.metrics.key
+            target = np.load(metrics / "arrays.npz")
+            logits = json.loads((metrics / "manifest.json").read_text())["spec"]["logits"]
+            pool = np.load(folder / "observations" / logits / "arrays.npz")
+            z = pool["answers"].astype(np.float64)[target["target_row"]]
+            p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+            norm = pool["feature_norm"][target["target_row"]]
+            found[entry.cell, entry.run] = target["target_member"], target["target_label"], p, norm
+    return found
+
+
+def test_distance_to_the_boundary_is_the_largest_probability_minus_the_second():
+    logits = np.log([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5], [0.4, 0.2, 0.4]])
+    assert distance_to_boundary(logits) == pytest.approx([0.5, 0.25, 0], abs=1e-12)
+
+
+def test_what_is_seen_of_each_record(results, by_hand):
+    (view,) = see(results, summarize(results)).values()
+    assert [seen.cell.label for seen in view.cells] == ["ce", "crl"]
+    assert view.choice == ""
+    for i, seen in enumerate(view.cells):
+        for run in range(2):
+            member, label, p, norm = by_hand[i, run]
+            falling = -np.sort(-p, axis=1)
+            assert (seen.members == member).all()
+            assert seen.to_boundary[run] == pytest.approx(falling[:, 0] - falling[:, 1], abs=1e-12)
+            assert seen.confidence[run] == pytest.approx(p[np.arange(len(p)), label], abs=1e-12)
+            assert seen.to_origin[run] == pytest.approx(norm, abs=0)
+
+
+def test_the_overlap_coefficient():
+    one = shares(np.array([[0.0, 0.01, 0.99, 0.5], [0.5, 0.5, 0.5, 0.5]]))
+    other = shares(np.array([[0.0, 0.99, 0.99, 0.99], [0.1, 0.1, 0.1, 0.1]]))
+    assert one.sum(axis=1) == pytest.approx([1, 1])
+    assert overlaps(one, other) == pytest.approx([0.25 + 0.25, 0])
+    assert overlaps(one, one) == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("quantity", [BOUNDARY, CONFIDENCE])
+def test_histograms_are_of_members_and_non_members_with_their_overlap(results, by_hand, quantity):
+    (one,) = histograms.draw(see(results, summarize(results)), quantity).values()
+    assert len(one.axes) == 2
+    for i, axes in enumerate(one.axes):
+        counted = []
+        for run in range(2):
+            member, label, p, _ = by_hand[i, run]
+            falling = -np.sort(-p, axis=1)
+            values = falling[:, 0] - falling[:, 1] if quantity is BOUNDARY else p[np.arange(len(p)), label]
+            counted.append([np.histogram(values[kind], 40, (0, 1))[0] / kind.sum() for kind in (member, ~member)])
+        members, others, outline = (patch.get_data().values for patch in axes.patches)
+        assert members == pytest.approx(100 * np.mean([run[0] for run in counted], axis=0))
+        assert others == pytest.approx(100 * np.mean([run[1] for run in counted], axis=0))
+        assert outline == pytest.approx(others)
+        overlap = [np.minimum(*run).sum() for run in counted]
+        name = ("ce (no defense)", "crl")[i]
+        assert axes.get_title() == f"{name}\noverlap {np.mean(overlap):.3f} ± {np.std(overlap, ddof=1):.3f}"
+        assert axes.get_ylim()[0] == 0
+        assert axes.get_xlim() == (0, 1)
+    heading = one.get_suptitle().replace("\n ", "")
+    assert quantity.name in heading
+    assert "2 trainings; n = 40 members, 40 non-members" in heading
+
+
+def test_distance_to_the_origin_against_distance_to_the_boundary(results, by_hand):
+    (one,) = origin.draw(see(results, summarize(results))).values()
+    assert [axes.get_title() for axes in one.axes] == ["ce (no defense)", "crl"]
+    member, _, p, norm = by_hand[1, 0]
+    falling = -np.sort(-p, axis=1)
+    (points,) = one.axes[1].collections
+    expected = sorted(zip(norm, falling[:, 0] - falling[:, 1], strict=True))
+    assert np.array(sorted(map(tuple, points.get_offsets().tolist()))) == pytest.approx(np.array(expected), abs=1e-6)
+    colors = np.unique(points.get_facecolors(), axis=0, return_counts=True)[1]
+    assert sorted(colors) == sorted([member.sum(), (~member).sum()])
+    assert one.axes[0].get_xlim()[0] == 0
+
+
+def test_at_most_a_thousand_points_of_each_kind_are_drawn():
+    from miabench.index import Cell
+    from miabench.report.plots.answers import Seen, View
+
+    members = np.arange(3000) < 1500
+    cell = Cell(dataset="toy", model="mlp", defense="ce", params={}, counts={"members": 1500, "non-members": 1500})
+    ones = np.ones((1, 3000))
+    (one,) = origin.draw({("toy", "mlp"): View([Seen(cell, members, ones / 2, ones, ones)], "")}).values()
+    assert len(one.axes[0].collections[0].get_offsets()) == 2000
+    assert "at most 1,000 of each drawn" in one.get_suptitle().replace("\n ", "")
+
+
+def test_cost_against_the_strongest_attack(results):
+    spent = costs(results)
+    (one,) = against_cost.draw(summarize(results), spent).values()
+    (axes,) = one.axes
+    drawn = [container.lines[0] for container in axes.containers]
+    for line, label in zip(drawn, ("ce", "crl"), strict=True):
+        table = results.table
+        aucs = table[(table.defense == label) & (table.metric == "auc")].value
+        assert list(line.get_xdata()) == [spent["toy", "mlp hidden=[16]", label].cpu_seconds]
+        assert list(line.get_ydata()) == [pytest.approx(100 * aucs.mean())]
+    assert "CPU seconds" in one.get_supxlabel()
+    assert "strongest attack" in one.get_supylabel()
+
+
+def fake_costs(**seconds):
+    measured_with = {"crl": ("cuda", 1, 1)}
+    return {
+        ("toy", "mlp", name): Cost(1, value, value, 1, 1, None, 0, measured_with.get(name, ("cpu", 1, 1)))
+        for name, value in seconds.items()
+    }
+
+
+def test_the_strongest_attack_is_the_one_of_largest_mean(make_results):
+    summary = summarize(
+        make_results({"auc": {"nn": 0.7, "loss": 0.8}}, {"defense": "dmp", "auc": {"nn": 0.6, "loss": None}})
+    )
+    (one,) = against_cost.draw(summary, fake_costs(ce=2.0, dmp=5.0)).values()
+    points = [tuple(map(float, c.lines[0].get_xydata()[0])) for c in one.axes[0].containers]
+    assert points == [(2, pytest.approx(80)), (5, pytest.approx(60))]
+    assert one.axes[0].get_xscale() == "linear"
+    assert one.axes[0].get_xlim()[0] == 0
+
+
+def test_costs_of_different_magnitude_are_on_a_logarithmic_axis_and_different_devices_are_told(make_results):
+    summary = summarize(make_results({}, {"defense": "crl"}))
+    (one,) = against_cost.draw(summary, fake_costs(ce=1.0, crl=11.0)).values()
+    assert one.axes[0].get_xscale() == "log"
+    assert "times were measured on different devices" in one.get_suptitle().replace("\n ", "")
+
+
+def test_without_costs_there_is_no_figure(make_results):
+    assert against_cost.draw(summarize(make_results({})), {}) == {}
+
+
+def test_all_plots_writes_what_the_results_support(results, tmp_path):
+    written = all_plots(results, tmp_path / "new", ".svg")
+    names = ["trade-off", "cost", "attacks", "roc", "boundary-histograms", "confidence-histograms", "origin-boundary"]
+    assert [path.name for path in written] == [f"{name}.svg" for name in names]
+    assert all(path.read_text().startswith("<?xml") for path in written)
+
+
+def test_all_plots_of_results_without_networks(make_results, tmp_path):
+    written = all_plots(make_results({}, {"defense": "crl"}, {"defense": "imp-relaxloss"}), tmp_path, ".png")
+    assert [path.name for path in written] == ["trade-off.png", "ablation.png", "attacks.png", "roc.png"]
+
+
+def test_all_plots_of_nothing(make_results, tmp_path):
+    assert all_plots(make_results({"accuracy": None, "auc": {"nn": None}}), tmp_path, ".png") == []
+    assert [*tmp_path.glob("*.png")] == []
+
+
+def test_all_plots_refuses_another_suffix(make_results, tmp_path):
+    with pytest.raises(
+        UserError, match=r"cannot write the plot .*trade-off\.gif: its name must end in \.png, \.svg, \.pdf"
+    ):
+        all_plots(make_results({}), tmp_path, ".gif")
