@@ -20,6 +20,7 @@ from miabench.errors import UserError
 if TYPE_CHECKING:
     from miabench.experiment import Experiment
     from miabench.plan import Plan
+    from miabench.results import Results
     from miabench.running import Outcome, Stage
     from miabench.stages import Hands
 
@@ -37,6 +38,15 @@ class Format(StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    HTML = "html"
+
+
+class Published(StrEnum):
+    """Papers whose values come with the package."""
+
+    UAI24 = "uai24"
 
 
 class AuditFormat(StrEnum):
@@ -95,6 +105,9 @@ class Options:
     shadows: Annotated[int | None, _option("shadow models for each target")] = None
     seed: Annotated[int | None, _option("of splits and of every random stream")] = None
     epochs: Annotated[int | None, _option("of the schedule")] = None
+    scale: Annotated[float | None, _option("the experiment in small: a share of the pool, fewer epochs and runs")] = (
+        None
+    )
     device: Annotated[str | None, _option("auto, cpu, cuda, cuda:1 or mps")] = None
     precision: Annotated[str | None, _option("float32, tf32 or float64")] = None
     threads: Annotated[int | None, _option("CPU threads of every job")] = None
@@ -143,9 +156,24 @@ class Options:
     def load(self, without: tuple[str, ...] = ()) -> Experiment:
         """The experiment with what replaces its keys, but for some that a command uses otherwise."""
         from miabench.experiment import load_experiment
+        from miabench.scaling import scaled
 
         replaced = {key: value for key, value in self.overrides().items() if key not in without}
-        return load_experiment(self.experiment, replaced)
+        experiment = load_experiment(self.experiment, replaced)
+        return experiment if self.scale is None else scaled(experiment, self.scale, keep=replaced)
+
+    def results(self, without: tuple[str, ...] = ()) -> Results:
+        """What the store holds of the experiment.
+
+        Raises:
+            UserError: it was never run with these settings.
+        """
+        from miabench.index import Index
+        from miabench.results import Results
+        from miabench.store import Store
+
+        store = Store(self.store)
+        return Results(Index.load(store, self.load(without)), store)
 
     def hands(self) -> Hands:
         """Who does the jobs."""
@@ -219,11 +247,26 @@ def attack(options: Options) -> None:
 
 @app.command()
 @with_options
-def run(options: Options) -> None:
+def run(
+    options: Options,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only say what would be done, and how long it takes")
+    ] = False,
+) -> None:
     """Train, attack and report."""
     plan = options.plan()
+    if dry_run:
+        from miabench.estimate import describe, estimate
+        from miabench.running import workers_on
+
+        typer.echo(describe(estimate(plan, options.hands().workers or workers_on(plan.context.device))))
+        return
+    from miabench.report import write
+    from miabench.results import Results
+    from miabench.store import Store
+
     outcome = _perform(plan, ("train", "attack"), options)
-    _report(options, plan, Format.TABLE, within=5.0, out=None)
+    write.report(Results(plan.index, Store(options.store)), Format.TABLE.value, within=5.0, out=None)
     _end(options, outcome, "report")
 
 
@@ -231,14 +274,35 @@ def run(options: Options) -> None:
 @with_options
 def report(
     options: Options,
-    format: Annotated[Format, typer.Option(help="table, csv or json, on standard output")] = Format.TABLE,
-    within: Annotated[
-        float, typer.Option(help="points of test accuracy below CE at which a value can still be marked best")
-    ] = 5.0,
-    out: Annotated[Path | None, typer.Option(help="folder for plots and tables", show_default=False)] = None,
+    format: Annotated[Format, typer.Option(help="on standard output")] = Format.TABLE,
+    within: Annotated[float, typer.Option(help="points of accuracy below CE up to which a value is marked")] = 5.0,
+    out: Annotated[Path | None, _option("folder for all formats and the plots")] = None,
+    metric: Annotated[str, typer.Option(help="of the attacks: auc, balanced_accuracy, tpr@1%, tpr@0.1%")] = "auc",
+    rows: Annotated[list[str] | None, _option("defenses to show, * for anything (repeatable)")] = None,
+    columns: Annotated[list[str] | None, _option("attacks to show, * for anything (repeatable)")] = None,
+    sort: Annotated[str | None, _option("an attack, worst, test-accuracy or train-accuracy")] = None,
+    budget: Annotated[float | None, _option("points of accuracy to spend: names the defense to use")] = None,
+    compare: Annotated[Published | None, _option("show a paper's published values beside these")] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="compare scaled experiments and other data too")] = False,
 ) -> None:
-    """Show the stored results as a table; write the trade-off plot and the tidy CSV and JSON."""
-    _report(options, None, format, within, out)
+    """Show the stored results as a table; write all formats and the plots."""
+    if compare is not None:
+        from miabench.report import published_table
+
+        published_table.report(options.results(), anyway)
+    elif budget is not None:
+        from miabench.report.recommendation import in_words, recommend
+        from miabench.report.summary import summarize
+
+        results = options.results()
+        for advice in recommend(results, summarize(results, within=within), budget):
+            typer.echo("\n".join(in_words(advice)))
+    else:
+        from miabench.report import write
+        from miabench.report.selection import Selection
+
+        selection = Selection(metric, tuple(rows or ()), tuple(columns or ()), sort)
+        write.report(options.results(), format.value, within, out, selection)
 
 
 @app.command()
@@ -269,15 +333,10 @@ def gate(
     ],
 ) -> None:
     """Fail unless the upper end of every interval is within the limits, for every attack or those of --attack."""
-    from miabench.index import Index
     from miabench.report.gate import Limit, gate
-    from miabench.results import Results
-    from miabench.store import Store
 
     limits = [Limit.parse(text) for text in max_]
-    store = Store(options.store)
-    experiment = options.load(without=("attacks",))
-    findings = list(gate(Results(Index.load(store, experiment), store), limits, (options.attack or ["all"])[0]))
+    findings = list(gate(options.results(without=("attacks",)), limits, (options.attack or ["all"])[0]))
     for finding in findings:
         typer.echo(str(finding))
     if not all(finding.passes for finding in findings):
@@ -351,17 +410,6 @@ def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome
         err=True,
     )
     return outcome
-
-
-def _report(options: Options, plan: Plan | None, form: Format, within: float, out: Path | None) -> None:
-    from miabench.index import Index
-    from miabench.report import write
-    from miabench.results import Results
-    from miabench.store import Store
-
-    store = Store(options.store)
-    index = plan.index if plan else Index.load(store, options.load())
-    write.report(Results(index, store), form.value, within, out)
 
 
 def _end(options: Options, outcome: Outcome, then: str) -> None:

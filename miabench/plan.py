@@ -131,7 +131,7 @@ class _Planner:
             checkpoint_seconds=60.0,
         )
         self.jobs: dict[str, Job] = {}
-        self.index = Index(experiment=experiment, cells=[], entries=[], notes=[], warnings=[])
+        self.index = Index(experiment=experiment, cells=[], entries=[], notes=experiment.remarks(), warnings=[])
         for built in self.datasets:
             self._plan_dataset(built, root)
 

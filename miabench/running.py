@@ -41,9 +41,14 @@ def make_executor(name: str, workers: int | None, context: Context, listen: Call
         return Inline(context, listen)
     from miabench.executors.local import Local
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    slots = workers or (cores if context.device == "cpu" else 1)
+    slots = workers or workers_on(context.device)
     return Local(context.model_copy(update={"workers": slots}), slots)
+
+
+def workers_on(device: str) -> int:
+    """How many workers `auto` is: one per core that this process may use, or one in all on an accelerator."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if device == "cpu" else 1
 
 
 def run_jobs(

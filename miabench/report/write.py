@@ -23,7 +23,8 @@ from miabench.report.summary import Summary, summarize
 from miabench.report.table import show
 from miabench.results import Results
 
-MOST_DIFFERENCES = 500  # each is a bootstrap, which takes a second on 10,000 records
+MOST_RESAMPLED = 10_000_000  # scores in all differences: two or three minutes of bootstrap
+LEAST_RESAMPLED = 2_500  # scores that take as long as what every difference needs beside its scores
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,15 @@ class Report:
     def summary(self) -> Summary:
         """The selected lines; a note says so where differences are left out."""
         summary = select(summarize(self.results, self.selection.metric, self.within), self.selection)
-        count = sum(len(line.attacks) + 1 for line in summary.lines if not line.undefended)
-        if count <= MOST_DIFFERENCES:
+        if _resampled(summary) <= MOST_RESAMPLED:
             return summary
-        note = f"{count:,} differences to ce with intervals would take long and are left out; --rows or --columns"
-        return replace(summary, notes=(*summary.notes, f"{note} with at most {MOST_DIFFERENCES} of them shows them"))
+        note = "differences to ce with intervals would take minutes and are left out: choose fewer --rows or --columns"
+        return replace(summary, notes=(*summary.notes, note))
 
     @cached_property
     def compared(self) -> Differences:
-        """Differences to the undefended cells; none if there are too many."""
-        count = sum(len(line.attacks) + 1 for line in self.summary.lines if not line.undefended)
-        return compare(self.results, self.summary) if count <= MOST_DIFFERENCES else {}
+        """Differences to the undefended cells; none if they would take long."""
+        return compare(self.results, self.summary) if _resampled(self.summary) <= MOST_RESAMPLED else {}
 
     @cached_property
     def spent(self) -> Costs:
@@ -97,6 +96,14 @@ def report(results: Results, form: str, within: float, out: Path | None, selecti
     if out:
         written = [*_write(made, out), *plots.all_plots(results, out, ".png")]
         sys.stderr.write("".join(f"wrote {path}\n" for path in written))
+
+
+def _resampled(summary: Summary) -> int:
+    """Scores that all differences draw from."""
+    runs = summary.index.experiment.runs
+    differences = [(line.cell.counts, 1 + len(line.attacks)) for line in summary.lines if not line.undefended]
+    records = ((counts.get("members", 0) + counts.get("non-members", 0), count) for counts, count in differences)
+    return sum(count * (LEAST_RESAMPLED + runs * n) for n, count in records)
 
 
 def _write(made: Report, folder: Path) -> list[Path]:

@@ -9,9 +9,7 @@ def test_few_runs_and_the_index_s_warnings(make_results):
         "one training per cell: too few to tell a defense from luck; --runs 5 is usual",
         "alpha is low",
     ]
-    assert next(alerts(summarize(make_results({"dataset": "b"}, runs=2)))).startswith(
-        "2 trainings per cell: too few"
-    )
+    assert next(alerts(summarize(make_results({"dataset": "b"}, runs=2)))).startswith("2 trainings per cell: too few")
     assert list(alerts(summarize(make_results({"dataset": "c"}, runs=3)))) == []
 
 

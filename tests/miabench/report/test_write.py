@@ -7,8 +7,8 @@ import pytest
 
 from miabench.errors import UserError
 from miabench.report import write
-from miabench.report.selection import Selection
-from miabench.report.write import FILES, FORMS, report
+from miabench.report.selection import ALL, Selection
+from miabench.report.write import FILES, FORMS, Report, report
 
 
 @pytest.fixture
@@ -67,12 +67,15 @@ def test_an_unknown_metric_is_refused(results):
         report(results, "markdown", 5.0, None, Selection(metric="ac"))
 
 
-def test_too_many_differences_are_left_out(results, capsys, monkeypatch):
-    monkeypatch.setattr(write, "MOST_DIFFERENCES", 2)
+def test_differences_that_would_take_long_are_left_out(results, capsys, monkeypatch):
+    assert write._resampled(Report(results, 5.0, ALL).summary) == 3 * (2500 + 2 * 400)  # accuracy and two attacks
+    monkeypatch.setattr(write, "MOST_RESAMPLED", 3 * 3300 - 1)
     report(results, "markdown", 5.0, None)
     out = capsys.readouterr().out
     assert "difference to ce, in points" not in out
-    assert "3 differences to ce with intervals would take long and are left out; --rows or --columns" in out
+    assert (
+        "differences to ce with intervals would take minutes and are left out: choose fewer --rows or --columns" in out
+    )
     report(results, "markdown", 5.0, None, Selection(columns=("nn",)))
     assert "difference to ce, in points" in capsys.readouterr().out
 
