@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, expit, logit
 from scipy.stats import rankdata
 
-VERSION: int = 1  # raise it when a number changes, here or in miabench.evaluation
+VERSION: int = 2  # raise it when a number changes, here or in miabench.evaluation
 TAIL = 0.025  # on each side of a 95% interval
 Z = 1.959963984540054  # normal quantile at 1 - TAIL
 REPLICATES = 1000  # of a bootstrap
