@@ -66,7 +66,7 @@ class RelaxedCrossEntropy(Relaxation):
         self.tau = tau
         self.upper = upper
 
-    def forward(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:  # type: ignore[override]
+    def forward(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:
         """0-dim loss of logits (B, C) and targets (B,)."""
         log_p = normalise(logits, self.tau).log_softmax(1)
         softer = soft_cross_entropy(log_p, confidence(logits, targets, self.upper), targets).mean()
@@ -125,7 +125,8 @@ class RelaxedLosses(Criterion):
     def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         """0-dim loss."""
         rce: Tensor = self.rce(logits, targets, epoch)
-        return rce + self.weight * self.rcl(logits, features, targets, epoch)
+        rcl: Tensor = self.rcl(logits, features, targets, epoch)
+        return rce + self.weight * rcl
 
     def measured(self) -> dict[str, Tensor]:
         """Shares of both losses' branches."""
@@ -134,7 +135,8 @@ class RelaxedLosses(Criterion):
 
 def normalise(v: Tensor, tau: float) -> Tensor:
     """u(v, tau), row by row (CRL, Eq. 5 and line 7)."""
-    return v / (1 + tau * (v.norm(dim=1, keepdim=True) + EPSILON))
+    length: Tensor = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+    return v / (1 + tau * (length + EPSILON))
 
 
 def soft_cross_entropy(log_p: Tensor, confidence: Tensor, targets: Tensor) -> Tensor:

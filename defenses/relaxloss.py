@@ -47,9 +47,11 @@ class _RelaxLoss(Criterion):
         ce = F.nll_loss(log_p, targets, reduction="none")
         soft = soft_cross_entropy(log_p, confidence(logits, targets, self.params.upper), targets)
         if self.params.variant == "eq3":
-            return self.relax(ce.mean(), soft.mean(), epoch)
+            loss: Tensor = self.relax(ce.mean(), soft.mean(), epoch)
+            return loss
         wrong = logits.argmax(1) != targets
-        return self.relax(ce.mean(), (wrong * soft - ce).mean(), epoch - 1)
+        loss = self.relax(ce.mean(), (wrong * soft - ce).mean(), epoch - 1)
+        return loss
 
     def measured(self) -> dict[str, Tensor]:
         return self.relax.measured()
