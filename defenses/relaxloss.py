@@ -46,11 +46,12 @@ class _RelaxLoss(Criterion):
         log_p = logits.log_softmax(1)
         ce = F.nll_loss(log_p, targets, reduction="none")
         soft = soft_cross_entropy(log_p, confidence(logits, targets, self.params.upper), targets)
+        loss: Tensor
         if self.params.variant == "eq3":
-            loss: Tensor = self.relax(ce.mean(), soft.mean(), epoch)
-            return loss
-        wrong = logits.argmax(1) != targets
-        loss = self.relax(ce.mean(), (wrong * soft - ce).mean(), epoch - 1)
+            loss = self.relax(ce.mean(), soft.mean(), epoch)
+        else:
+            wrong = logits.argmax(1) != targets
+            loss = self.relax(ce.mean(), (wrong * soft - ce).mean(), epoch - 1)
         return loss
 
     def measured(self) -> dict[str, Tensor]:

@@ -89,7 +89,11 @@ def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
         made_with: versions, for the caption.
     """
     reasons = footnotes.Reasons()
-    said = [*sheet.reading(summary), *provenance.protocol(summary.index.experiment), *filter(None, [made_with])]
+    said = [
+        *sheet.reading(summary),
+        *provenance.protocol(summary.index.experiment),
+        *([f"made with {made_with}"] if made_with else ()),
+    ]
     floats = [text for table in sheet.results(summary, reasons) for text in _floats(table, said)]
     floats += [text for table in sheet.differences(summary, compared) for text in _floats(table, [])]
     warnings = "".join(f"% warning: {plain(warning)}\n" for warning in summary.warnings)
@@ -118,6 +122,8 @@ def _floats(table: Sheet, said: Sequence[str]) -> Iterator[str]:
         caption = f"{table.title} (continued)." if part else ". ".join(sentences) + "."
         rows = "\n".join(_rows(table.entries[part : part + ROWS]))
         yield "\n".join([BEGIN % (escape(caption), columns), header, r"\midrule", rows, END])
+        if part + ROWS < len(table.entries):
+            yield "\\clearpage\n"  # LaTeX holds back few floats at a time
 
 
 def _rows(entries: Sequence[Entry]) -> Iterator[str]:

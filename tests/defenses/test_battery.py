@@ -181,7 +181,7 @@ def trained(request, make):
 def test_a_stored_network_is_the_fitted_one(trained):
     bench = Workbench(trained.plan.context)
     for job in trained.own:
-        loaded, _, _ = bench.network(job.gives[-1].key, bench.pool(job.dataset, job.fingerprint))
+        loaded, _, _ = bench.network(job.gives[-1].key, bench.pool(job.dataset, job.identity))
         fitted = trained.fitted[job.gives[-1].key].state_dict()
         assert loaded.state_dict().keys() == fitted.keys()
         assert all(torch.equal(value, fitted[name]) for name, value in loaded.state_dict().items())
@@ -190,7 +190,7 @@ def test_a_stored_network_is_the_fitted_one(trained):
 def test_a_stored_network_answers_as_the_fitted_one(trained):
     """And finite logits, through the API as well as bare; what was stored when it was observed is the same."""
     bench, job = Workbench(trained.plan.context), trained.target
-    data, x = bench.pool(job.dataset, job.fingerprint), bench.inputs(job, torch.float32)
+    data, x = bench.pool(job.dataset, job.identity), bench.inputs(job, torch.float32)
     loaded, defense, _ = bench.network(job.gives[-1].key, data)
     fitted = trained.fitted[job.gives[-1].key]
     with torch.no_grad():

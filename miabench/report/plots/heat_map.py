@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from miabench.report.plots import sheet
 from miabench.report.plots.choice import choose, sites
 from miabench.report.plots.measure import Measure
-from miabench.report.plots.words import escaped, records_of, runs_of, title_of
+from miabench.report.plots.words import escaped, mean_over, records_of, title_of
 from miabench.report.summary import Line, Summary
 
 MOST_ROWS = 40
@@ -59,7 +59,7 @@ def _figure(summary: Summary, lines: Sequence[Line], choice: str) -> Figure:
     cells, runs = [line.cell for line in lines], max(line.test.runs for line in lines)
     text = [
         f"{cells[0].dataset}, {cells[0].model}: {measure.name} of each attack (%)",
-        f"mean over {runs_of(runs)}; {records_of(cells)}",
+        f"{mean_over(runs)}; {records_of(cells)}",
         *([choice] if choice else []),
     ]
     sheet.label_sheet(figure, "\n".join(text), "", "")

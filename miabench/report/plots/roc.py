@@ -15,7 +15,7 @@ from miabench.report.plots import sheet
 from miabench.report.plots.choice import how_chosen, one_per_defense, sites
 from miabench.report.plots.looks import LABEL_WIDTH, Look, choose_looks
 from miabench.report.plots.roc_band import Curve, roc
-from miabench.report.plots.words import escaped, records_of, runs_of, title_of, wrapped
+from miabench.report.plots.words import escaped, mean_over, records_of, title_of, wrapped
 from miabench.report.summary import Line, Summary
 from miabench.results import Results
 
@@ -73,7 +73,7 @@ def _figure(summary: Summary, lines: Sequence[Line], panels: Mapping[str, Sequen
     cells, runs = [one.line.cell for one in shown.values()], max(one.line.test.runs for one in shown.values())
     text = [
         f"{cells[0].dataset}, {cells[0].model}: ROC of each attack",
-        f"mean over {runs_of(runs)}, band: pointwise 95% interval over records and runs; {records_of(cells)}",
+        f"{mean_over(runs)}, band: pointwise 95% interval over records and runs; {records_of(cells)}",
         *([how_chosen(summary)] if len(cells) < len({line.cell.label for line in lines}) else []),
     ]
     x, y = "false positive rate, from one false positive on", "true positive rate, less is better"

@@ -39,6 +39,11 @@ def runs_of(runs: int) -> str:
     return f"{runs} trainings" if runs > 1 else "one training"
 
 
+def mean_over(runs: int) -> str:
+    """What a value is, where the spread is not shown."""
+    return f"mean over {runs_of(runs)}" if runs > 1 else runs_of(runs)
+
+
 def title_of(cell: Cell) -> str:
     """A cell's label as the title of its panel."""
     return f"{cell.label} (no defense)" if cell.label == BASELINE else cell.label

@@ -59,7 +59,13 @@ def test_the_layout_of_table_1(make_results, latex):
     assert lines[at - 1] == r"\midrule"
     assert "% warning: alpha is low" in lines
     caption = next(line for line in lines if line.startswith(r"\caption"))
-    for said in ("Seed 0", "Torch 2.9", "Protocol disjoint", "Bold: the lowest defended value", "2 trainings per cell"):
+    for said in (
+        "Seed 0",
+        "Made with torch 2.9",
+        "Protocol disjoint",
+        "Bold: the lowest defended value",
+        "2 trainings per cell",
+    ):
         assert said in caption
 
 
@@ -69,6 +75,8 @@ def test_many_lines_go_on_in_another_float(make_results, latex):
     captions = re.findall(r"\\caption{(.*)}", text)
     assert len(captions) == 2
     assert captions[1] == "toy, mlp: accuracy, and AUC of each attack, in percent (continued)."
+    first, second = text.split("\\clearpage\n")
+    assert (first.count("crl alpha"), second.count("crl alpha")) == (ROWS, 1)
 
 
 @pytest.mark.parametrize(

@@ -64,4 +64,5 @@ def test_many_cells_are_one_row_per_defense(make_results):
     one = figure(make_results({"auc": {"nn": 0.9}}, *grid, runs=1))
     assert [label.get_text() for label in one.axes[0].get_yticklabels()] == ["ce (no defense)", "crl a=7"]
     assert "one setting of each defense" in one.get_suptitle()
+    assert one.get_suptitle().replace("\n ", "").split("\n")[1] == "one training; n = 40 members, 40 non-members"
     assert np.shape(one.axes[0].images[0].get_array()) == (2, 1)
