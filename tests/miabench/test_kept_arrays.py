@@ -68,7 +68,7 @@ def test_missing_file_is_computed_again(tmp_path, file):
 
 
 def test_killed_while_writing(tmp_path):
-    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / "kept")], check=False)
+    killed = subprocess.run([sys.executable, "-P", "-c", KILLED_WHILE_WRITING, str(tmp_path / "kept")], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert any(path.suffix == ".tmp" for path in tmp_path.iterdir())
     assert_arrays(kept_arrays(tmp_path / "kept", lambda: ARRAYS))

@@ -32,7 +32,7 @@ def covers(estimate, truth):
 
 def test_importing_metrics_imports_no_torch():
     code = "import sys, miabench.bootstrap, miabench.metrics; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 
 # --- AUC ---

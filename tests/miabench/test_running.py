@@ -171,7 +171,7 @@ cli.main()
 
 def start(*arguments):
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, json.dumps([str(a) for a in arguments])],
+        [sys.executable, "-P", "-c", CHILD, json.dumps([str(a) for a in arguments])],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ def test_a_killed_writer_leaves_nothing_that_counts_and_is_cleaned_up(store):
         "with Store(sys.argv[1]).write(Ref('scores', 'abc'), {}) as folder:\n"
         "    (folder / 'arrays.npz').write_text('half')\n    os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(store.folder)])
+    done = subprocess.run([sys.executable, "-P", "-c", code, str(store.folder)])
     assert done.returncode == -9
     assert not store.has(REF)
     assert len(list((store.folder / "scores").iterdir())) == 1

@@ -357,7 +357,7 @@ tune(Settings(load_experiment(json.loads(sys.argv[1])), 12), Places(Path(sys.arg
 
 
 def test_killed_in_the_middle_it_goes_on_as_if_it_had_not_been(search, tiny, tmp_path):
-    command = [sys.executable, "-c", KILLED, json.dumps(tiny(defense=["crl"])), str(tmp_path / "store")]
+    command = [sys.executable, "-P", "-c", KILLED, json.dumps(tiny(defense=["crl"])), str(tmp_path / "store")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     (killed,), news = search(12, defense=["crl"])
     (whole,), _ = search(12, folder="one", defense=["crl"])

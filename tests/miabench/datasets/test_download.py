@@ -110,7 +110,7 @@ def test_a_killed_download_is_resumed(server, remote, tmp_path):
     server.break_after = 600_000
     server.release.clear()
     code = f"from pathlib import Path; from miabench.download import *; download([{remote!r}], Path({str(tmp_path)!r}))"
-    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "no_proxy": "*"}) as process:
+    with subprocess.Popen([sys.executable, "-P", "-c", code], env={**os.environ, "no_proxy": "*"}) as process:
         assert server.stalled.wait(60)
         part = tmp_path / "data.bin.part"
         while not (part.exists() and part.stat().st_size >= module.CHUNK):
