@@ -28,6 +28,7 @@ from miabench.report.cost import Costs
 from miabench.report.difference import Differences
 from miabench.report.sentences import overview, sentences
 from miabench.report.summary import Summary, printed
+from miabench.report.table import cell_key
 from miabench.results import Results
 from miabench.store import digest
 from miabench.toml_text import toml_text
@@ -122,7 +123,7 @@ def _inline(figure: Figure, prefix: str) -> Markup:
 
 
 def _cells(summary: Summary) -> dict[tuple[str, str, str], Cell]:
-    return {sheet.cell_key(line): line.cell for line in summary.lines}
+    return {cell_key(line): line.cell for line in summary.lines}
 
 
 def _sections(results: Results, summary: Summary) -> list[Section]:

@@ -12,7 +12,7 @@ from miabench.report import footnotes
 from miabench.report.cost import Cost, Costs
 from miabench.report.difference import Difference, Differences
 from miabench.report.summary import BASELINE, Line, Statistic, Summary, printed
-from miabench.report.table import METRICS
+from miabench.report.table import METRICS, approach, cell_key
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,6 @@ def notes(summary: Summary, compared: Differences, reasons: footnotes.Reasons) -
     yield from footnotes.records(summary)
     yield from footnotes.interval(compared)
     yield from (f"note: {note}" for note in summary.notes)
-
-
-def approach(line: Line) -> str:
-    """The defense with its hyper-parameters, and whether it collapsed."""
-    label = f"{line.cell.label} (no defense)" if line.undefended else line.cell.label
-    if not line.collapsed:
-        return label
-    share = "" if line.collapsed == line.test.runs else f" in {line.collapsed} of {line.test.runs} runs"
-    return f"{label} (collapsed{share})"
-
-
-def cell_key(line: Line) -> tuple[str, str, str]:
-    """What names the line's cell: dataset, model, and the defense with its hyper-parameters."""
-    return line.cell.dataset, line.cell.model, line.cell.label
 
 
 def _by_dataset(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:

@@ -54,13 +54,13 @@ def show(console: Console, summary: Summary, differences: Differences, spent: Co
 def _show_gaps(console: Console, summary: Summary, lines: Sequence[Line]) -> None:
     """The adaptivity gap of each attack, where both attackers were run."""
     gaps = adaptivity_gaps(summary)
-    lines = [line for line in lines if _place(line) in gaps]
+    lines = [line for line in lines if cell_key(line) in gaps]
     if not lines:
         return
     columns = [Column("model", [Item((line.cell.model,)) for line in lines], names=True)]
-    columns.append(Column("approach", [Item((_approach(line),)) for line in lines], names=True))
+    columns.append(Column("approach", [Item((approach(line),)) for line in lines], names=True))
     for attack in lines[0].attacks:
-        values = [gaps[_place(line)].get(attack) for line in lines]
+        values = [gaps[cell_key(line)].get(attack) for line in lines]
         columns.append(Column(attack, [Item(("n/a" if value is None else f"{100 * value:+.2f}",)) for value in values]))
     title = f"{lines[0].cell.dataset}: adaptivity gap: {METRICS[summary.metric]} of the adaptive attacker"
     print_columns(console, Rows(f"{title} minus that of the non-adaptive one, in points", _ends(lines)), columns)
@@ -68,11 +68,11 @@ def _show_gaps(console: Console, summary: Summary, lines: Sequence[Line]) -> Non
 
 def _show_costs(console: Console, lines: Sequence[Line], spent: Costs) -> None:
     """What one target costs under each defense; ratios only where times were measured alike."""
-    lines = [line for line in lines if _place(line) in spent]
+    lines = [line for line in lines if cell_key(line) in spent]
     if not lines:
         return
-    paid = [spent[_place(line)] for line in lines]
-    bases = {line.cell.model: spent[_place(line)] for line in lines if line.undefended}
+    paid = [spent[cell_key(line)] for line in lines]
+    bases = {line.cell.model: spent[cell_key(line)] for line in lines if line.undefended}
     ratios = []
     for line, cost in zip(lines, paid, strict=True):
         base = bases.get(line.cell.model)
@@ -80,7 +80,7 @@ def _show_costs(console: Console, lines: Sequence[Line], spent: Costs) -> None:
         ratios.append(f"{cost.cpu_seconds / base.cpu_seconds:.2f}" if base is not None and alike else "n/a")
     columns = [
         Column("model", [Item((line.cell.model,)) for line in lines], names=True),
-        Column("approach", [Item((_approach(line),)) for line in lines], names=True),
+        Column("approach", [Item((approach(line),)) for line in lines], names=True),
         Column("trainings", [Item((f"{cost.trainings:g}",)) for cost in paid]),
         Column("CPU seconds", [Item((f"{cost.cpu_seconds:.2f}",)) for cost in paid]),
         Column("ratio to ce", [Item((ratio,)) for ratio in ratios]),
@@ -98,7 +98,8 @@ def _seconds(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"
 
 
-def _place(line: Line) -> tuple[str, str, str]:
+def cell_key(line: Line) -> tuple[str, str, str]:
+    """What names the line's cell: dataset, model, and the defense with its hyper-parameters."""
     return line.cell.dataset, line.cell.model, line.cell.label
 
 
@@ -120,7 +121,7 @@ def _ends(lines: Sequence[Line]) -> list[bool]:
 def _names(summary: Summary, lines: Sequence[Line]) -> Iterator[Column]:
     models = [line.cell.model for line in lines]
     yield Column("model", [Item((model if new else "",)) for model, new in _news(models)], names=True)
-    cells = [(line.cell.model, _approach(line), _style(line)) for line in lines]
+    cells = [(line.cell.model, approach(line), _style(line)) for line in lines]
     approaches = [Item((label if new else "",), style) for (_, label, style), new in _news(cells)]
     yield Column("approach", approaches, names=True)
     if len(summary.attackers) > 1:
@@ -133,7 +134,8 @@ def _news(values: Sequence[T]) -> Iterator[tuple[T, bool]]:
         yield value, i == 0 or value != values[i - 1]
 
 
-def _approach(line: Line) -> str:
+def approach(line: Line) -> str:
+    """The defense with its hyper-parameters, and whether it collapsed."""
     label = f"{line.cell.label} (no defense)" if line.undefended else line.cell.label
     if not line.collapsed:
         return label
