@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from miabench.contracts import KINDS, Kind, Plugin
-from miabench.errors import UserError, nearest
+from miabench.errors import UserError, expected, nearest
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Found:
             return f"{self.kind} {self.name} has no parameter {field!r}{nearest(field, cls.model_fields)}"
         if item["type"] == "missing":
             return f"{self.kind} {self.name} needs {field}: {cls.model_fields[field].description or 'no description'}"
-        return f"{self.kind} {self.name}: {field} = {item['input']!r}: {item['msg']}"
+        return f"{self.kind} {self.name}: {field} = {item['input']!r}: {expected(item)}"
 
 
 class Plugins:
