@@ -37,8 +37,8 @@ def contents(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
             yield from _tar(path, wanted)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise UserError(f"{path} is no folder, tar or zip archive, or is damaged or cut off: {error}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except OSError as error:  # of a folder it may be one file that cannot be read
+        raise UserError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
 
 
 def content_hash(path: Path, wanted: Wanted) -> str:
@@ -61,11 +61,17 @@ def content_hash(path: Path, wanted: Wanted) -> str:
 
 
 def _folder(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    files = [Path(top, file) for top, _, files in os.walk(path, followlinks=True) for file in files]
+    walk = os.walk(path, onerror=_refuse, followlinks=True)
+    files = [Path(top, file) for top, _, files in walk for file in files]
     for file in sorted(files):
         name = file.relative_to(path).as_posix()
         if wanted(name):
             yield name, file.read_bytes()
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read: without this, its files would be missing from the data without a word."""
+    raise error
 
 
 def _zip(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
