@@ -83,8 +83,8 @@ class ExecutorName(StrEnum):
     INLINE = "inline"
 
 
-def _option(text: str, *names: str) -> Any:
-    return typer.Option(*names, help=text, show_default=False)
+def _option(text: str, metavar: str, *names: str) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, show_default=False)
 
 
 @dataclass(frozen=True)
@@ -93,38 +93,43 @@ class Options:
 
     experiment: Annotated[
         str | None,
-        typer.Argument(help="a TOML file or a preset's name; without it the preset `bits`", show_default=False),
+        typer.Argument(
+            help="a TOML file or a preset's name; without it the preset `bits`",
+            metavar="EXPERIMENT",
+            show_default=False,
+        ),
     ] = None
-    dataset: Annotated[list[str] | None, _option("dataset, by name (repeatable)")] = None
-    model: Annotated[list[str] | None, _option("model, by name (repeatable)")] = None
+    dataset: Annotated[list[str] | None, _option("dataset, by name (repeatable)", "NAME")] = None
+    model: Annotated[list[str] | None, _option("model, by name (repeatable)", "NAME")] = None
     defense: Annotated[
-        list[str] | None, _option("defense, by name (repeatable); keeps what the experiment sets for it")
+        list[str] | None, _option("defense, by name (repeatable); keeps what the experiment sets for it", "NAME")
     ] = None
-    attack: Annotated[list[str] | None, _option("attack, by name (repeatable)")] = None
-    runs: Annotated[int | None, _option("independent repetitions of every cell")] = None
-    shadows: Annotated[int | None, _option("shadow models for each target")] = None
-    seed: Annotated[int | None, _option("of splits and of every random stream")] = None
-    epochs: Annotated[int | None, _option("of the schedule")] = None
-    scale: Annotated[float | None, _option("the experiment in small: a share of the pool, fewer epochs and runs")] = (
-        None
-    )
-    device: Annotated[str | None, _option("auto, cpu, cuda, cuda:1 or mps")] = None
-    precision: Annotated[str | None, _option("float32, tf32 or float64")] = None
-    threads: Annotated[int | None, _option("CPU threads of every job")] = None
-    plugin: Annotated[list[str] | None, _option("a Python file that holds a plugin (repeatable)")] = None
+    attack: Annotated[list[str] | None, _option("attack, by name (repeatable)", "NAME")] = None
+    runs: Annotated[int | None, _option("independent repetitions of every cell", "N")] = None
+    shadows: Annotated[int | None, _option("shadow models for each target", "N")] = None
+    seed: Annotated[int | None, _option("of splits and of every random stream", "N")] = None
+    epochs: Annotated[int | None, _option("of the schedule", "N")] = None
+    scale: Annotated[
+        float | None, _option("the experiment in small: a share of the pool, fewer epochs and runs", "SHARE")
+    ] = None
+    device: Annotated[str | None, _option("auto, cpu, cuda, cuda:1 or mps", "NAME")] = None
+    precision: Annotated[str | None, _option("float32, tf32 or float64", "NAME")] = None
+    threads: Annotated[int | None, _option("CPU threads of every job", "N")] = None
+    plugin: Annotated[list[str] | None, _option("a Python file that holds a plugin (repeatable)", "FILE")] = None
     set_: Annotated[
-        list[str] | None, _option("any other key: crl.alpha_rce=0.5, schedule.lr=0.1 (repeatable)", "--set")
+        list[str] | None,
+        _option("any other key: crl.alpha_rce=0.5, schedule.lr=0.1 (repeatable)", "KEY=VALUE", "--set"),
     ] = None
-    store: Annotated[Path, _option("folder of trained models and results (default ./miabench-store)")] = Path(
+    store: Annotated[Path, _option("of trained models and results (default ./miabench-store)", "FOLDER")] = Path(
         "miabench-store"
     )
     data_root: Annotated[
-        Path | None, _option("folder of downloaded and decoded data (default: the platform's cache)")
+        Path | None, _option("of downloaded and decoded data (default: the platform's cache)", "FOLDER")
     ] = None
-    executor: Annotated[ExecutorName, _option("local: worker processes (default); inline: this process")] = (
+    executor: Annotated[ExecutorName, _option("local: worker processes (default); inline: this process", "NAME")] = (
         ExecutorName.LOCAL
     )
-    workers: Annotated[str, _option("worker processes: a number, or auto (default): one per core")] = "auto"
+    workers: Annotated[str, _option("worker processes: a number, or auto (default): one per core", "N")] = "auto"
 
     def overrides(self) -> dict[str, Any]:
         """What replaces the experiment's keys."""
@@ -166,13 +171,13 @@ class Options:
         """What the store holds of the experiment.
 
         Raises:
-            UserError: it was never run with these settings.
+            UserError: there is no such store, or it was never run there with these settings.
         """
         from miabench.index import Index
         from miabench.results import Results
         from miabench.store import Store
 
-        store = Store(self.store)
+        store = Store(self.store, create=False)
         return Results(Index.load(store, self.load(without)), store)
 
     def hands(self) -> Hands:
@@ -212,23 +217,44 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
             raise typer.Exit(130) from None
 
-    wrapped.__signature__ = inspect.Signature([*common, *(p.replace(kind=keyword) for p in own)])  # type: ignore[attr-defined]
+    wrapped.__signature__ = inspect.Signature([*(p.replace(kind=keyword) for p in own), *common])  # type: ignore[attr-defined]
     return wrapped
 
 
 def main() -> None:
     """The `miabench` command."""
     try:
-        app()
+        app(prog_name="miabench")  # also where it was started as python -m miabench
     except UserError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
         sys.exit(2)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename or "of the store or the data"
+            typer.echo(f"error: the disk is full ({where}); what was finished is kept", err=True)
+        elif error.filename is not None:  # a file or folder of the user's that cannot be used
+            typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        else:
             raise
-        typer.echo(f"error: the disk is full ({error.filename or 'store'}); what was finished is kept", err=True)
         sys.exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from miabench import __version__
+
+        typer.echo(f"miabench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
 
 
 @app.command()
@@ -241,7 +267,7 @@ def train(options: Options) -> None:
 @app.command()
 @with_options
 def attack(options: Options) -> None:
-    """Attack the trained models and measure; what is in the store is skipped."""
+    """Attack the trained models and measure."""
     _end(options, _perform(options.plan(), ("attack",), options), "report")
 
 
@@ -274,18 +300,26 @@ def run(
 @with_options
 def report(
     options: Options,
-    format: Annotated[Format, typer.Option(help="on standard output")] = Format.TABLE,
-    within: Annotated[float, typer.Option(help="points of accuracy below CE up to which a value is marked")] = 5.0,
-    out: Annotated[Path | None, _option("folder for all formats and the plots")] = None,
-    metric: Annotated[str, typer.Option(help="of the attacks: auc, balanced_accuracy, tpr@1%, tpr@0.1%")] = "auc",
-    rows: Annotated[list[str] | None, _option("defenses to show, * for anything (repeatable)")] = None,
-    columns: Annotated[list[str] | None, _option("attacks to show, * for anything (repeatable)")] = None,
-    sort: Annotated[str | None, _option("an attack, worst, test-accuracy or train-accuracy")] = None,
-    budget: Annotated[float | None, _option("points of accuracy to spend: names the defense to use")] = None,
-    compare: Annotated[Published | None, _option("show a paper's published values beside these")] = None,
+    format: Annotated[
+        Format, _option("table (default), csv, json, markdown, latex or html, on standard output", "NAME")
+    ] = Format.TABLE,
+    within: Annotated[
+        float, typer.Option(help="points of accuracy below CE up to which a value is marked", metavar="POINTS")
+    ] = 5.0,
+    out: Annotated[Path | None, _option("for all formats and the plots", "FOLDER")] = None,
+    metric: Annotated[
+        str, typer.Option(help="of the attacks: auc, balanced_accuracy, tpr@1%, tpr@0.1%", metavar="NAME")
+    ] = "auc",
+    rows: Annotated[list[str] | None, _option("defenses to show, * for anything (repeatable)", "NAME")] = None,
+    columns: Annotated[list[str] | None, _option("attacks to show, * for anything (repeatable)", "NAME")] = None,
+    sort: Annotated[str | None, _option("an attack, worst, test-accuracy or train-accuracy", "COLUMN")] = None,
+    budget: Annotated[float | None, _option("points of accuracy to spend: names the defense to use", "POINTS")] = None,
+    compare: Annotated[
+        Published | None, _option("uai24: show the paper's published values beside these", "PAPER")
+    ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare scaled experiments and other data too")] = False,
 ) -> None:
-    """Show the stored results as a table; write all formats and the plots."""
+    """Show the stored results: tables and plots."""
     if compare is not None:
         from miabench.report import published_table
 
@@ -309,9 +343,12 @@ def report(
 @with_options
 def tune(
     options: Options,
-    budget: Annotated[int, typer.Option(help="trainings for each defense")],
+    budget: Annotated[int, typer.Option(help="trainings for each defense", metavar="N")],
 ) -> None:
-    """Search hyper-parameters of every defense on the shadow half alone; print the Pareto fronts (extra `tune`)."""
+    """Search hyper-parameters on the shadow half alone (extra `tune`).
+
+    Prints the Pareto front of each defense, with the exact TOML of every point.
+    """
     from miabench.pareto import front_text
     from miabench.plan import Places
     from miabench.tuning import Settings, tune
@@ -329,14 +366,20 @@ def tune(
 def gate(
     options: Options,
     max_: Annotated[
-        list[str], typer.Option("--max", help="a limit, for example auc=0.60 or tpr@0.1%=0.01 (repeatable)")
+        list[str],
+        typer.Option(
+            "--max", help="a limit, for example auc=0.60 or tpr@0.1%=0.01 (repeatable)", metavar="METRIC=LIMIT"
+        ),
     ],
 ) -> None:
-    """Fail unless the upper end of every interval is within the limits, for every attack or those of --attack."""
+    """Fail unless every interval is within the limits.
+
+    The upper end of the 95% interval counts, in every run, for every attack or those of --attack.
+    """
     from miabench.report.gate import Limit, gate
 
     limits = [Limit.parse(text) for text in max_]
-    findings = list(gate(options.results(without=("attacks",)), limits, (options.attack or ["all"])[0]))
+    findings = list(gate(options.results(without=("attacks",)), limits, options.attack or ["all"]))
     for finding in findings:
         typer.echo(str(finding))
     if not all(finding.passes for finding in findings):
@@ -345,12 +388,18 @@ def gate(
 
 @app.command()
 def audit(
-    members: Annotated[Path, typer.Option(help="npz or CSV of predictions for records the model was trained on")],
-    nonmembers: Annotated[Path, typer.Option(help="the same for records it was not trained on")],
-    shadow_members: Annotated[list[Path] | None, _option("of a shadow model (repeatable)")] = None,
-    shadow_nonmembers: Annotated[list[Path] | None, _option("in the same order (repeatable)")] = None,
-    features: Annotated[bool, typer.Option(help="also fit a model-free classifier on the files' features")] = False,
-    format: Annotated[AuditFormat, typer.Option(help="table, csv or json")] = AuditFormat.TABLE,
+    members: Annotated[
+        Path, typer.Option(help="npz or CSV of predictions for records the model was trained on", metavar="FILE")
+    ],
+    nonmembers: Annotated[Path, typer.Option(help="the same for records it was not trained on", metavar="FILE")],
+    shadow_members: Annotated[list[Path] | None, _option("of a shadow model (repeatable)", "FILE")] = None,
+    shadow_nonmembers: Annotated[list[Path] | None, _option("in the same order (repeatable)", "FILE")] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="also fit a model-free classifier on the files' features")
+    ] = False,
+    format: Annotated[
+        AuditFormat, _option("table (default), csv or json, on standard output", "NAME")
+    ] = AuditFormat.TABLE,
 ) -> None:
     """Attack predictions that were made elsewhere, with any framework."""
     from miabench.audit import audit, write
@@ -369,12 +418,15 @@ def status(options: Options) -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="what to list")],
-    name: Annotated[str | None, typer.Argument(help="one of them, in full", show_default=False)] = None,
-    plugin: Annotated[list[str] | None, _option("a Python file that holds a plugin (repeatable)")] = None,
+    kind: Annotated[Kind, typer.Argument(help="what to list", metavar="KIND")],
+    name: Annotated[str | None, typer.Argument(help="one of them, in full", metavar="NAME", show_default=False)] = None,
+    plugin: Annotated[list[str] | None, _option("a Python file that holds a plugin (repeatable)", "FILE")] = None,
     json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
 ) -> None:
-    """List plugins or presets with source, citation, hyper-parameters, bounds and defaults."""
+    """List plugins or presets; one of them in full.
+
+    With source, citation, hyper-parameters, bounds and defaults.
+    """
     from miabench.listing import listing
 
     typer.echo(listing(kind.value, name, plugin or [], as_json=json))
@@ -382,10 +434,10 @@ def list_(
 
 @app.command()
 def new(
-    kind: Annotated[PluginKind, typer.Argument(help="what to write")],
-    name: Annotated[str, typer.Argument(help="its name, for example my-defense")],
+    kind: Annotated[PluginKind, typer.Argument(help="what to write", metavar="KIND")],
+    name: Annotated[str, typer.Argument(help="its name, for example my-defense", metavar="NAME")],
 ) -> None:
-    """Write a commented, working plugin file into the current folder."""
+    """Write a commented, working plugin file here."""
     from miabench.new import new_plugin
 
     path = new_plugin(kind.value, name, Path())

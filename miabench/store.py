@@ -60,16 +60,28 @@ def data_folder(root: str | Path | None) -> Path:
 class Store:
     """Reads and writes artifacts below one folder.
 
+    Args:
+        folder: of the store.
+        create: whether it is made where there is none, and must be writable; otherwise it is only read.
+
     Raises:
-        UserError: the folder cannot be made or written.
+        UserError: the folder cannot be made or written; there is none.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, create: bool = True) -> None:
         self.folder = Path(folder).expanduser().resolve()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"the store {self.folder} is a file; choose a folder with --store")
+        if not create:
+            if not self.folder.exists():
+                raise UserError(f"there is no store {self.folder}; choose another with --store, or: miabench run")
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"cannot make the store {self.folder}: {error.strerror}") from None
+            raise UserError(
+                f"cannot make the store {self.folder}: {error.strerror}; choose another with --store"
+            ) from None
         if not os.access(self.folder, os.W_OK):
             raise UserError(f"cannot write to the store {self.folder}; choose another with --store")
         remove_leftovers(self.folder)

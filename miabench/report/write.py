@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from miabench.atomic import replace_file
+from miabench.errors import UserError
 from miabench.report import plots, provenance, tidy
 from miabench.report.cost import Costs, costs
 from miabench.report.difference import Differences, compare
@@ -94,7 +95,12 @@ def report(results: Results, form: str, within: float, out: Path | None, selecti
     else:
         sys.stdout.write(FORMS[form](made))
     if out:
-        written = [*_write(made, out), *plots.all_plots(results, out, ".png")]
+        try:
+            written = [*_write(made, out), *plots.all_plots(results, out, ".png")]
+        except OSError as error:
+            raise UserError(
+                f"cannot write the report to {out}: {error.strerror or error}; choose another folder with --out"
+            ) from None
         sys.stderr.write("".join(f"wrote {path}\n" for path in written))
 
 

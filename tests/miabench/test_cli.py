@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import miabench
 from miabench import cli
 from miabench.experiment import presets
 
@@ -56,7 +57,12 @@ def test_machine_readable_output_is_alone_on_standard_output(command):
     assert out.splitlines()[0].startswith("dataset,model,defense,params,run,attacker,attack,metric,value,low,high")
 
 
-def test_reporting_what_was_never_run(command):
+def test_reporting_what_was_never_run(command, tmp_path):
+    code, out, err = command("report", "tiny.toml")
+    assert (code, out) == (2, "")
+    assert err == f"error: there is no store {tmp_path}/miabench-store; choose another with --store, or: miabench run\n"
+    assert not (tmp_path / "miabench-store").exists()
+    (tmp_path / "miabench-store").mkdir()
     code, out, err = command("report", "tiny.toml")
     assert (code, out) == (2, "")
     assert "has no results of experiment 'tiny' with these settings; make them with: miabench run" in err
@@ -83,6 +89,30 @@ def test_a_users_mistakes(command, arguments, expected):
     assert code == 2
     assert expected in err
     assert "Traceback" not in err + out
+
+
+def test_a_report_that_cannot_be_written(command, tmp_path):
+    command("run", "tiny.toml", "--executor", "inline")
+    (tmp_path / "taken").write_text("")
+    code, _, err = command("report", "tiny.toml", "--out", "taken")
+    assert (code, err) == (
+        2,
+        "error: cannot write the report to taken: File exists; choose another folder with --out\n",
+    )
+
+
+def test_help_is_whole_and_says_what_to_give(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = command("--help")
+    assert "..." not in out.partition("Commands:")[2]
+    for name in ("run", "report", "gate", "audit"):
+        _, out, _ = command(name, "--help")
+        assert out.startswith(f"Usage: miabench {name} [OPTIONS]")
+        assert "list[" not in out
+
+
+def test_version(command):
+    assert command("--version") == (0, f"miabench {miabench.__version__}\n", "")
 
 
 def test_failed_jobs_end_with_status_1(command, tmp_path):

@@ -120,8 +120,23 @@ def test_replacing_a_folder(tmp_path):
 
 def test_a_store_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(miabench.UserError, match="cannot make the store"):
+    with pytest.raises(
+        miabench.UserError, match=r"cannot make the store .*: Not a directory; choose another with --store"
+    ):
         Store(tmp_path / "file" / "store")
+    with pytest.raises(miabench.UserError, match=r"the store .*file is a file; choose a folder with --store"):
+        Store(tmp_path / "file")
+
+
+def test_reading_makes_no_store_and_needs_no_permission_to_write(tmp_path, monkeypatch):
+    with pytest.raises(miabench.UserError, match=r"there is no store .*none; choose another with --store"):
+        Store(tmp_path / "none", create=False)
+    assert not (tmp_path / "none").exists()
+    put(Store(tmp_path / "store"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert Store(tmp_path / "store", create=False).arrays(REF)["x"].tolist() == [0, 1, 2]
+    with pytest.raises(miabench.UserError, match="cannot write to the store"):
+        Store(tmp_path / "store")
 
 
 def test_manifests_are_json(store):
