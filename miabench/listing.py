@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pydantic.fields import FieldInfo
 from miabench.contracts import Kind, Plugin
 from miabench.discovery import Found, discover
 from miabench.errors import UserError, nearest
-from miabench.experiment import PRESETS, presets
+from miabench.experiment import PRESETS, load_experiment, presets
 
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 
@@ -44,11 +45,19 @@ def listing(kind: str, name: str | None, files: Sequence[str], as_json: bool) ->
 
 def _presets(name: str | None, as_json: bool) -> str:
     if name is None:
-        return json.dumps(presets()) if as_json else "\n".join(presets())
+        return json.dumps(presets()) if as_json else "\n".join(map(_preset, presets()))
     if name not in presets():
         raise UserError(f"there is no preset {name!r}{nearest(name, presets())}")
     text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
     return json.dumps({"name": name, "toml": text}) if as_json else text.rstrip()
+
+
+def _preset(name: str) -> str:
+    experiment = load_experiment(name)
+    choices = (experiment.dataset, experiment.model, experiment.defense)
+    dataset, model, defense = (", ".join(dict.fromkeys(choice.name for choice in kind)) for kind in choices)
+    size = f"{experiment.schedule.epochs} epochs, {experiment.runs} run{'s' * (experiment.runs > 1)}"
+    return f"{name:<26} {model} on {dataset}, {size}: {defense}"
 
 
 def _describe(found: Found) -> dict[str, Any]:
@@ -59,7 +68,9 @@ def _describe(found: Found) -> dict[str, Any]:
         return about | {"broken": str(error)}
     about["version"] = cls.version
     about["about"] = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")
-    about["parameters"] = [_parameter(cls, name) for name in cls.model_fields]
+    parameters = [_parameter(cls, name) for name in cls.model_fields]
+    common = cls.__mro__[1].model_fields  # type: ignore[attr-defined]  # what every plugin of the kind has comes last
+    about["parameters"] = sorted(parameters, key=lambda one: (not one["required"], one["name"] in common))
     return about
 
 
@@ -105,8 +116,20 @@ def _page(about: dict[str, Any]) -> str:
         "",
     ]
     for item in about["parameters"]:
-        default = "required" if item["required"] else f"default {json.dumps(item['default'], default=str)}"
-        facts = ", ".join(filter(None, [item["type"], default, item["bounds"]]))
+        unset = "default None" if item["default"] is None else f"default {json.dumps(item['default'], default=str)}"
+        facts = ", ".join(
+            filter(None, [_type(item["type"]), "required" if item["required"] else unset, item["bounds"]])
+        )
         lines.append(f"  {item['name']} ({facts})")
         lines += textwrap.wrap(item["meaning"], 100, initial_indent="      ", subsequent_indent="      ")
+    if about["parameters"]:
+        key = f"{about['name']}.{about['parameters'][0]['name']}"
+        lines += ["", f"set one with --set {key}=VALUE, or beside the name in an experiment file"]
     return "\n".join(lines).rstrip()
+
+
+def _type(annotation: str) -> str:
+    """`Literal['a', 'b'] | pathlib.Path` in words: `'a' | 'b' | path`."""
+    annotation = re.sub(r"Annotated\[(\w+), .*?\]", r"\1", annotation)
+    choices = re.sub(r"Literal\[(.*?)\]", lambda found: found[1].replace(", ", " | "), annotation)
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", choices).replace("Path", "path")

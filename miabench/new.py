@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 
 from miabench.contracts import Kind
+from miabench.discovery import discover
 from miabench.errors import UserError
 
 
@@ -20,16 +21,19 @@ def new_plugin(kind: Kind, name: str, folder: Path) -> Path:
         folder: where the file goes.
 
     Raises:
-        UserError: a name that no Python file can have, or a file that exists.
+        UserError: a name that no Python file can have, or that is taken; a file that exists.
     """
     stem = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", stem):
         raise UserError(f"{name!r} cannot be a plugin's name: use small letters, digits and -, beginning with a letter")
+    if stem.replace("_", "-") in {found.name for found in discover().of(kind)}:
+        raise UserError(f"there is a {kind} {name!r} already; choose another name")
     path = folder / f"{stem}.py"
     words = stem.split("_")
     text = Template(files("miabench.templates").joinpath(f"{kind}.py.txt").read_text(encoding="utf-8")).substitute(
         title=" ".join(words).capitalize(),
         name=stem.replace("_", "-"),
+        file=path.name,
         class_name="".join(word.capitalize() for word in words),
     )
     try:

@@ -188,8 +188,23 @@ def test_list(command):
     assert {"name": "alpha_rce", "type": "float", "default": 1.0, "required": False, "bounds": "≥ 0"}.items() <= about[
         "parameters"
     ][0].items()
-    assert command("list", "presets")[1].split() == presets()
+    assert "set one with --set crl.alpha_rce=VALUE" in command("list", "defenses", "crl")[1]
+    lines = command("list", "presets")[1].splitlines()
+    assert [line.split()[0] for line in lines] == presets()
+    assert "vgg11 on cifar10, 120 epochs, 5 runs: ce, advreg, relaxloss, crl" in "\n".join(lines)
+    assert json.loads(command("list", "presets", "--json")[1]) == presets()
     assert 'dataset = "bits"' in command("list", "presets", "bits")[1]
+
+
+def test_list_shows_first_what_must_be_given_and_last_what_all_have(command):
+    about = json.loads(command("list", "datasets", "images", "--json")[1])
+    assert [parameter["name"] for parameter in about["parameters"]] == [
+        "path", "size", "augment", "deduplicate", "records"
+    ]  # fmt: skip
+    out = command("list", "datasets", "images")[1]
+    assert "path (path, required)" in out
+    assert "augment ('none' | 'crop-flip', default \"none\")" in out
+    assert "size (int | None, default None, ≥ 1)" in out
 
 
 @pytest.mark.parametrize("kind", ["defenses", "attacks", "datasets", "models"])

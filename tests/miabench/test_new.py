@@ -1,5 +1,7 @@
 """What `miabench new` writes works as it is."""
 
+import re
+
 import pytest
 
 import miabench
@@ -29,6 +31,21 @@ def test_nothing_is_overwritten(tmp_path):
     new_plugin("defense", "mine", tmp_path)
     with pytest.raises(miabench.UserError, match=r"mine.py exists; choose another name or remove it"):
         new_plugin("attack", "mine", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["crl", "label_smoothing"])
+def test_names_of_what_there_is(name, tmp_path):
+    with pytest.raises(miabench.UserError, match=f"there is a defense '{name}' already; choose another name"):
+        new_plugin("defense", name, tmp_path)
+    assert new_plugin("attack", name, tmp_path).exists()
+
+
+@pytest.mark.parametrize("kind", USE)
+def test_what_a_new_file_says_of_itself(kind, tmp_path):
+    text = new_plugin(kind, "my-own", tmp_path).read_text()
+    (command,) = re.findall(r"`miabench (list .*?)`", text)
+    assert command == f"list {kind}s my-own --plugin my_own.py"
+    assert "$" not in text
 
 
 @pytest.mark.parametrize("name", ["1st", "a b", "../up", "Ä", ""])
