@@ -311,7 +311,7 @@ def tune(
     options: Options,
     budget: Annotated[int, typer.Option(help="trainings for each defense")],
 ) -> None:
-    """Search hyper-parameters of every defense on the shadow half alone; print the Pareto fronts (extra `tune`)."""
+    """Search hyper-parameters of every defense on the shadow half alone; print the Pareto fronts as an experiment."""
     from miabench.pareto import front_text
     from miabench.plan import Places
     from miabench.tuning import Settings, tune
@@ -321,7 +321,10 @@ def tune(
         typer.echo(f"{defense}, trial {number}: {dict(trial.values)}: {result}", err=True)
 
     places = Places(options.store, options.data_root)
-    typer.echo(front_text(tune(Settings(options.load(), budget), places, options.hands(), told)))
+    experiment = options.load()
+    typer.echo(front_text(experiment, tune(Settings(experiment, budget), places, options.hands(), told)))
+    typer.echo("next: keep what was printed as a file, tuned.toml, and run it on the target half:", err=True)
+    typer.echo("miabench run tuned.toml", err=True)
 
 
 @app.command()

@@ -52,6 +52,27 @@ class Choice(BaseModel, frozen=True):
         return {"name": self.name, **self.params}
 
 
+class DefenseChoice(Choice, frozen=True):
+    """A defense with its hyper-parameters and, where it needs another one, a schedule of its own.
+
+    `{name = "dp-sgd", schedule = {lr = 0.5}}` replaces keys of the experiment's schedule for this defense: its targets,
+    its adaptive shadows and what they start from. A list where one value is expected stands for one cell each.
+    """
+
+    schedule: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, value: Any) -> Any:
+        choice = super()._from_toml(value)
+        schedule = choice["params"].pop("schedule", {})
+        return {**choice, "schedule": schedule}
+
+    @model_serializer
+    def _to_toml(self) -> dict[str, Any]:
+        return {"name": self.name, **self.params, **({"schedule": self.schedule} if self.schedule else {})}
+
+
 class Attacker(BaseModel, frozen=True, extra="forbid"):
     """What the attacker knows."""
 
@@ -74,7 +95,7 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     name: str = Field("experiment", pattern=r"^[\w.@ -]+(/[\w.@ -]+)*$", description="names the results in the store")
     dataset: list[Choice] = Field(min_length=1, description="one or more datasets")
     model: list[Choice] = Field(min_length=1, description="one or more models")
-    defense: list[Choice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
+    defense: list[DefenseChoice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
     attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")
     runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
     shadows: int = Field(5, ge=1, description="shadow models for each target")
@@ -217,29 +238,33 @@ def _assign(raw: dict[str, Any], assignment: str) -> None:
         raise UserError(f"--set {assignment!r}: write KEY=VALUE, for example crl.alpha_rce=0.5 or schedule.epochs=10")
     value = _value(text.strip())
     if path[0] in Experiment.model_fields and path[0] not in ("dataset", "model", "defense", "attacks"):
-        table = raw
-        for part in path[:-1]:
-            table[part] = dict(table.get(part, {}))
-            table = table[part]
-        table[path[-1]] = value
-    elif len(path) == 2:
-        _assign_to_plugin(raw, path[0].replace("_", "-"), path[1], value)
+        raw.update(_assigned(raw, path, value))
+    elif len(path) > 1:
+        _assign_to_plugin(raw, path[0].replace("_", "-"), path[1:], value)
     else:
         raise UserError(f"--set {assignment!r}: {path[0]!r} is no key of an experiment{nearest(path[0], _keys(raw))}")
 
 
-def _assign_to_plugin(raw: dict[str, Any], name: str, field: str, value: Any) -> None:
+def _assign_to_plugin(raw: dict[str, Any], name: str, path: Sequence[str], value: Any) -> None:
     hit = False
     for kind in ("dataset", "model", "defense", "attacks"):
         entries = raw.get(kind, [])
         entries = list(entries) if isinstance(entries, list) else [entries]
         for i, entry in enumerate(entries):
             if name in (_name(entry), kind):
-                entries[i] = {**(entry if isinstance(entry, dict) else {"name": entry}), field: value}
+                entries[i] = _assigned(entry if isinstance(entry, dict) else {"name": entry}, path, value)
                 hit = True
         raw[kind] = entries
     if not hit:
-        raise UserError(f"--set {name}.{field}: the experiment has no plugin {name!r}{nearest(name, _keys(raw))}")
+        raise UserError(
+            f"--set {'.'.join([name, *path])}: the experiment has no plugin {name!r}{nearest(name, _keys(raw))}"
+        )
+
+
+def _assigned(table: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """The table with a value at a path of keys; tables on the way are made."""
+    key, *rest = path
+    return {**table, key: _assigned(table.get(key, {}), rest, value) if rest else value}
 
 
 def _keys(raw: Mapping[str, Any]) -> Iterable[str]:

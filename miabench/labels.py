@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from miabench.contracts import Plugin
+from miabench.schedule import Schedule
 
 
 def labelled(name: str, params: Mapping[str, Any]) -> str:
@@ -24,6 +25,18 @@ def changed(plugin: Plugin) -> dict[str, Any]:
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         shown = value.name if isinstance(value, Path) else value
         found.update(_differences(name, to_jsonable_python(shown), to_jsonable_python(default)))
+    return found
+
+
+def changed_schedule(schedule: Schedule, common: Schedule) -> dict[str, Any]:
+    """The keys, as `schedule.lr`, by which a defense's own schedule differs from the experiment's, as JSON.
+
+    Milestones that only follow the learning rate are no difference of their own.
+    """
+    expected = {**common.model_dump(), "milestones": common.replaced({"lr": schedule.lr}).milestones}
+    found: dict[str, Any] = {}
+    for name, value in schedule.model_dump().items():
+        found.update(_differences(f"schedule.{name}", to_jsonable_python(value), to_jsonable_python(expected[name])))
     return found
 
 

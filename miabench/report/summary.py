@@ -72,6 +72,8 @@ class Line:
         attacks: the metric, by the attack's label.
         collapsed: runs whose test accuracy is at chance: the 95% interval of one training is not above the share of
             the largest class among the test records, so the network cannot be told from one that always names it.
+        undefended: whether this is what defenses are compared with: training on the cross-entropy alone, with the
+            experiment's schedule or, where that is not among the cells, with the first other one.
     """
 
     cell: Cell
@@ -80,11 +82,7 @@ class Line:
     test: Statistic
     attacks: Mapping[str, Statistic]
     collapsed: int
-
-    @property
-    def undefended(self) -> bool:
-        """Whether this is what defenses are compared with: training on the cross-entropy alone."""
-        return self.cell.defense == BASELINE and not self.cell.params
+    undefended: bool
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -155,7 +153,7 @@ def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Sum
         within=within,
         chance=chance,
         lines=marked,
-        notes=(*results.index.notes, *_unfiltered(marked, floors)),
+        notes=(*results.index.notes, *_unfiltered(marked, floors), *_compared_with(marked)),
         warnings=(*results.index.warnings, *mixed_environments(results)),
     )
 
@@ -173,6 +171,7 @@ def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterat
     entries = results.index.entries
     attackers = dict.fromkeys(entry.attacker for entry in entries if entry.attacker is not None)
     attacks = dict.fromkeys(entry.attack for entry in entries if entry.attack is not None)
+    bases = _undefended(results.index.cells)
     for cell in results.index.cells:
         own = (cell.dataset, cell.model, cell.defense, json.dumps(cell.params))
         train, test = (rows[*own, None, None, name] for name in ACCURACIES)
@@ -184,7 +183,17 @@ def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterat
                 test=Statistic.of(test),
                 attacks={attack: Statistic.of(rows[*own, attacker, attack, metric]) for attack in attacks},
                 collapsed=sum(_at_chance(row, chance.get(cell.dataset)) for row in test),
+                undefended=cell is bases.get((cell.dataset, cell.model)),
             )
+
+
+def _undefended(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
+    """What defenses are compared with, by dataset and model: see `Line`."""
+    bases: dict[tuple[str, str], Cell] = {}
+    for cell in sorted(cells, key=lambda cell: bool(cell.params)):
+        if cell.defense == BASELINE:
+            bases.setdefault((cell.dataset, cell.model), cell)
+    return bases
 
 
 def _group(results: Results) -> Rows:
@@ -271,6 +280,14 @@ def _unfiltered(lines: Sequence[Line], floors: Mapping[tuple[str, str], float | 
                 f"{dataset}, {model}: no finished training without defense ({BASELINE}), so values are marked "
                 "whatever they cost in accuracy"
             )
+
+
+def _compared_with(lines: Sequence[Line]) -> Iterator[str]:
+    """Which undefended cell others are compared with, where there is a choice or it has a schedule of its own."""
+    for line in lines:
+        others = [other for other in lines if other.cell.defense == BASELINE and other.place == line.place]
+        if line.undefended and (line.cell.params or len(others) > 1):
+            yield f"{line.cell.dataset}, {line.cell.model}: {BASELINE} that others are compared with: {line.cell.label}"
 
 
 def _equal(mean: float | None, lowest: float | None) -> bool:

@@ -136,7 +136,7 @@ def _news(values: Sequence[T]) -> Iterator[tuple[T, bool]]:
 
 def approach(line: Line) -> str:
     """The defense with its hyper-parameters, and whether it collapsed."""
-    label = f"{line.cell.label} (no defense)" if line.undefended else line.cell.label
+    label = f"{line.cell.label} (no defense)" if line.cell.defense == BASELINE else line.cell.label
     if not line.collapsed:
         return label
     share = "" if line.collapsed == line.test.runs else f" in {line.collapsed} of {line.test.runs} runs"

@@ -203,3 +203,38 @@ def test_errors(plan, changes, expected):
     assert len(text.splitlines()) == len(expected)
     for part in expected:
         assert part in text
+
+
+def test_a_defense_with_a_schedule_of_its_own(plan):
+    """It holds for the defense's targets, adaptive shadows and what they start from, and for nothing else."""
+    schedule = {"epochs": 4, "lr": 0.1, "milestones": {"2": 0.01}, "batch_size": 16}
+    own = {"name": "dmp", "schedule": {"lr": 0.2, "epochs": 6}}
+    made = plan(defense=["ce", own], schedule=schedule, attacker={"shadow_defense": "both"})
+    specs = [job.spec for job in made.jobs.values() if job.kind == "train"]
+    found = {(spec.defense.name, len(spec.parts["train"].ids), spec.schedule.epochs) for spec in specs}
+    teachers = {spec.key for spec in specs if spec.schedule.epochs == 6 and spec.defense.name == "ce"}
+    assert {(name, epochs) for name, _, epochs in found} == {("ce", 4), ("ce", 6), ("dmp", 6)}
+    assert len(teachers) == 3  # a target's and two shadows'
+    (rates,) = {tuple(spec.schedule.lr_at(epoch) for epoch in (1, 3)) for spec in specs if spec.schedule.epochs == 6}
+    assert rates == (0.2, pytest.approx(0.02))
+    assert [cell.params for cell in made.index.cells] == [{}, {"schedule.epochs": 6, "schedule.lr": 0.2}]
+
+
+def test_a_grid_of_schedules_and_what_is_the_common_one(plan):
+    grid = {"name": "ce", "schedule": {"lr": [0.05, 0.1]}}
+    made = plan(defense=[grid, {"name": "ce", "schedule": {"milestones": {"2": 0.01}}}])
+    assert [cell.label for cell in made.index.cells] == [
+        "ce",
+        "ce schedule.lr=0.1",
+        "ce schedule.milestones={'2': 0.01}",
+    ]
+    assert keys(plan()) < keys(made)  # the first is plain ce
+    assert "defense 'ce' stands twice" in message(plan, defense=["ce", {"name": "ce", "schedule": {"lr": 0.05}}])
+
+
+def test_a_schedule_that_is_none(plan):
+    assert message(plan, defense=[{"name": "ce", "schedule": {"lrr": 1, "epochs": 0}}]).splitlines() == [
+        "defense ce: schedule.epochs = 0: Input should be greater than or equal to 1",
+        "defense ce: schedule has no key 'lrr'; did you mean 'lr'? "
+        "Known: batch_size, epochs, lr, milestones, momentum, weight_decay",
+    ]

@@ -87,6 +87,15 @@ def test_ce_with_parameters_is_neither_marked_nor_what_others_are_compared_with(
     )
     assert marks(results) == ["crl"]
     assert [line.undefended for line in summarize(results).lines] == [True, False, False]
+    assert "toy, mlp: ce that others are compared with: ce" in summarize(results).notes
+
+
+def test_the_first_ce_stands_for_one_with_the_common_schedule(make_results):
+    tuned = [{"params": {"schedule.lr": lr}, "accuracy": 0.6} for lr in (0.2, 0.1)]
+    results = make_results({"defense": "crl", "accuracy": 0.6}, *tuned)
+    assert [line.undefended for line in summarize(results).lines] == [False, True, False]
+    assert "toy, mlp: ce that others are compared with: ce schedule.lr=0.2" in summarize(results).notes
+    assert marks(results) == ["crl"]
 
 
 def test_values_that_print_alike_are_all_marked_and_missing_ones_are_not(make_results):
