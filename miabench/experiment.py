@@ -36,16 +36,7 @@ class Choice(BaseModel, frozen=True):
     @model_validator(mode="before")
     @classmethod
     def _from_toml(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, dict):
-            raise ValueError("should be a name, or a table with a name")
-        if not isinstance(value.get("name"), str):
-            raise ValueError("a table here needs a name")
-        return {
-            "name": value["name"].replace("_", "-"),
-            "params": {k: v for k, v in value.items() if k != "name"},
-        }
+        return _named(value)
 
     @model_serializer
     def _to_toml(self) -> dict[str, Any]:
@@ -64,13 +55,23 @@ class DefenseChoice(Choice, frozen=True):
     @model_validator(mode="before")
     @classmethod
     def _from_toml(cls, value: Any) -> Any:
-        choice = super()._from_toml(value)
-        schedule = choice["params"].pop("schedule", {})
-        return {**choice, "schedule": schedule}
+        choice = _named(value)
+        return {"schedule": choice["params"].pop("schedule", {}), **choice}
 
     @model_serializer
     def _to_toml(self) -> dict[str, Any]:
         return {"name": self.name, **self.params, **({"schedule": self.schedule} if self.schedule else {})}
+
+
+def _named(value: Any) -> dict[str, Any]:
+    """Name and parameters of a plugin, as TOML gives them."""
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, dict):
+        raise ValueError("should be a name, or a table with a name")
+    if not isinstance(value.get("name"), str):
+        raise ValueError("a table here needs a name")
+    return {"name": value["name"].replace("_", "-"), "params": {k: v for k, v in value.items() if k != "name"}}
 
 
 class Attacker(BaseModel, frozen=True, extra="forbid"):
@@ -296,5 +297,5 @@ def _problem(where: str, item: Any) -> str:
 
 
 def _fields_of(table: str) -> Iterable[str]:
-    tables: dict[str, type[BaseModel]] = {"schedule": Schedule, "attacker": Attacker}
+    tables: dict[str, type[BaseModel]] = {"schedule": Schedule, "attacker": Attacker, "tuned": Tuned}
     return tables[table].model_fields

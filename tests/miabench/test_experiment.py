@@ -121,6 +121,7 @@ def test_all_problems_at_once_each_with_file_and_key(tmp_path):
     [
         ("bitz", "cannot read experiment 'bitz': No such file or directory; did you mean 'bits'? Presets: "),
         ({"dataset": "toy"}, "experiment: model is missing"),
+        ({"tuned": {"crl": {"study": "x", "parameter": []}}}, "unknown key 'tuned.crl.parameter'; did you mean 'param"),
         ({"dataset": 3, "model": "mlp", "defense": "ce", "attacks": "nn"}, "should be a name, or a table with a name"),
         (
             {"dataset": "toy", "model": "mlp", "defense": "ce", "attacks": "nn", "schedule": {"milestones": {0: 1}}},
