@@ -17,7 +17,7 @@ class Cell(BaseModel, frozen=True):
     """Dataset x model x defense with one setting of its hyper-parameters.
 
     Attributes:
-        params: the hyper-parameters that differ from the defense's defaults.
+        params: the hyper-parameters that differ from the defaults or among the settings of one defense.
         reason: why the cell is "n/a", or None.
         counts: members, non-members and withheld records of the target, by name.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,22 @@ def labelled(name: str, params: Mapping[str, Any]) -> str:
     return " ".join([name, *(f"{key}={value}" for key, value in params.items())])
 
 
-def changed(plugin: Plugin) -> dict[str, Any]:
-    """The parameters that differ from the plugin's defaults, as JSON; of a file its name, not where it lies."""
+def changed(plugin: Plugin, also: Collection[str] = ()) -> dict[str, Any]:
+    """The parameters that differ from the plugin's defaults, as JSON; of a file its name, not where it lies.
+
+    Args:
+        plugin: whose parameters they are.
+        also: parameters to name though they have their defaults: those that tell settings of one plugin apart.
+    """
     found: dict[str, Any] = {}
     for name, value in plugin:
         field = type(plugin).model_fields[name]
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         shown = value.name if isinstance(value, Path) else value
-        found.update(_differences(name, to_jsonable_python(shown), to_jsonable_python(default)))
+        if name in also:
+            found[name] = to_jsonable_python(shown)
+        else:
+            found.update(_differences(name, to_jsonable_python(shown), to_jsonable_python(default)))
     return found
 
 

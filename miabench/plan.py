@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -79,7 +79,8 @@ class _Built:
     """A plugin of the experiment, with its description, and the schedule that a defense is trained on.
 
     Attributes:
-        changed: what differs from the plugin's defaults and, as `schedule.lr`, from the experiment's schedule.
+        changed: what differs from the plugin's defaults or among an experiment's settings of it, and, as
+            `schedule.lr`, from the experiment's schedule.
     """
 
     plugin: Any
@@ -153,8 +154,9 @@ class _Planner:
             try:
                 found = self.plugins.get(kind, choice.name)
                 own = choice.schedule if isinstance(choice, DefenseChoice) else {}
+                also = _varying(choices, choice) if kind == "defense" else ()
                 grid = itertools.product(expand(found.load(), choice.params), expand(Schedule, own))
-                built += [self._build(found, params, schedule) for params, schedule in grid]
+                built += [self._build(found, params, schedule, also) for params, schedule in grid]
             except UserError as error:
                 problems += error.problems
         counts = Counter(item.label for item in built)
@@ -163,7 +165,13 @@ class _Planner:
         ]
         return built
 
-    def _build(self, found: Found, params: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> _Built:
+    def _build(
+        self,
+        found: Found,
+        params: Mapping[str, Any],
+        own: Mapping[str, Any] | None = None,
+        also: Collection[str] = (),
+    ) -> _Built:
         plugin = found.build(params)
         common = self.experiment.schedule
         try:
@@ -171,7 +179,7 @@ class _Planner:
         except UserError as error:
             raise UserError(*(f"{found.kind} {found.name}: {problem}" for problem in error.problems)) from None
         component = Component.of(found, plugin)
-        return _Built(plugin, component, changed(plugin) | changed_schedule(schedule, common), schedule)
+        return _Built(plugin, component, changed(plugin, also) | changed_schedule(schedule, common), schedule)
 
     # --- datasets, models, defenses ---
 
@@ -435,6 +443,18 @@ class _Wanted:
     label: str
     schedule: Schedule
     epochs: int | None = None
+
+
+def _varying(choices: Sequence[Choice], choice: Choice) -> set[str]:
+    """The parameters by which an experiment's settings of one plugin differ: set differently, or given as lists."""
+    settings = [other.params for other in choices if other.name == choice.name]
+    names = {name for params in settings for name in params}
+    return {
+        name
+        for name in names
+        if isinstance(choice.params.get(name), list)
+        or any(params.get(name) != settings[0].get(name) for params in settings)
+    }
 
 
 def resolve_device(device: str) -> str:

@@ -238,3 +238,13 @@ def test_a_schedule_that_is_none(plan):
         "defense ce: schedule has no key 'lrr'; did you mean 'lr'? "
         "Known: batch_size, epochs, lr, milestones, momentum, weight_decay",
     ]
+
+
+def test_settings_of_one_defense_are_told_apart_by_name(plan):
+    """A default among them is named too: a reader of the table does not know it."""
+    grid = [{"name": "crl", "alpha_rce": [0.5, 1.0], "tau_rce": 0.2}, {"name": "relaxloss", "alpha": 1.0}]
+    labels = [cell.label for cell in plan(defense=grid).index.cells]
+    assert labels == ["crl alpha_rce=0.5 tau_rce=0.2", "crl alpha_rce=1.0 tau_rce=0.2", "relaxloss"]
+    entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 0.9}]
+    labels = [cell.label for cell in plan(defense=entries).index.cells]
+    assert labels == ["relaxloss alpha=1.0 upper=1.0", "relaxloss alpha=0.5 upper=0.9"]
