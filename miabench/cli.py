@@ -281,7 +281,7 @@ def report(
     rows: Annotated[list[str] | None, _option("defenses to show, * for anything (repeatable)")] = None,
     columns: Annotated[list[str] | None, _option("attacks to show, * for anything (repeatable)")] = None,
     sort: Annotated[str | None, _option("an attack, worst, test-accuracy or train-accuracy")] = None,
-    budget: Annotated[float | None, _option("points of accuracy to spend: names the defense to use")] = None,
+    budget: Annotated[str | None, _option("accuracy=1.0 (points to spend): names the defense to use")] = None,
     compare: Annotated[Published | None, _option("show a paper's published values beside these")] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare scaled experiments and other data too")] = False,
 ) -> None:
@@ -291,11 +291,11 @@ def report(
 
         published_table.report(options.results(), anyway)
     elif budget is not None:
-        from miabench.report.recommendation import in_words, recommend
+        from miabench.report.recommendation import in_words, points, recommend
         from miabench.report.summary import summarize
 
-        results = options.results()
-        for advice in recommend(results, summarize(results, within=within), budget):
+        spend, results = points(budget), options.results()
+        for advice in recommend(results, summarize(results, within=within), spend):
             typer.echo("\n".join(in_words(advice)))
     else:
         from miabench.report import write
