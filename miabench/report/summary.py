@@ -67,6 +67,7 @@ class Line:
 
     Attributes:
         attacker: `adaptive` or `non-adaptive`.
+        tuned_on_target: hyper-parameters that the experiment sets and no search on the shadow half chose.
         train: train accuracy.
         test: test accuracy.
         attacks: the metric, by the attack's label.
@@ -78,6 +79,7 @@ class Line:
 
     cell: Cell
     attacker: str
+    tuned_on_target: tuple[str, ...]
     train: Statistic
     test: Statistic
     attacks: Mapping[str, Statistic]
@@ -179,6 +181,7 @@ def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterat
             yield Line(
                 cell=cell,
                 attacker=attacker,
+                tuned_on_target=tuple(results.index.experiment.chosen_otherwise(cell.defense, cell.params)),
                 train=Statistic.of(train),
                 test=Statistic.of(test),
                 attacks={attack: Statistic.of(rows[*own, attacker, attack, metric]) for attack in attacks},

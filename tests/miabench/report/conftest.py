@@ -144,6 +144,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         environments: tuple[dict[str, str], ...] = ({"torch": "2.9"},),
         notes: tuple[str, ...] = (),
         warnings: tuple[str, ...] = (),
+        tuned: Mapping[str, list[str]] = {},
     ) -> Results:
         cells = [FakeCell(**given) for given in fields]
         attacks = list(dict.fromkeys(attack for cell in cells for attack in cell.auc)) or ["entropy"]
@@ -161,6 +162,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
                 "attacks": attacks,
                 "runs": runs,
                 "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
+                "tuned": {name: {"study": "0" * 32, "parameters": chosen} for name, chosen in tuned.items()},
             }
         )
         index = Index(
