@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from miabench.atomic import replace_file
+from miabench.contracts import Claim
 from miabench.errors import UserError
 from miabench.experiment import Experiment
 from miabench.labels import labelled
@@ -19,6 +20,7 @@ class Cell(BaseModel, frozen=True):
     Attributes:
         params: the hyper-parameters that differ from the defaults or among the settings of one defense.
         reason: why the cell is "n/a", or None.
+        claim: what the defense has reports say of its trainings, or None.
         counts: members, non-members and withheld records of the target, by name.
     """
 
@@ -27,6 +29,7 @@ class Cell(BaseModel, frozen=True):
     defense: str
     params: dict[str, Any]
     reason: str | None = None
+    claim: Claim | None = None
     counts: dict[str, int] = {}
 
     @property

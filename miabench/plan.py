@@ -214,7 +214,7 @@ class _Planner:
             self.index.warnings.extend(
                 text for text in defense.advice(site.data, model) if text not in self.index.warnings
             )
-            self.index.cells.append(Cell(**names, counts=self._counts(site, defense)))
+            self.index.cells.append(Cell(**names, claim=defense.claim, counts=self._counts(site, defense)))
             for run in range(self.experiment.runs):
                 self._plan_run(site, built, run)
 

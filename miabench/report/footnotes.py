@@ -64,6 +64,17 @@ def tuned_on_target(lines: Iterable[Line]) -> Iterator[str]:
         )
 
 
+def claims(lines: Iterable[Line]) -> Iterator[str]:
+    """What defenses have reports say of their trainings, cells of the same meaning together."""
+    groups: Groups = defaultdict(dict)
+    for line in lines:
+        if line.cell.claim is not None and line.claimed is not None:
+            said = f"{line.cell.model} {line.cell.label}: {line.claimed}"
+            groups[line.cell.dataset, line.cell.claim.meaning][said] = None
+    for (dataset, meaning), cells in groups.items():
+        yield f"{dataset} {'; '.join(cells)}; {meaning}"
+
+
 def unfinished(summary: Summary) -> Iterator[str]:
     """Cells whose means are over fewer runs than the experiment asks for."""
     wanted = summary.index.experiment.runs

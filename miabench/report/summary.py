@@ -14,6 +14,7 @@ import numpy as np
 from miabench.errors import UserError, nearest
 from miabench.evaluation import ACCURACIES, ATTACK_METRICS
 from miabench.index import Cell, Index
+from miabench.report.claims import claimed
 from miabench.report.environments import mixed_environments
 from miabench.results import NOT_COMPUTED, Results
 
@@ -68,6 +69,7 @@ class Line:
     Attributes:
         attacker: `adaptive` or `non-adaptive`.
         tuned_on_target: hyper-parameters that the experiment sets and no search on the shadow half chose.
+        claimed: values of the defense's claim about its trainings; None without one.
         train: train accuracy.
         test: test accuracy.
         attacks: the metric, by the attack's label.
@@ -80,6 +82,7 @@ class Line:
     cell: Cell
     attacker: str
     tuned_on_target: tuple[str, ...]
+    claimed: str | None
     train: Statistic
     test: Statistic
     attacks: Mapping[str, Statistic]
@@ -176,12 +179,14 @@ def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterat
     bases = _undefended(results.index.cells)
     for cell in results.index.cells:
         own = (cell.dataset, cell.model, cell.defense, json.dumps(cell.params))
+        said = claimed(results, cell)
         train, test = (rows[*own, None, None, name] for name in ACCURACIES)
         for attacker in attackers:
             yield Line(
                 cell=cell,
                 attacker=attacker,
                 tuned_on_target=tuple(results.index.experiment.chosen_otherwise(cell.defense, cell.params)),
+                claimed=said,
                 train=Statistic.of(train),
                 test=Statistic.of(test),
                 attacks={attack: Statistic.of(rows[*own, attacker, attack, metric]) for attack in attacks},

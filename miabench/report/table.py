@@ -107,6 +107,7 @@ def _notes(summary: Summary, differences: Differences, reasons: footnotes.Reason
     yield from footnotes.reading(summary)
     yield from reasons.notes()
     yield from footnotes.tuned_on_target(summary.lines)
+    yield from footnotes.claims(summary.lines)
     yield from dict.fromkeys(footnotes.unfinished(summary))
     yield from footnotes.records(summary)
     yield from footnotes.interval(differences)
