@@ -19,7 +19,7 @@ from miabench.errors import UserError
 from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
 from miabench.index import Cell, Entry, Index
-from miabench.labels import changed, changed_schedule, labelled
+from miabench.labels import changed, changed_schedule, labelled, unchanged
 from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -206,6 +206,7 @@ class _Planner:
             "model": site.model.label,
             "defense": built.component.name,
             "params": built.changed,
+            "by_default": unchanged(defense, built.changed),
         }
         if reason:
             self.index.cells.append(Cell(**names, reason=reason))

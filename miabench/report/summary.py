@@ -185,7 +185,7 @@ def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterat
             yield Line(
                 cell=cell,
                 attacker=attacker,
-                tuned_on_target=tuple(results.index.experiment.chosen_otherwise(cell.defense, cell.params)),
+                tuned_on_target=_tuned_on_target(results, cell),
                 claimed=said,
                 train=Statistic.of(train),
                 test=Statistic.of(test),
@@ -193,6 +193,12 @@ def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterat
                 collapsed=sum(_at_chance(row, chance.get(cell.dataset)) for row in test),
                 undefended=cell is bases.get((cell.dataset, cell.model)),
             )
+
+
+def _tuned_on_target(results: Results, cell: Cell) -> tuple[str, ...]:
+    """A default is no choice, also where it is named to tell settings apart."""
+    chosen = [name for name in cell.params if name not in cell.by_default]
+    return tuple(results.index.experiment.chosen_otherwise(cell.defense, chosen))
 
 
 def _undefended(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:

@@ -30,7 +30,7 @@ def results(make_results):
         {"defense": "crl", "params": {"alpha_rce": 0.25, "upper_rce": 0.9}},
         {"defense": "relaxloss", "params": {"schedule.lr": 0.2}},
         {"defense": "label-smoothing", "params": {"schedule.lr": 0.1}},
-        {"defense": "dmp"},
+        {"defense": "dmp", "params": {"tau": 1}, "by_default": ["tau"]},
         tuned={"crl": ["alpha_rce"], "label-smoothing": ["schedule.lr"]},
     )
 
