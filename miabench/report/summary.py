@@ -14,6 +14,7 @@ import numpy as np
 from miabench.errors import UserError, nearest
 from miabench.evaluation import ACCURACIES, ATTACK_METRICS
 from miabench.index import Cell, Index
+from miabench.report.claims import claimed
 from miabench.report.environments import mixed_environments
 from miabench.results import NOT_COMPUTED, Results
 
@@ -67,6 +68,8 @@ class Line:
 
     Attributes:
         attacker: `adaptive` or `non-adaptive`.
+        tuned_on_target: hyper-parameters that the experiment sets and no search on the shadow half chose.
+        claimed: values of the defense's claim about its trainings; None without one.
         train: train accuracy.
         test: test accuracy.
         attacks: the metric, by the attack's label.
@@ -78,6 +81,8 @@ class Line:
 
     cell: Cell
     attacker: str
+    tuned_on_target: tuple[str, ...]
+    claimed: str | None
     train: Statistic
     test: Statistic
     attacks: Mapping[str, Statistic]
@@ -174,17 +179,26 @@ def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterat
     bases = _undefended(results.index.cells)
     for cell in results.index.cells:
         own = (cell.dataset, cell.model, cell.defense, json.dumps(cell.params))
+        said = claimed(results, cell)
         train, test = (rows[*own, None, None, name] for name in ACCURACIES)
         for attacker in attackers:
             yield Line(
                 cell=cell,
                 attacker=attacker,
+                tuned_on_target=_tuned_on_target(results, cell),
+                claimed=said,
                 train=Statistic.of(train),
                 test=Statistic.of(test),
                 attacks={attack: Statistic.of(rows[*own, attacker, attack, metric]) for attack in attacks},
                 collapsed=sum(_at_chance(row, chance.get(cell.dataset)) for row in test),
                 undefended=cell is bases.get((cell.dataset, cell.model)),
             )
+
+
+def _tuned_on_target(results: Results, cell: Cell) -> tuple[str, ...]:
+    """A default is no choice, also where it is named to tell settings apart."""
+    chosen = [name for name in cell.params if name not in cell.by_default]
+    return tuple(results.index.experiment.chosen_otherwise(cell.defense, chosen))
 
 
 def _undefended(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
