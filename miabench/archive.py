@@ -24,7 +24,8 @@ from miabench.errors import UserError
 
 Wanted: TypeAlias = Callable[[str], bool]
 END_MARK = bytes(tarfile.BLOCKSIZE)  # of a tar
-COMPRESSED: Mapping[bytes, Callable[..., Any]] = {  # by a file's first bytes; tarfile's own streams compare no checksum of gzip's
+# Openers by a file's first bytes: tarfile's own streams would not compare gzip's checksum.
+COMPRESSED: Mapping[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,

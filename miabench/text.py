@@ -28,7 +28,7 @@ UNKNOWN = 1
 RESERVED = 2  # ids that stand for no word
 RANDOM_DIMENSION = 50  # of vectors without GloVe: that of glove.6B.50d
 # About GloVe's own, which schedules are made for. With 0.1 a GRU's gates hardly move, and han stays at chance: on 2,000
-# AG News documents at learning rate 0.01, members' accuracy after 40 epochs was 0.30 (chance: 0.25), with 0.6 it was 0.55.
+# AG News documents at learning rate 0.01 the members' accuracy after 40 epochs was 0.30, of 4 classes; with 0.6, 0.55
 RANDOM_STD = 0.6
 RANDOM_SEED = 0  # the vectors' own: the experiment's seed does not change the data
 
