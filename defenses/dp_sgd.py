@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from miabench import Data, Defense, Field, Model, Task, UserError
+from miabench import Data, Defense, Field, Model, Range, Task, UserError
 
 GROUPS = 32  # of the CRL authors' *_gn.py, and of Wu and He (ECCV 2018)
 # of per-record gradients held at once; a CPU is quickest where its cache holds them (measured: twice as quick as 1 GiB)
@@ -42,6 +42,11 @@ ORDERS = (1.0001, 1.0003, 1.001, 1.003, 1.01, 1.03, *(1 + i / 10 for i in range(
 
 class DPSGD(Defense, frozen=True):
     """Clips each record's gradient and adds noise, for differential privacy."""
+
+    tune: ClassVar = {
+        "noise_multiplier": Range(0.1, 4, log=True),
+        "max_grad_norm": Range(0.1, 10, log=True),
+    }
 
     noise_multiplier: float = Field(1.0, gt=0, description="σ: std of the noise over C; not used with target_epsilon")
     target_epsilon: float | None = Field(None, gt=0, description="ε that the whole schedule may spend; chooses σ")

@@ -315,6 +315,24 @@ def test_values_out_of_bounds_are_refused_with_the_bound_named(name):
 
 
 @every_defense
+def test_whatever_has_a_number_to_choose_can_be_tuned_within_its_bounds(name):
+    """At both ends of all ranges together; only the undefended network has nothing but its learning rate."""
+    cls = FOUND[name].load()
+    assert bool(cls.tune) == (name != "ce")
+    assert cls.tune.keys() <= cls.model_fields.keys()
+    for end in ("low", "high"):
+        values = {field: getattr(declared, end) for field, declared in cls.tune.items()}
+        values = {field: 50 if value == "epochs" else value for field, value in values.items()}
+        built = miabench.create_defense(name, **values)
+        assert {field: getattr(built, field) for field in values} == values
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND if "reference_fraction" in FOUND[name].load().model_fields])
+def test_the_reference_share_is_the_one_asked_for(name):
+    assert miabench.create_defense(name, reference_fraction=0.3).withhold() == {"reference": 0.3}
+
+
+@every_defense
 def test_numbers_have_bounds(name):
     """Or a negative learning rate would be found out by the training."""
     for field, info in FOUND[name].load().model_fields.items():
