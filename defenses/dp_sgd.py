@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from miabench import Claim, Data, Defense, Field, Model, Task, UserError
+from miabench import Claim, Data, Defense, Field, Model, Range, Task, UserError
 
 GROUPS = 32  # of the CRL authors' *_gn.py, and of Wu and He (ECCV 2018)
 # of per-record gradients held at once; a CPU is quickest where its cache holds them (measured: twice as quick as 1 GiB)
@@ -49,6 +49,11 @@ class DPSGD(Defense, frozen=True):
         "(ε, δ) is what one training spends, for adding or removing one record; it covers the network alone: not the "
         "choice of hyper-parameters, not a normalisation computed from the data",
     )
+    # To keep to a target_epsilon while tuning, set noise_multiplier = 1.0 beside it: what is set is not searched.
+    tune: ClassVar = {
+        "noise_multiplier": Range(0.1, 4, log=True),
+        "max_grad_norm": Range(0.1, 10, log=True),
+    }
 
     noise_multiplier: float = Field(1.0, gt=0, description="σ: std of the noise over C; not used with target_epsilon")
     target_epsilon: float | None = Field(None, gt=0, description="ε that the whole schedule may spend; chooses σ")
@@ -70,7 +75,7 @@ class DPSGD(Defense, frozen=True):
         if find_spec("opacus") is None:
             return "it needs Opacus, which is not installed: pip install 'miabench[dp]'"
         net = self.architecture(_built(model, data))
-        return _refused(net, data.inputs(torch.arange(2), torch.device("cpu")), data.y[:2])
+        return _refused(net, data.inputs(torch.arange(3), torch.device("cpu")), data.y[:3])
 
     def advice(self, data: Data, model: Model) -> Sequence[str]:
         """That the architecture is another one than under the other defenses."""
@@ -247,17 +252,51 @@ def _built(model: Model, data: Data) -> nn.Module:
 
 
 def _refused(net: nn.Module, x: Tensor, y: Tensor) -> str | None:
-    """Why Opacus cannot serve a network, which it is tried on with two records, or None."""
+    """Why Opacus cannot serve a network, which it is tried on with three records, or None."""
     from opacus.validators import ModuleValidator
 
     problems = ModuleValidator.validate(net.train())
     try:
-        if not problems:
-            with torch.random.fork_rng(devices=[]), per_record_gradients(net) as hooked:
-                torch.autograd.backward(F.cross_entropy(hooked(x)[0], y, reduction="sum"))
-                trained = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
-                unreached = [name for name, p in trained if getattr(p, "grad_sample", None) is None]
-                problems = [f"the loss does not reach {name}" for name in unreached]
+        problems = problems or _faults(net, x, y)
     except (NotImplementedError, RuntimeError, ValueError) as error:
         problems = [error]
-    return f"Opacus gives no per-record gradients of this model: {problems[0]}" if problems else None
+    if not problems:
+        return None
+    first_sentence = str(problems[0]).partition(". ")[0]
+    return f"Opacus gives no per-record gradients of this model: {first_sentence}"
+
+
+def _faults(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
+    """What is wrong with the gradients of the first record beside the second, and beside the third."""
+    (own, together), (beside_another, _) = (_tried(net, x[pair], y[pair]) for pair in ([0, 1], [0, 2]))
+    if _differ(own.sum(0), together):
+        return ["those of the records do not add up to that of the batch"]
+    if _differ(own[0], beside_another[0]):
+        return ["a record's depends on the others in its batch"]
+    return []
+
+
+def _tried(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Opacus' gradients of each record (B, P), and the gradient of their summed loss (P,).
+
+    Raises:
+        ValueError: there are none of some parameter.
+    """
+    with torch.random.fork_rng(devices=[]), per_record_gradients(net) as hooked:
+        torch.manual_seed(0)  # the same dropout every time
+        torch.autograd.backward(F.cross_entropy(hooked(x)[0], y, reduction="sum"))
+        trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
+        found = {name: getattr(p, "grad_sample", None) for name, p in trained.items()}
+        for name, gradients in found.items():
+            if gradients is None:
+                raise ValueError(f"the loss does not reach {name}")
+            if len(gradients) != len(y):
+                raise ValueError(f"there is not one for each record of {name}")
+        together = torch.cat([cast(Tensor, p.grad).flatten() for p in trained.values()])
+        net.zero_grad(set_to_none=True)
+    return torch.cat([gradients.flatten(1) for gradients in found.values()], 1), together
+
+
+def _differ(a: Tensor, b: Tensor) -> bool:
+    """By more than rounding."""
+    return bool((a - b).norm() > 0.01 * b.norm())

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,18 @@ TOLERANCE = 1e-9  # far below a record's weight, above the rounding of a differe
 QUANTITY = ("dataset", "model", "defense", "params", "attacker", "attack", "metric")
 
 State: TypeAlias = Literal["done", "failed", "n/a", "missing"]
-Row: TypeAlias = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """What the tidy table says of one quantity in one run."""
+
+    value: float | None
+    low: float | None
+    n_members: int | None
+    key: str | None
+    reason: str | None
+
+
 Rows: TypeAlias = Mapping[tuple[Any, ...], Sequence[Row]]
 
 
@@ -51,8 +62,8 @@ class Statistic:
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Statistic:
         """Summarise one row of the tidy table per run."""
-        values = [row["value"] for row in rows if row["value"] is not None]
-        reasons = dict.fromkeys(_last_line(row["reason"]) for row in rows if row["value"] is None)
+        values = [row.value for row in rows if row.value is not None]
+        reasons = dict.fromkeys(_last_line(row.reason or "") for row in rows if row.value is None)
         return cls(
             mean=float(np.mean(values)) if values else None,
             std=float(np.std(values, ddof=1)) if len(values) > 1 else None,
@@ -172,7 +183,7 @@ def printed(fraction: float) -> str:
 
 
 def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterator[Line]:
-    rows = _group(results)
+    rows = _group(results, metric)
     entries = results.index.entries
     attackers = dict.fromkeys(entry.attacker for entry in entries if entry.attacker is not None)
     attacks = dict.fromkeys(entry.attack for entry in entries if entry.attack is not None)
@@ -210,21 +221,23 @@ def _undefended(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
     return bases
 
 
-def _group(results: Results) -> Rows:
-    """The tidy table's rows, one per run, by everything else that names a quantity."""
-    table = results.table.astype(object)
+def _group(results: Results, metric: str) -> Rows:
+    """The tidy table's rows of accuracies and one metric, one per run, by everything else that names a quantity."""
+    table = results.table[results.table["metric"].isin([*ACCURACIES, metric])].astype(object)
+    table = table.where(table.notna(), None)
+    quantities = zip(*(table[name] for name in QUANTITY), strict=True)
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in table.where(table.notna(), None).to_dict("records"):
-        groups[tuple(row[name] for name in QUANTITY)].append({str(name): value for name, value in row.items()})
+    for quantity, row in zip(quantities, zip(*(table[name] for name in Row._fields), strict=True), strict=True):
+        groups[quantity].append(Row(*row))
     return dict(groups)
 
 
 def _state(row: Row) -> State:
-    if row["value"] is not None:
+    if row.value is not None:
         return "done"
-    if row["key"] is None or row["n_members"] is not None:  # not planned; or measured, and not measurable
+    if row.key is None or row.n_members is not None:  # not planned; or measured, and not measurable
         return "n/a"
-    return "missing" if row["reason"] == NOT_COMPUTED else "failed"
+    return "missing" if row.reason == NOT_COMPUTED else "failed"
 
 
 def _last_line(reason: str) -> str:
@@ -242,14 +255,14 @@ def _chance(results: Results) -> dict[str, float]:
         dataset = results.index.cells[entry.cell].dataset
         if dataset in shares or not entry.records or not results.store.has(entry.records):
             continue
-        scores = results.store.arrays(entry.records)
+        scores = results.store.arrays(entry.records, "target_label", "target_member")
         labels = scores["target_label"][~scores["target_member"]]
         shares[dataset] = float(np.bincount(labels).max() / len(labels))
     return shares
 
 
 def _at_chance(row: Row, chance: float | None) -> bool:
-    return row["low"] is not None and chance is not None and row["low"] <= chance
+    return row.low is not None and chance is not None and row.low <= chance
 
 
 # --- marks ---

@@ -23,8 +23,8 @@ from miabench.report.summary import Summary, summarize
 from miabench.report.table import show
 from miabench.results import Results
 
-MOST_RESAMPLED = 10_000_000  # scores in all differences: two or three minutes of bootstrap
-LEAST_RESAMPLED = 2_500  # scores that take as long as what every difference needs beside its scores
+MOST_RESAMPLED = 25_000_000  # scores in all differences: half a minute of bootstrap
+LEAST_RESAMPLED = 300  # scores that take as long as what every difference needs beside its scores
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class Report:
         summary = select(summarize(self.results, self.selection.metric, self.within), self.selection)
         if _resampled(summary) <= MOST_RESAMPLED:
             return summary
-        note = "differences to ce with intervals would take minutes and are left out: choose fewer --rows or --columns"
+        note = (
+            "differences to ce with intervals would take more than half a minute and are left out: choose fewer --rows "
+            "or --columns"
+        )
         return replace(summary, notes=(*summary.notes, note))
 
     @cached_property

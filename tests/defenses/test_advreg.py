@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from miabench.defenses.advreg import InferenceNetwork
 from torch import nn
 
 import miabench
@@ -50,6 +51,24 @@ def test_reference_records_never_train_the_classifier(task):
     task.x[12:] = 7.0
     other = defense.fit(Task(task._setting, task.x, task.y)).state_dict()
     assert all(torch.equal(value, other[name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize("lr", [0.001, 0.02])
+def test_the_inference_networks_learning_rate(task, monkeypatch, lr):
+    """Adam's first step moves every weight by the learning rate, or not at all where it has no gradient."""
+    made = []
+    new = task.new
+    monkeypatch.setattr(task, "new", lambda purpose, make: made.append(new(purpose, make)) or made[-1])
+    task.schedule = Schedule(epochs=1, lr=0.1, batch_size=12)  # one step
+    miabench.create_defense("advreg", inference_lr=lr).fit(task)
+    (ours,) = made
+    moved = torch.cat([(p - q).flatten() for p, q in zip(ours.parameters(), fresh(task).parameters(), strict=True)])
+    assert moved.abs().max().item() == pytest.approx(lr, rel=0.01)
+
+
+def fresh(task):
+    """The inference network as it was."""
+    return task.new("inference network", lambda: InferenceNetwork(task.num_classes))
 
 
 def test_it_records_both_losses_and_the_accuracy(task):

@@ -24,6 +24,7 @@ from miabench.store import Store
 
 FOUND = {found.name: found for found in discover().of("defense") if found.source == "built-in"}
 WITH_CRITERION = [name for name, found in FOUND.items() if found.load().criterion is not miabench.Defense.criterion]
+WITH_CENTERS = [name for name, found in FOUND.items() if "center_lr" in found.load().model_fields]
 CHEAPER = {"dmp-gan": {"gan_epochs": 2}, "early-stopping": {"stop_epoch": 3}}  # for a schedule of four epochs
 
 every_defense = pytest.mark.parametrize("name", FOUND)
@@ -98,6 +99,19 @@ def test_a_small_step_lowers_the_objective_as_its_gradient_says(batch, epoch):
     lowered = loss - batch.loss(epoch, *stepped)
     assert lowered > 0
     assert lowered.item() == pytest.approx(1e-4 * slope.item(), rel=0.01)
+
+
+@pytest.mark.parametrize("name", WITH_CENTERS)
+def test_centers_learn_at_their_own_rate(name):
+    """And start from N(0, 1), from the stream that is seeded when they are made."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        criterion = miabench.create_defense(name, center_lr=0.02).criterion(CLASSES, 5000)
+    assert criterion.lr == 0.02
+    (centers,) = criterion.parameters()
+    assert centers.shape == (CLASSES, 5000)
+    assert centers.mean().item() == pytest.approx(0, abs=0.05)
+    assert centers.std().item() == pytest.approx(1, abs=0.05)
 
 
 # --- trainings ---
@@ -298,6 +312,24 @@ def test_values_out_of_bounds_are_refused_with_the_bound_named(name):
                 message = str(caught.value)
                 assert message.startswith(f"defense {name}: {field} = {bound + step}: Input should be ")
                 assert message.endswith(f" than {bound}") or message.endswith(f" equal to {bound}")
+
+
+@every_defense
+def test_whatever_has_a_number_to_choose_can_be_tuned_within_its_bounds(name):
+    """At both ends of all ranges together; only the undefended network has nothing but its learning rate."""
+    cls = FOUND[name].load()
+    assert bool(cls.tune) == (name != "ce")
+    assert cls.tune.keys() <= cls.model_fields.keys()
+    for end in ("low", "high"):
+        values = {field: getattr(declared, end) for field, declared in cls.tune.items()}
+        values = {field: 50 if value == "epochs" else value for field, value in values.items()}
+        built = miabench.create_defense(name, **values)
+        assert {field: getattr(built, field) for field in values} == values
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND if "reference_fraction" in FOUND[name].load().model_fields])
+def test_the_reference_share_is_the_one_asked_for(name):
+    assert miabench.create_defense(name, reference_fraction=0.3).withhold() == {"reference": 0.3}
 
 
 @every_defense

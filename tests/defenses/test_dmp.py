@@ -120,6 +120,14 @@ def test_the_teacher_is_trained_on_the_members_only(do):
         assert (len(members), len(reference), members & reference) == (20, 20, set())
 
 
+def test_cells_share_the_teacher(tmp_path, tiny):
+    """One for each role, whatever the student does with it; another share of reference records is another teacher."""
+    students = {"name": "dmp", "tau": [1.0, 4.0], "selection": ["entropy", "all"]}
+    other = {"name": "dmp", "reference_fraction": 0.25}
+    made = make_plan(load_experiment(tiny(defense=[students, other], shadows=1)), Places(tmp_path / "store"))
+    assert names(made) == 4 * ["ce"] + 10 * ["dmp"]
+
+
 # --- synthetic images ---
 
 

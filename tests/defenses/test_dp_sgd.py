@@ -48,6 +48,8 @@ class Tiny(miabench.Model, frozen=True):
             "in-place": nn.ReLU(inplace=True),
             "instance-norm": nn.InstanceNorm1d(4, affine=True, track_running_stats=True),
             "unused": Unused(),
+            "centred": Centred(),
+            "parts": Parts(),
         }[self.layer]
         return miabench.Classifier(
             nn.Sequential(nn.Linear(*domain.shape, 4), between), nn.Linear(4, domain.num_classes), 4
@@ -63,6 +65,24 @@ class Unused(nn.Module):
 
     def forward(self, x):
         return x.tanh()
+
+
+class Centred(nn.Module):
+    """Takes the mean over the batch away."""
+
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+class Parts(nn.Module):
+    """A layer whose batch are parts of records, as a text model's may be sentences."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.part(x.reshape(-1, 2)).tanh().reshape(-1, 4)
 
 
 class NoRecords(Task):
@@ -148,6 +168,18 @@ def test_training_equals_a_loop_that_clips_each_record(physical):
     assert len(set(sizes)) > 2
     for p, q in zip(net.parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)  # Opacus adds 1e-6 to the norms
+
+
+@pytest.mark.parametrize("physical", [1, 4])
+def test_physical_batches_change_nothing_but_rounding(physical):
+    """Noise is added once a step, whatever the batch is cut into."""
+    whole, task = train(DPSGD(), dtype=torch.float64)
+    cut, other = train(DPSGD(physical_batch_size=physical), dtype=torch.float64)
+    start = task.net()
+    for p, q, r in zip(whole.parameters(), cut.parameters(), start.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
+        assert not torch.allclose(p, r, rtol=0.1)
+    assert task.history == [pytest.approx(record) for record in other.history]
 
 
 def test_noise_alone_has_the_right_size():
@@ -306,6 +338,8 @@ def _model(name):
         ("instance-norm", "We do not support tracking running stats with differential privacy"),
         ("in-place", "a view and is being modified inplace"),
         ("unused", "the loss does not reach encoder.1.spare.weight"),
+        ("centred", "a record's depends on the others in its batch"),
+        ("parts", "there is not one for each record of encoder.1.part.weight"),
     ],
 )
 def test_a_model_that_opacus_cannot_serve_is_refused_while_planning(layer, reason):
@@ -314,11 +348,25 @@ def test_a_model_that_opacus_cannot_serve_is_refused_while_planning(layer, reaso
     assert reason in refused
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet20"])
+IMAGE_MODELS = [found.name for found in miabench.discovery.discover().of("model") if found.name != "han"]
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
 def test_planning_accepts_models_and_leaves_the_random_state_alone(name):
+    """It tries each: gradients of records add up to the batch's, and do not depend on each other."""
     before = torch.get_rng_state()
     assert DPSGD().unsupported(images(), _model(name)) is None
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_han_is_refused_in_one_sentence():
+    random = torch.Generator().manual_seed(0)
+    words = torch.randint(1, 20, (6, 3, 5), generator=random)
+    data = Data(words, torch.arange(6) % 3, ("a", "b", "c"), embedding=torch.randn(20, 8, generator=random))
+    assert DPSGD().unsupported(data, _model("han")) == (
+        "Opacus gives no per-record gradients of this model: We do not support nn.GRU because its implementation uses "
+        "special modules"
+    )
 
 
 def test_without_opacus_it_says_how_to_install_it(monkeypatch):

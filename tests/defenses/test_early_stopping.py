@@ -70,10 +70,13 @@ def test_what_is_stored_builds_again():
 
 
 class MLP(miabench.Model, frozen=True):
-    """One hidden layer."""
+    """One hidden layer, after BatchNorm or not."""
+
+    norm: bool = False
 
     def build(self, domain):
-        encoder = torch.nn.Sequential(torch.nn.Linear(*domain.shape, 8), torch.nn.Tanh())
+        first = torch.nn.BatchNorm1d(*domain.shape) if self.norm else torch.nn.Identity()
+        encoder = torch.nn.Sequential(first, torch.nn.Linear(*domain.shape, 8), torch.nn.Tanh())
         return Classifier(encoder, torch.nn.Linear(8, domain.num_classes), 8)
 
 
@@ -120,6 +123,20 @@ def test_the_best_epoch_is_kept(setting, patience):
     assert accuracy(net.eval(), made) == pytest.approx(seen[best - 1])
     assert len(seen) == best + patience < 30, "it ends when nothing was better for so long"
     assert {"loss", "accuracy"} <= set(task.history[0])
+
+
+def test_validation_sees_the_network_as_it_will_answer(setting):
+    """In eval mode: BatchNorm does not read the validation records."""
+    made = setting(30, model=MLP(norm=True), snapshots=frozenset(range(1, 31)))
+    _, task = fit(made)
+    net = MLP(norm=True).build(made.data.domain)
+    modes = {mode: [] for mode in (True, False)}
+    for epoch in range(1, 31):
+        for mode, seen in modes.items():
+            net.load_state_dict(task.snapshots[epoch])
+            seen.append(accuracy(net.train(mode), made))
+    assert [record["validation_accuracy"] for record in task.history] == pytest.approx(modes[False])
+    assert modes[True] != modes[False]
 
 
 def test_with_patience_for_all_epochs_it_trains_as_ce(setting):

@@ -150,9 +150,10 @@ def test_noise_that_helps_the_attack_is_not_answered(served):
 
 
 def test_the_guard_does_not_see_the_order_of_classes():
-    guard = MembershipNetwork(4)
+    with global_stream(3, "guard"):
+        guard = MembershipNetwork(4)
     s = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.3, 0.2]])
-    assert torch.equal(*guard(s))
+    assert torch.equal(guard(s[:1]), guard(s[1:])), "one at a time: rows of one batch may be rounded differently"
 
 
 def noisy(n=240):

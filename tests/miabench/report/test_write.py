@@ -68,13 +68,14 @@ def test_an_unknown_metric_is_refused(results):
 
 
 def test_differences_that_would_take_long_are_left_out(results, capsys, monkeypatch):
-    assert write._resampled(Report(results, 5.0, ALL).summary) == 3 * (2500 + 2 * 400)  # accuracy and two attacks
-    monkeypatch.setattr(write, "MOST_RESAMPLED", 3 * 3300 - 1)
+    assert write._resampled(Report(results, 5.0, ALL).summary) == 3 * (300 + 2 * 400)  # accuracy and two attacks
+    monkeypatch.setattr(write, "MOST_RESAMPLED", 3 * 1100 - 1)
     report(results, "markdown", 5.0, None)
     out = capsys.readouterr().out
     assert "difference to ce, in points" not in out
     assert (
-        "differences to ce with intervals would take minutes and are left out: choose fewer --rows or --columns" in out
+        "differences to ce with intervals would take more than half a minute and are left out: choose fewer --rows or "
+        "--columns" in out
     )
     report(results, "markdown", 5.0, None, Selection(columns=("nn",)))
     assert "difference to ce, in points" in capsys.readouterr().out
