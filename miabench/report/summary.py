@@ -12,13 +12,14 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from miabench.errors import UserError, nearest
-from miabench.evaluation import ACCURACIES, ATTACK_METRICS
+from miabench.evaluation import ACCURACIES, ATTACK_METRICS, find_metric
 from miabench.index import Cell, Index
 from miabench.report.claims import claimed
 from miabench.report.environments import mixed_environments
 from miabench.results import NOT_COMPUTED, Results
 
 BASELINE = "ce"  # training without a defense
+WITHIN = 5.0  # points of test accuracy that a defense may cost for its values to be marked, unless told otherwise
 TOLERANCE = 1e-9  # far below a record's weight, above the rounding of a difference of two means
 QUANTITY = ("dataset", "model", "defense", "params", "attacker", "attack", "metric")
 
@@ -142,7 +143,7 @@ class Summary:
         return next((other for other in self.lines if other.undefended and other.place == line.place), None)
 
 
-def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Summary:
+def summarize(results: Results, metric: str = "auc", within: float = WITHIN) -> Summary:
     """Summarise results over runs and mark the best values.
 
     In each attack's column, among the cells of one dataset, model and attacker, the lowest defended values are best
@@ -151,21 +152,22 @@ def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Sum
 
     Args:
         results: of an experiment, finished or not.
-        metric: of the attacks, one of the tidy table's.
+        metric: of the attacks, one of the tidy table's; hyphens and underscores are alike.
         within: points of test accuracy, 0 to 100.
 
     Raises:
         UserError: an unknown metric.
     """
-    if metric not in ATTACK_METRICS:
+    known = find_metric(metric)
+    if known is None:
         raise UserError(f"metric {metric!r} is not measured{nearest(metric, ATTACK_METRICS)}")
     chance = _chance(results)
-    lines = list(_lines(results, metric, chance))
+    lines = list(_lines(results, known, chance))
     floors = {line.place[:2]: _floor(lines, line.place[:2], within) for line in lines}
     marked = tuple(_mark_best(lines, floors))
     return Summary(
         index=results.index,
-        metric=metric,
+        metric=known,
         within=within,
         chance=chance,
         lines=marked,

@@ -1,4 +1,7 @@
-"""One report: printed in the form asked for, and kept in a folder in all forms with its plots."""
+"""One report: printed in the form asked for, and kept in a folder in all forms with its plots.
+
+What draws (matplotlib) is imported where it is used: a table starts without it.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from miabench.atomic import replace_file
-from miabench.report import plots, provenance, tidy
+from miabench.report import provenance, tidy
 from miabench.report.cost import Costs, costs
 from miabench.report.difference import Differences, compare
 from miabench.report.latex import to_latex
 from miabench.report.layout import open_console
 from miabench.report.markdown import to_markdown
-from miabench.report.page import to_html
 from miabench.report.selection import ALL, Selection, select
-from miabench.report.summary import Summary, summarize
+from miabench.report.summary import WITHIN, Summary, summarize
 from miabench.report.table import show
 from miabench.results import Results
 
+PLOTS = "plots"  # folder of the figures in the report's folder
 MOST_RESAMPLED = 25_000_000  # scores in all differences: half a minute of bootstrap
 LEAST_RESAMPLED = 300  # scores that take as long as what every difference needs beside its scores
 
@@ -57,11 +58,15 @@ class Report:
         """Costs of the cells."""
         return costs(self.results)
 
-    @cached_property
-    def figures(self) -> dict[str, Figure]:
-        """The plots of the page, by title."""
-        drawn = plots.draw(self.summary)
-        return {f"{dataset}, {model}: accuracy against attacks": figure for (dataset, model), figure in drawn.items()}
+
+def _html(made: Report) -> str:
+    """The page, with the trade-off of the lines that are shown."""
+    from miabench.report import plots
+    from miabench.report.page import to_html
+
+    drawn = plots.draw(made.summary)
+    figures = {f"{dataset}, {model}: accuracy against attacks": figure for (dataset, model), figure in drawn.items()}
+    return to_html(made.results, made.summary, made.compared, made.spent, figures)
 
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
@@ -69,7 +74,7 @@ FORMS: Mapping[str, Callable[[Report], str]] = {
     "json": lambda made: tidy.to_json(made.results),
     "markdown": lambda made: to_markdown(made.summary, made.compared, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.summary, made.compared, provenance.made_with(made.results)),
-    "html": lambda made: to_html(made.results, made.summary, made.compared, made.spent, made.figures),
+    "html": _html,
 }
 FILES = {
     "csv": "results.csv",
@@ -80,25 +85,25 @@ FILES = {
 }
 
 
-def report(results: Results, form: str, within: float, out: Path | None, selection: Selection = ALL) -> None:
-    """Print the results and keep them as files.
+def report(
+    results: Results, form: str, within: float = WITHIN, out: Path | None = None, selection: Selection = ALL
+) -> None:
+    """Print the results, alone on standard output.
 
     Args:
         results: what the store holds of an experiment.
-        form: `table`, or one of FORMS, which stands alone on standard output: then files are only made for `out`.
+        form: `table`, or one of FORMS.
         within: points of test accuracy below CE's at which a value can still be marked best.
-        out: folder of all forms and the plots; with a table by default `reports/<experiment>` in the store.
+        out: folder that also gets all forms and, in its folder `plots`, the figures.
         selection: what is shown; `csv` and `json` always have everything.
     """
     made = Report(results, within, selection)
     if form == "table":
         show(open_console(), made.summary, made.compared, made.spent)
-        out = out or results.store.folder / "reports" / results.index.experiment.name
     else:
         sys.stdout.write(FORMS[form](made))
     if out:
-        written = [*_write(made, out), *plots.all_plots(results, out, ".png")]
-        sys.stderr.write("".join(f"wrote {path}\n" for path in written))
+        sys.stderr.write("".join(f"wrote {path}\n" for path in _write(made, out)))
 
 
 def _resampled(summary: Summary) -> int:
@@ -110,9 +115,11 @@ def _resampled(summary: Summary) -> int:
 
 
 def _write(made: Report, folder: Path) -> list[Path]:
+    from miabench.report import plots
+
     paths = []
     for form, render in FORMS.items():
         paths.append(folder / FILES[form])
         with replace_file(paths[-1]) as temporary:
             temporary.write_text(render(made), encoding="utf-8")
-    return paths
+    return paths + plots.all_plots(made.results, made.summary, folder / PLOTS)
