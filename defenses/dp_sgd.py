@@ -285,16 +285,23 @@ def _tried(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     with torch.random.fork_rng(devices=[]), per_record_gradients(net) as hooked:
         torch.manual_seed(0)  # the same dropout every time
         torch.autograd.backward(F.cross_entropy(hooked(x)[0], y, reduction="sum"))
-        trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
-        found = {name: getattr(p, "grad_sample", None) for name, p in trained.items()}
-        for name, gradients in found.items():
-            if gradients is None:
-                raise ValueError(f"the loss does not reach {name}")
-            if len(gradients) != len(y):
-                raise ValueError(f"there is not one for each record of {name}")
-        together = torch.cat([cast(Tensor, p.grad).flatten() for p in trained.values()])
+        own, together = [], []
+        for name, p in net.named_parameters():
+            if p.requires_grad:
+                own.append(_by_record(name, p, len(y)))
+                together.append(cast(Tensor, p.grad).flatten())
         net.zero_grad(set_to_none=True)
-    return torch.cat([gradients.flatten(1) for gradients in found.values()], 1), together
+    return torch.cat(own, 1), torch.cat(together)
+
+
+def _by_record(name: str, p: nn.Parameter, n: int) -> Tensor:
+    """Opacus' gradients of one parameter (n, ...), flat."""
+    gradients: Tensor | None = getattr(p, "grad_sample", None)
+    if gradients is None:
+        raise ValueError(f"the loss does not reach {name}")
+    if len(gradients) != n:
+        raise ValueError(f"there is not one for each record of {name}")
+    return gradients.flatten(1)
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:

@@ -14,8 +14,10 @@ COSTS = ("seconds", "cpu_seconds", "forwarded", "differentiated")
 class Meter:
     """Runs from its making; goes on from where an interrupted training was saved.
 
-    `forwarded` counts the records that any watched network answered, `differentiated` those for which a gradient could
-    be taken. Counting reads shapes only: it never waits for the device.
+    `forwarded` counts the records that any watched network answered (or made, as a GAN's generator does),
+    `differentiated` those for which a gradient could be taken. A task watches its networks and those it is given.
+    Networks that see no records but other networks' answers are not watched: the seconds tell their cost. Counting
+    reads shapes only: it never waits for the device.
     """
 
     def __init__(self) -> None:

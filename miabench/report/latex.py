@@ -80,7 +80,7 @@ LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝß�
 
 
 def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
-    """A float with the results of each dataset and one with the differences, notes and warnings below.
+    """Floats with the results of each dataset, differences and adaptivity gaps; notes and warnings below.
 
     Values that the terminal stars are bold. More lines than a page holds go on in another float.
 
@@ -96,7 +96,8 @@ def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
         *([f"made with {made_with}"] if made_with else ()),
     ]
     floats = [text for table in sheet.results(summary, reasons) for text in _floats(table, said)]
-    floats += [text for table in sheet.differences(summary, compared) for text in _floats(table, [])]
+    more = [*sheet.differences(summary, compared), *sheet.gaps(summary)]
+    floats += [text for table in more for text in _floats(table, [])]
     notes = [*sheet.notes(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
 

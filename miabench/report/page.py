@@ -76,7 +76,8 @@ def to_html(
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     experiment = summary.index.experiment
     resolved = experiment.model_dump(mode="json")
-    tables = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.spent(summary, costs)]
+    tables = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.gaps(summary)]
+    tables += sheet.spent(summary, costs)
     return _template().render(
         name=experiment.name,
         overview=overview(summary),

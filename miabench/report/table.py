@@ -73,29 +73,25 @@ def _show_costs(console: Console, lines: Sequence[Line], spent: Costs) -> None:
         return
     paid = [spent[cell_key(line)] for line in lines]
     bases = {line.cell.model: spent[cell_key(line)] for line in lines if line.undefended}
-    ratios = []
-    for line, cost in zip(lines, paid, strict=True):
-        base = bases.get(line.cell.model)
-        alike = base is not None and base.measured_with == cost.measured_with and base.cpu_seconds > 0
-        ratios.append(f"{cost.cpu_seconds / base.cpu_seconds:.2f}" if base is not None and alike else "n/a")
+    ratios = [cost.ratio(bases.get(line.cell.model)) for line, cost in zip(lines, paid, strict=True)]
     columns = [
         Column("model", [Item((line.cell.model,)) for line in lines], names=True),
         Column("approach", [Item((approach(line),)) for line in lines], names=True),
         Column("trainings", [Item((f"{cost.trainings:g}",)) for cost in paid]),
         Column("CPU seconds", [Item((f"{cost.cpu_seconds:.2f}",)) for cost in paid]),
-        Column("ratio to ce", [Item((ratio,)) for ratio in ratios]),
+        Column("ratio to ce", [Item((_or_na(ratio, ".2f"),)) for ratio in ratios]),
         Column("wall seconds", [Item((f"{cost.seconds:.2f}",)) for cost in paid]),
         Column("records forward", [Item((f"{cost.forwarded:,.0f}",)) for cost in paid]),
         Column("records backward", [Item((f"{cost.differentiated:,.0f}",)) for cost in paid]),
         Column("withheld", [Item((f"{cost.withheld:,}",)) for cost in paid]),
-        Column("s per 1,000 answers", [Item((_seconds(cost.answering),)) for cost in paid]),
+        Column("s per 1,000 answers", [Item((_or_na(cost.answering, ".3f"),)) for cost in paid]),
     ]
     title = f"{lines[0].cell.dataset}: cost of one target, everything it starts from included"
     print_columns(console, Rows(title, _ends(lines)), columns)
 
 
-def _seconds(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
+def _or_na(value: float | None, form: str) -> str:
+    return "n/a" if value is None else f"{value:{form}}"
 
 
 def cell_key(line: Line) -> tuple[str, str, str]:

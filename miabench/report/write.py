@@ -72,7 +72,7 @@ def _html(made: Report) -> str:
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: tidy.to_csv(made.results),
     "json": lambda made: tidy.to_json(made.results),
-    "markdown": lambda made: to_markdown(made.summary, made.compared, provenance.made_with(made.results)),
+    "markdown": lambda made: to_markdown(made.summary, made.compared, made.spent, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.summary, made.compared, provenance.made_with(made.results)),
     "html": _html,
 }

@@ -1,5 +1,7 @@
 """AdvReg beside its golden values: who is held fixed when, who is withheld, and that collapse is reported."""
 
+import re
+
 import pytest
 import torch
 from miabench.defenses.advreg import InferenceNetwork
@@ -9,6 +11,7 @@ import miabench
 from miabench.data import Data
 from miabench.network import Classifier
 from miabench.report.summary import summarize
+from miabench.report.write import report
 from miabench.results import Results
 from miabench.schedule import Schedule
 from miabench.training import Setting, Task
@@ -76,12 +79,21 @@ def test_it_records_both_losses_and_the_accuracy(task):
     assert [set(record) for record in task.history] == 2 * [{"epoch", "lr", "loss", "accuracy", "inference_loss"}]
 
 
-def test_a_collapsed_classifier_is_reported(do):
+def test_a_collapsed_classifier_is_reported(do, capsys):
+    """In every form, whatever its attacks say; nothing of it is marked as best."""
     plan, _, store = do(
         defense=["ce", {"name": "advreg", "alpha": 300.0}],
         stages=("train", "attack"),
         schedule={"epochs": 6, "batch_size": 16},
     )
-    ce, advreg = summarize(Results(plan.index, store)).lines
+    results = Results(plan.index, store)
+    ce, advreg = summarize(results).lines
     assert (ce.collapsed, advreg.collapsed) == (0, 1)
     assert not any(value.best for value in advreg.attacks.values())
+    for form in ("table", "markdown", "latex", "html"):
+        report(results, form, 100.0, None)
+        text = capsys.readouterr().out
+        assert text.count("alpha=300.0") >= 2, form
+        assert text.count("(collapsed)") >= 2, form
+        assert re.search(r"ollapsed:\s+test\s+accuracy\s+is\s+at\s+chance", text), form
+        assert not re.search(r"ce \(no defense\) \(collapsed\)", text), form

@@ -24,7 +24,7 @@ IMAGES = {
     "model": {"name": "mlp", "hidden": [4]},
     "more_plugins": ["toy_images"],
     "shadows": 1,
-    "schedule": {"epochs": 1, "batch_size": 4},
+    "schedule": {"epochs": 3, "batch_size": 4},
 }
 
 

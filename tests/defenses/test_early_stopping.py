@@ -32,13 +32,16 @@ def targets(plan):
 # --- stop_epoch ---
 
 
-def test_a_grid_of_stop_epochs_costs_one_training(do):
+@pytest.mark.parametrize(("others", "last"), [([], 5), (["ce"], EPOCHS)])
+def test_a_grid_of_stop_epochs_costs_one_training(do, others, last):
+    """No further than asked; beside a CE cell they cost nothing at all."""
     grid = {"name": "early-stopping", "stop_epoch": [2, 3, 5]}
-    plan, events, _ = do(defense=[grid], schedule=SCHEDULE)
+    plan, events, _ = do(defense=[*others, grid], schedule=SCHEDULE)
     epochs = [(event.job.label, event.record["epoch"]) for event in events if event.kind == "progress"]
     for role in ("target", "shadow-0", "shadow-1"):
-        assert [epoch for label, epoch in epochs if role in label] == [1, 2, 3, 4, 5], "no further than asked"
-    assert len(targets(plan)) == 3
+        assert [epoch for label, epoch in epochs if role in label] == list(range(1, last + 1))
+    assert len([job for job in plan.jobs.values() if job.kind == "train" and job.spec.defense.name == "ce"]) == 3
+    assert len(targets(plan)) == 3 + len(others)
 
 
 def test_each_is_ce_cut_there_bit_for_bit(do):

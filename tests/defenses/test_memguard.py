@@ -11,6 +11,7 @@ from torch import nn
 
 import miabench
 from miabench.data import Data
+from miabench.jobs import Workbench
 from miabench.schedule import Schedule
 from miabench.seeds import global_stream
 from miabench.serving import RecordNoise, Served
@@ -201,6 +202,38 @@ def test_unequal_parts_weigh_the_same():
     made = Setting(defense, Tiny(), data, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
     h = defense.fit(Task(made, data.x, data.y)).guard.requires_grad_(False)
     assert float(h(torch.full((1, 4), 0.25))) == pytest.approx(0, abs=0.2), "unweighted it is log(160 / 40) = 1.39"
+
+
+def test_a_white_box_attack_scores_the_undefended_network(do):
+    """Grad-x: minus the logarithm of the gradient's norm, of CE's network alone, one record at a time."""
+    memguard = {"name": "memguard", "epsilon": 2.0, "max_iter": 20}
+    plan, _, store = do(
+        defense=[memguard],
+        attacks=["grad-x", "loss"],
+        shadows=1,
+        stages=("train", "attack"),
+        schedule={"epochs": 20, "batch_size": 16},
+    )
+    scores = {job.spec.attack.name: job for job in plan.jobs.values() if job.kind == "attack"}
+    scores = {name: store.arrays(job.gives[0]) for name, job in scores.items()}
+    entry = plan.index.entries[0]
+    training = next(job for job in plan.jobs.values() if entry.network in job.gives)
+    bench = Workbench(plan.context)
+    data = bench.pool(training.dataset, training.identity)
+    undefended, defense, _ = bench.network(training.spec.given["net"], data)
+    assert type(defense) is type(miabench.create_defense("ce"))
+    pool, undefended = bench.inputs(training, torch.float32).double(), undefended.double()
+    gradients, losses = [], []
+    for row in scores["grad-x"]["target_row"]:
+        x = pool[row : row + 1].clone().requires_grad_()
+        loss = nn.functional.cross_entropy(undefended(x)[0], data.y[row : row + 1])
+        loss.backward()
+        gradients.append(x.grad.norm().item())
+        losses.append(loss.item())
+    np.testing.assert_allclose(scores["grad-x"]["target"], -np.log(gradients), rtol=1e-4, atol=1e-4)
+    auc = {name: roc_auc_score(arrays["target_member"], arrays["target"]) for name, arrays in scores.items()}
+    bare = roc_auc_score(scores["loss"]["target_member"], -np.array(losses))
+    assert abs(auc["loss"] - 0.5) < abs(bare - 0.5), "a black-box attack sees less than the network's own losses tell"
 
 
 def test_a_small_experiment(tmp_path):

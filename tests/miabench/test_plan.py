@@ -158,6 +158,25 @@ def test_both_attackers(plan):
     assert {entry.attacker for entry in made.index.entries} == {None, "adaptive", "non-adaptive"}
 
 
+def test_undefended_shadows_are_those_of_the_ce_cell(plan):
+    """Beside that cell they cost no training and no observation; withheld records change nothing about them."""
+    cells = ["ce", "crl", {"name": "advreg", "alpha": [1.0, 2.0]}]
+    made, adaptive = (plan(defense=cells, attacker={"shadow_defense": who}) for who in ("both", "same"))
+    assert keys(made) == keys(adaptive)
+    assert len(keys(made)) == 4 * 3
+    observed = [{job.key for job in p.jobs.values() if job.kind == "observe"} for p in (made, adaptive)]
+    assert observed[0] == observed[1]
+    shadows = {}
+    for entry in made.index.entries:
+        if entry.attack:
+            job = next(job for job in made.jobs.values() if entry.records in job.gives)
+            shadows[made.index.cells[entry.cell].label, entry.attacker] = job.spec.shadows
+    assert len(shadows) == 8
+    undefended = [views for (_, attacker), views in shadows.items() if attacker == "non-adaptive"]
+    assert undefended == 4 * [shadows["ce", "adaptive"]]
+    assert len({str(views) for views in shadows.values()}) == 4
+
+
 def test_impossible_cells_are_na_with_the_reason(plan):
     made = plan(model=["mlp", "vgg11"])
     possible, impossible = made.index.cells

@@ -14,7 +14,7 @@ PARSER = MarkdownIt("commonmark").enable("table")
 def markdown():
     def make(results, made_with="torch 2.9", **given):
         summary = summarize(results, **given)
-        return to_markdown(summary, compare(results, summary), made_with)
+        return to_markdown(summary, compare(results, summary), {}, made_with)
 
     return make
 

@@ -9,7 +9,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 import miabench
 from miabench.experiment import load_experiment
 from miabench.index import Index
-from miabench.report.cost import Cost, costs
+from miabench.report.cost import Cost, Setup, costs
 from miabench.report.plots import against_cost, all_plots, histograms, origin
 from miabench.report.plots.answers import distance_to_boundary, see
 from miabench.report.plots.histograms import BOUNDARY, CONFIDENCE, overlaps, shares
@@ -138,11 +138,14 @@ def test_cost_against_the_strongest_attack(results):
 
 
 def fake_costs(**seconds):
-    measured_with = {"crl": ("cuda", 1, 1)}
+    elsewhere = {"crl": Setup("cpu", "another", 1, 1)}
     return {
-        ("toy", "mlp", name): Cost(1, value, value, 1, 1, None, 0, measured_with.get(name, ("cpu", 1, 1)))
+        ("toy", "mlp", name): Cost(1, value, value, 1, 1, None, 0, frozenset([elsewhere.get(name, HERE)]))
         for name, value in seconds.items()
     }
+
+
+HERE = Setup("cpu", "a processor", 1, 1)
 
 
 def test_the_strongest_attack_is_the_one_of_largest_mean(make_results):
@@ -161,6 +164,14 @@ def test_costs_of_different_magnitude_are_on_a_logarithmic_axis_and_different_de
     (one,) = against_cost.draw(summary, fake_costs(ce=1.0, crl=11.0)).values()
     assert one.axes[0].get_xscale() == "log"
     assert "times were measured on different devices" in one.get_suptitle().replace("\n ", "")
+
+
+def test_seconds_on_an_accelerator_are_the_accelerators(make_results):
+    gpu = frozenset([Setup("cuda", "an accelerator", 1, 1)])
+    spent = {("toy", "mlp", name): Cost(1, 7.0, 3.0, 1, 1, None, 0, gpu) for name in ("ce", "crl")}
+    (one,) = against_cost.draw(summarize(make_results({}, {"defense": "crl"})), spent).values()
+    assert [float(c.lines[0].get_xdata()[0]) for c in one.axes[0].containers] == [7, 7]
+    assert one.get_supxlabel().startswith("wall seconds")
 
 
 def test_without_costs_there_is_no_figure(make_results):
