@@ -40,7 +40,7 @@ def main() -> None:
     perform(plan, ("train", "attack"), Hands(), lambda event: None)
     summary = summarize(Results(plan.index, Store(given.store)))
     (FOLDER / "readme-table.svg").write_text(table(summary), encoding="utf-8")
-    save(draw(summary), FOLDER / "readme-trade-off.svg")
+    save(draw(summary), FOLDER / "readme-trade-off", [".svg"])
 
 
 def table(summary: Summary) -> str:

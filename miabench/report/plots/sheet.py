@@ -41,8 +41,8 @@ def abreast(attackers: int) -> int:
 
 def open_sheet(panels: int, most: int = ABREAST, size: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels, at most so many side by side, and room for a legend at its right."""
-    columns = min(panels, most)
-    rows = math.ceil(panels / columns)
+    rows = math.ceil(panels / most)
+    columns = math.ceil(panels / rows)  # rows as full as can be: four panels are two by two
     width, height = SINGLE_PANEL if panels == 1 else size
     figure = Figure(figsize=(columns * width + LEGEND, rows * height), layout="constrained")
     return figure, [_open_panel(figure, (rows, columns, i + 1)) for i in range(panels)]

@@ -52,7 +52,7 @@ def terminal(results, summary):
 
 
 def markdown(results, summary):
-    return to_markdown(summary, compare(results, summary), "")
+    return to_markdown(summary, compare(results, summary), {}, "")
 
 
 def latex(results, summary):

@@ -43,7 +43,7 @@ def terminal(results, summary):
 
 
 def markdown(results, summary):
-    return to_markdown(summary, compare(results, summary), "").replace("\\", "")
+    return to_markdown(summary, compare(results, summary), {}, "").replace("\\", "")
 
 
 def latex(results, summary):
