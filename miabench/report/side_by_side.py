@@ -152,7 +152,7 @@ def outside(summary: Summary) -> Outside:
         if pair.moments is not None and (summary.metric == "auc" or pair.quantity in ACCURACIES)
     ]
     values = sorted(filter(_is_apart, tried), key=lambda value: -abs(value.difference))
-    warnings = _other_schedules({value.paper for value in values}, experiment)
+    warnings = _other_schedules([(value.line, value.paper) for value in values], experiment)
     return Outside(tuple(values), len(tried), tuple(warnings))
 
 
@@ -188,7 +188,7 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
         compared=compared,
         absent=tuple(dict.fromkeys(_words(line) for line, one in found if one is None)),
         unpublished=_unpublished({one.paper.defense for one in compared}),
-        warnings=(*reasons, *_other_schedules({one.paper for one in compared}, experiment)),
+        warnings=(*reasons, *_other_schedules([(one.line, one.paper) for one in compared], experiment)),
     )
 
 
@@ -274,16 +274,19 @@ def _not_alike(compared: Sequence[Compared], experiment: Experiment) -> Iterator
             yield f"{other} is other data than the paper's {name}{jpeg}"
 
 
-def _other_schedules(compared: set[PaperCell], experiment: Experiment) -> Iterator[str]:
+def _other_schedules(compared: Sequence[tuple[Line, PaperCell]], experiment: Experiment) -> Iterator[str]:
     """Where training is not the paper's for another reason than the scale."""
     if experiment.scale is not None:
         return
     for name, preset in _tables().items():
         place = preset.dataset[0].name, preset.model[0].name
-        if any(cell[:2] == place for cell in compared) and preset.schedule != experiment.schedule:
+        if any(cell[:2] == place for _, cell in compared) and preset.schedule != experiment.schedule:
             ours, theirs = experiment.schedule.model_dump(), preset.schedule.model_dump()
             differ = ", ".join(key for key in ours if ours[key] != theirs[key])
             yield f"the schedule is not the paper's for {place[1]} on {place[0]} (preset {name}): {differ}"
+    own = [_words(line) for line, _ in compared if any(name.startswith("schedule.") for name in line.cell.params)]
+    if own:
+        yield f"a schedule of its own, which is not the paper's: {'; '.join(dict.fromkeys(own))}"
 
 
 @cache
