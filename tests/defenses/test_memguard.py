@@ -21,10 +21,13 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 class Tiny(miabench.Model, frozen=True):
-    """One hidden layer."""
+    """One hidden layer, after BatchNorm or not."""
+
+    norm: bool = False
 
     def build(self, domain):
-        encoder = nn.Sequential(nn.Linear(*domain.shape, 32), nn.ReLU())
+        first = [nn.BatchNorm1d(*domain.shape)] if self.norm else []
+        encoder = nn.Sequential(*first, nn.Linear(*domain.shape, 32), nn.ReLU())
         return miabench.Classifier(encoder, nn.Linear(32, domain.num_classes), 32)
 
 
@@ -106,6 +109,16 @@ def test_answers_are_logarithms_of_confidences_with_the_same_class(served):
     assert torch.equal(answers.argmax(1), logits.argmax(1))
 
 
+def test_rounding_does_not_move_the_predicted_class(served):
+    """Two classes that float64 tells apart, and float32 does not; the first of equals would be answered."""
+    net, logits, x = served
+    logits = torch.zeros_like(logits)
+    logits[:, 4] = 1e-8
+    answers = MemGuard(epsilon=0.0, max_iter=1).serve(net, logits, RecordNoise(x, 5))
+    assert set(answers.argmax(1).tolist()) == {4}
+    torch.testing.assert_close(answers, logits.log_softmax(1), rtol=1e-6, atol=0)
+
+
 def test_a_budget_of_zero_answers_the_network_itself(served):
     net, logits, x = served
     answers = MemGuard(epsilon=0.0, max_iter=5).serve(net, logits, RecordNoise(x, 5))
@@ -163,13 +176,15 @@ def noisy(n=240):
     return Data(torch.randn(n, 12, generator=random), torch.arange(n) % 4, ("a", "b", "c", "d"))
 
 
-def fit(defense, given, epochs):
+def fit(defense, given, epochs, norm=False, batch_size=16):
     """A network under a defense: members are the first 80 records, the next 80 are reference."""
     data = noisy()
     ids = {"train": torch.arange(80), "reference": torch.arange(80, 160)}
-    schedule = Schedule(epochs=epochs, lr=0.1, batch_size=16)
+    schedule = Schedule(epochs=epochs, lr=0.1, batch_size=batch_size)
     task = Task(
-        Setting(defense, Tiny(), data, ids, given, schedule, seed=1, device=torch.device("cpu")), data.x, data.y
+        Setting(defense, Tiny(norm=norm), data, ids, given, schedule, seed=1, device=torch.device("cpu")),
+        data.x,
+        data.y,
     )
     return defense.fit(task).eval(), task
 
@@ -190,6 +205,23 @@ def test_the_guard_learns_to_tell_members_and_serving_stops_it():
     assert roc_auc_score(member, open_odds) > 0.7
     assert guarded_odds.abs().mean() < 0.3 * open_odds.abs().mean()
     assert torch.equal(answers.argmax(1), logits.argmax(1))
+
+
+def test_the_network_is_taken_as_it_is():
+    """The guard learns from answers in eval mode, and BatchNorm's averages stay."""
+    ce, _ = fit(miabench.create_defense("ce"), {}, 2, norm=True)
+    net, _ = fit(MemGuard(), {"net": ce}, 2, norm=True)
+    state = net.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in ce.state_dict().items())
+
+
+@pytest.mark.parametrize("lr", [0.001, 0.02])
+def test_the_guards_learning_rate(lr):
+    """Adam's first step moves every weight by the learning rate, or not at all where it has no gradient."""
+    ce, _ = fit(miabench.create_defense("ce"), {}, 2)
+    net, task = fit(MemGuard(attack_lr=lr), {"net": ce}, 1, batch_size=160)  # one step
+    pairs = zip(net.guard.parameters(), task.net().guard.parameters(), strict=True)
+    assert max((p - q).abs().max().item() for p, q in pairs) == pytest.approx(lr, rel=0.01)
 
 
 def test_unequal_parts_weigh_the_same():
