@@ -49,6 +49,24 @@ def test_it_builds_and_is_described(name):
 
 BATCH, CLASSES, FEATURES = 8, 4, 5
 EPOCHS = [1, 2]  # odd and even
+NOT_GRADIENTS = {"center-loss": [{"centers": "wen"}]}  # moves its centers by a rule that is no gradient of the loss
+
+
+def variants(name):
+    """Defaults, and every other choice of a named option."""
+    fields = FOUND[name].load().model_fields.items()
+    options = [(field, info) for field, info in fields if get_origin(info.annotation) is Literal]
+    other = [
+        {field: option} for field, info in options for option in get_args(info.annotation) if option != info.default
+    ]
+    return [{}, *(params for params in other if params not in NOT_GRADIENTS.get(name, []))]
+
+
+CRITERIA = [
+    pytest.param(name, params, id=" ".join([name, *params.values()]))
+    for name in WITH_CRITERION
+    for params in variants(name)
+]
 
 
 @dataclass(frozen=True)
@@ -67,12 +85,12 @@ class Batch:
 
 
 @pytest.fixture(params=[0.3, 6.0], ids=["unsure", "sure"])
-def batch(request, name):
+def batch(request, name, params):
     """An untrained network's logits, or a trained one's, so that a relaxed loss is above and below its level."""
     random = torch.Generator().manual_seed(4)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        criterion = miabench.create_defense(name).criterion(CLASSES, FEATURES).double()
+        criterion = miabench.create_defense(name, **params).criterion(CLASSES, FEATURES).double()
     targets = torch.arange(BATCH) % CLASSES
     right = request.param * torch.nn.functional.one_hot(targets, CLASSES).double()
     logits = right + 0.5 * torch.randn(BATCH, CLASSES, generator=random, dtype=torch.float64)
@@ -82,14 +100,14 @@ def batch(request, name):
 
 
 @pytest.mark.parametrize("epoch", EPOCHS)
-@pytest.mark.parametrize("name", WITH_CRITERION)
+@pytest.mark.parametrize(("name", "params"), CRITERIA)
 def test_the_gradient_equals_finite_differences(batch, epoch):
     assert batch.loss(epoch, *batch.variables).shape == ()
     assert torch.autograd.gradcheck(lambda *variables: batch.loss(epoch, *variables), batch.variables, rtol=1e-5)
 
 
 @pytest.mark.parametrize("epoch", EPOCHS)
-@pytest.mark.parametrize("name", WITH_CRITERION)
+@pytest.mark.parametrize(("name", "params"), CRITERIA)
 def test_a_small_step_lowers_the_objective_as_its_gradient_says(batch, epoch):
     loss = batch.loss(epoch, *batch.variables)
     gradients = torch.autograd.grad(loss, batch.variables, allow_unused=True, materialize_grads=True)

@@ -116,6 +116,7 @@ def test_the_teacher_is_trained_on_the_members_only(do):
     for teacher, student in zip(teachers, students, strict=True):
         assert student.spec.given == {"teacher": teacher.gives[0].key}
         assert teacher.spec.parts == {"train": student.spec.parts["train"]}
+        assert teacher.spec.seed == student.spec.seed, "so they start from the same weights"
         members, reference = (set(store.ids(student.spec.parts[name].ids)) for name in ("train", "reference"))
         assert (len(members), len(reference), members & reference) == (20, 20, set())
 

@@ -383,7 +383,9 @@ def test_the_file_imports_opacus_in_functions_only():
 
 
 def test_both_ways_to_choose_the_noise():
-    with pytest.raises(miabench.UserError, match="give noise_multiplier or target_epsilon, not both"):
+    with pytest.raises(
+        miabench.UserError, match=r"^defense dp-sgd: give noise_multiplier or target_epsilon, not both$"
+    ):
         miabench.create_defense("dp-sgd", noise_multiplier=2.0, target_epsilon=1.0)
 
 

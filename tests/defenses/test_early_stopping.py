@@ -60,7 +60,7 @@ def test_a_stop_epoch_beyond_the_schedule(do):
 
 
 def test_one_rule_only():
-    with pytest.raises(miabench.UserError, match="give stop_epoch or patience, not both"):
+    with pytest.raises(miabench.UserError, match=r"^defense early-stopping: give stop_epoch or patience, not both$"):
         miabench.create_defense("early-stopping", stop_epoch=3, patience=2)
 
 
