@@ -25,7 +25,7 @@ from miabench.results import Results
 
 PLOTS = "plots"  # folder of the figures in the report's folder
 MOST_RESAMPLED = 25_000_000  # scores in all differences: half a minute of bootstrap
-LEAST_RESAMPLED = 300  # scores that take as long as what every difference needs beside its scores
+MOST_DIFFERENCES = 5_000  # more are not read one by one; with few records these take ten seconds
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,15 @@ class Report:
     def summary(self) -> Summary:
         """The selected lines; a note says so where differences are left out."""
         summary = select(summarize(self.results, self.selection.metric, self.within), self.selection)
-        if _resampled(summary) <= MOST_RESAMPLED:
+        if not _too_many_differences(summary):
             return summary
-        note = (
-            "differences to ce with intervals would take more than half a minute and are left out: choose fewer --rows "
-            "or --columns"
-        )
+        note = "differences to ce with intervals would take long and are left out: choose fewer --rows or --columns"
         return replace(summary, notes=(*summary.notes, note))
 
     @cached_property
     def compared(self) -> Differences:
         """Differences to the undefended cells; none if they would take long."""
-        return compare(self.results, self.summary) if _resampled(self.summary) <= MOST_RESAMPLED else {}
+        return {} if _too_many_differences(self.summary) else compare(self.results, self.summary)
 
     @cached_property
     def spent(self) -> Costs:
@@ -106,12 +103,11 @@ def report(
         sys.stderr.write("".join(f"wrote {path}\n" for path in _write(made, out)))
 
 
-def _resampled(summary: Summary) -> int:
-    """Scores that all differences draw from."""
-    runs = summary.index.experiment.runs
+def _too_many_differences(summary: Summary) -> bool:
     differences = [(line.cell.counts, 1 + len(line.attacks)) for line in summary.lines if not line.undefended]
     records = ((counts.get("members", 0) + counts.get("non-members", 0), count) for counts, count in differences)
-    return sum(count * (LEAST_RESAMPLED + runs * n) for n, count in records)
+    resampled = summary.index.experiment.runs * sum(n * count for n, count in records)
+    return resampled > MOST_RESAMPLED or sum(count for _, count in differences) > MOST_DIFFERENCES
 
 
 def _write(made: Report, folder: Path) -> list[Path]:

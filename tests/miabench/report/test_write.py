@@ -9,8 +9,8 @@ import pytest
 
 from miabench.errors import UserError
 from miabench.report import write
-from miabench.report.selection import ALL, Selection
-from miabench.report.write import FILES, FORMS, Report, report
+from miabench.report.selection import Selection
+from miabench.report.write import FILES, FORMS, report
 
 
 @pytest.fixture
@@ -88,16 +88,19 @@ def test_an_unknown_metric_is_refused(results):
         report(results, "markdown", selection=Selection(metric="ac"))
 
 
-def test_differences_that_would_take_long_are_left_out(results, capsys, monkeypatch):
-    assert write._resampled(Report(results, 5.0, ALL).summary) == 3 * (300 + 2 * 400)  # accuracy and two attacks
-    monkeypatch.setattr(write, "MOST_RESAMPLED", 3 * 1100 - 1)
+@pytest.mark.parametrize(
+    ("bound", "value"),
+    [("MOST_RESAMPLED", 3 * 2 * 400), ("MOST_DIFFERENCES", 3)],  # accuracy and two attacks; two runs of 400 records
+)
+def test_differences_that_would_take_long_are_left_out(results, capsys, monkeypatch, bound, value):
+    monkeypatch.setattr(write, bound, value)
+    report(results, "markdown")
+    assert "difference to ce, in points" in capsys.readouterr().out
+    monkeypatch.setattr(write, bound, value - 1)
     report(results, "markdown")
     out = capsys.readouterr().out
     assert "difference to ce, in points" not in out
-    assert (
-        "differences to ce with intervals would take more than half a minute and are left out: choose fewer --rows or "
-        "--columns" in out
-    )
+    assert "differences to ce with intervals would take long and are left out: choose fewer --rows or --columns" in out
     report(results, "markdown", selection=Selection(columns=("nn",)))
     assert "difference to ce, in points" in capsys.readouterr().out
 

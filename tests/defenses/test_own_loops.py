@@ -1,4 +1,6 @@
-"""Every loop of its own trains the classifier on augmented records, as the shared loop does."""
+"""Every loop of its own trains the classifier on augmented records and in train mode, as the shared loop does."""
+
+from typing import ClassVar
 
 import pytest
 import torch
@@ -20,11 +22,22 @@ OWN_LOOPS = {
 }
 
 
+class Watch(nn.Module):
+    """Remembers in which mode it was differentiated."""
+
+    modes: ClassVar = set()
+
+    def forward(self, x):
+        if torch.is_grad_enabled():
+            self.modes.add(self.training)
+        return x
+
+
 class Linear(miabench.Model, frozen=True):
     """One layer, the first, whose weight feels nothing where all inputs are 0."""
 
     def build(self, domain):
-        return Classifier(nn.Identity(), nn.Linear(*domain.shape, domain.num_classes), *domain.shape)
+        return Classifier(Watch(), nn.Linear(*domain.shape, domain.num_classes), *domain.shape)
 
 
 def weight(name, augment):
@@ -50,9 +63,12 @@ def weight(name, augment):
 
 @pytest.mark.parametrize("name", OWN_LOOPS)
 def test_what_is_not_seen_is_not_learnt(name):
+    """A weight stays as it is where every record is augmented to nothing."""
     if name == "dp-sgd":
         pytest.importorskip("opacus")
+    Watch.modes.clear()
     trained, start = weight(name, None)
+    assert Watch.modes == {True}
     assert (trained - start).abs().max() > 0.01
     trained, start = weight(name, torch.zeros_like)
     torch.testing.assert_close(trained, start, rtol=0, atol=1e-6)
