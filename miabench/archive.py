@@ -56,10 +56,10 @@ def contents(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
             yield from _tar(path, wanted)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise _damaged(path, error) from None
-    except OSError as error:
+    except OSError as error:  # of a folder it may be one file that cannot be read
         if error.errno in (None, errno.EINVAL):  # from a decompressor; from going where a damaged record points
             raise _damaged(path, error) from None
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
@@ -87,11 +87,17 @@ def content_hash(path: Path, wanted: Wanted) -> str:
 
 
 def _folder(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    files = [Path(top, file) for top, _, files in os.walk(path, followlinks=True) for file in files]
+    walk = os.walk(path, onerror=_refuse, followlinks=True)
+    files = [Path(top, file) for top, _, files in walk for file in files]
     for file in sorted(files):
         name = file.relative_to(path).as_posix()
         if wanted(name):
             yield name, file.read_bytes()
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read: without this, its files would be missing from the data without a word."""
+    raise error
 
 
 def _zip(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:

@@ -17,8 +17,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +38,7 @@ from miabench.errors import TrainingError, UserError
 from miabench.evaluation import ATTACK_METRICS, FPRS, Row, measure_accuracy, measure_attack, row
 from miabench.jobs import arithmetic, checked_scores, score_hidden
 from miabench.logprob import FLOOR
+from miabench.npz import opened_npz
 from miabench.report.footnotes import Reasons
 from miabench.report.layout import Column, Item, Rows, open_console, print_columns, print_note
 from miabench.report.summary import printed
@@ -462,13 +461,8 @@ def _features(file: _File, n: int) -> NDArray[np.float64]:
 
 def _read_npz(path: Path, features: bool) -> _File:
     names = (*FORMS, "labels", *(["features"] if features else []))
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return _File(path, {name: file[name] for name in names if name in file.files})
-    except FileNotFoundError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (OSError, ValueError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not an npz file of plain arrays: {error}") from None
+    with opened_npz(path) as file:
+        return _File(path, {name: file[name] for name in names if name in file.files})
 
 
 def _read_csv(path: Path, features: bool) -> _File:

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from miabench.contracts import KINDS, Kind, Plugin
-from miabench.errors import UserError, nearest
+from miabench.errors import UserError, expected, nearest
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,8 @@ class Found:
             return f"{self.kind} {self.name} has no parameter {field!r}{nearest(field, cls.model_fields)}"
         if item["type"] == "missing":
             return f"{self.kind} {self.name} needs {field}: {cls.model_fields[field].description or 'no description'}"
-        message = item["msg"].removeprefix("Value error, ")
         given = f"{field} = {item['input']!r}: " if field else ""  # no field: what is wrong is how several go together
-        return f"{self.kind} {self.name}: {given}{message}"
+        return f"{self.kind} {self.name}: {given}{expected(item)}"
 
 
 class Plugins:

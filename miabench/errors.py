@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -25,6 +26,17 @@ class TrainingError(Exception):
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint to append to an error: `; did you mean 'x'? Known: x, y`."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    longer = [name for name in known if word and name.startswith(word)]
+    close = longer or difflib.get_close_matches(word, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"{hint} Known: {', '.join(known) or 'none'}"
+
+
+_EXPECTED = {"tuple_type": "a list", "list_type": "a list", "dict_type": "a table", "model_type": "a table"}
+
+
+def expected(finding: Mapping[str, Any]) -> str:
+    """What one of pydantic's findings says, in the words of a TOML file."""
+    if finding["type"] in _EXPECTED:
+        return f"Input should be {_EXPECTED[finding['type']]}"
+    return str(finding["msg"]).removeprefix("Value error, ")

@@ -18,11 +18,12 @@ from pydantic import (
     model_validator,
 )
 
-from miabench.errors import UserError, nearest
+from miabench.errors import UserError, expected, nearest
 from miabench.schedule import Schedule
 
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT = "bits"  # the preset that runs when no experiment is named
+PLUGINS = ("dataset", "model", "defense", "attacks")  # the keys that choose plugins
 
 Overrides: TypeAlias = Mapping[str, Any]
 
@@ -93,7 +94,11 @@ class Tuned(BaseModel, frozen=True, extra="forbid"):
 class Experiment(BaseModel, frozen=True, extra="forbid"):
     """Everything that decides the results, and where and how they are computed."""
 
-    name: str = Field("experiment", pattern=r"^[\w.@ -]+(/[\w.@ -]+)*$", description="names the results in the store")
+    name: str = Field(
+        "experiment",
+        pattern=r"^[\w.@ -]+(/[\w.@ -]+)*$",
+        description="letters, digits, blanks and any of _ . @ - /; names the results in the store",
+    )
     dataset: list[Choice] = Field(min_length=1, description="one or more datasets")
     model: list[Choice] = Field(min_length=1, description="one or more models")
     defense: list[DefenseChoice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
@@ -138,7 +143,7 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
             said.append(f"not published with the paper, so the values are ours: {', '.join(ours)}")
         return said
 
-    @field_validator("dataset", "model", "defense", "attacks", mode="before")
+    @field_validator(*PLUGINS, mode="before")
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return value if isinstance(value, list) else [value]
@@ -172,15 +177,16 @@ def load_experiment(
         UserError: a file that is missing or no TOML; unknown or ill-typed keys, all at once.
     """
     raw, where = _read(source)
+    replaced = {"schedule.epochs" if key == "epochs" else key for key in overrides or {}}
     for key, value in (overrides or {}).items():
         if key != "set":
             override(raw, key, value)
     for assignment in (overrides or {}).get("set", ()):
-        _assign(raw, assignment)
+        replaced.add(_assign(raw, assignment))
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise UserError(*(_problem(where, item) for item in error.errors())) from None
+        raise UserError(*(_problem(where, replaced, item) for item in error.errors())) from None
 
 
 def presets() -> list[str]:
@@ -199,18 +205,19 @@ def _read(source: str | Path | Mapping[str, Any] | Experiment | None) -> tuple[d
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        known = nearest(name, presets()).replace("Known", "Presets")
+        known = "" if path.suffix == ".toml" else nearest(name, presets()).replace("Known", "Presets")
         raise UserError(f"cannot read experiment {name!r}: {error.strerror or error}{known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}") from None
+        hint = "; text stands in quotes" if str(error).startswith("Invalid value") else ""
+        raise UserError(f"{path} is not valid TOML: {error}{hint}") from None
     if preset and "same_as" in raw:
         return _read(raw["same_as"])
-    return {"name": name if preset else path.stem, **raw}, str(path)
+    return ({"name": name, **raw}, f"preset {name}") if preset else ({"name": path.stem, **raw}, str(path))
 
 
 def override(raw: dict[str, Any], key: str, value: Any) -> None:
     """Replace one top-level key; plugins named again keep the parameters that the experiment gives them."""
-    if key in ("dataset", "model", "defense", "attacks"):
+    if key in PLUGINS:
         value = [given for name in value for given in _given(raw.get(key, []), name)]
     if key == "epochs":
         raw["schedule"] = {**raw.get("schedule", {}), "epochs": value}
@@ -231,47 +238,57 @@ def _name(entry: Any) -> str:
     return str(name).replace("_", "-")
 
 
-def _assign(raw: dict[str, Any], assignment: str) -> None:
-    """Apply `KEY=VALUE`: KEY is dotted, and begins with a key of the experiment or the name of a plugin in it."""
+def _assign(raw: dict[str, Any], assignment: str) -> str:
+    """Apply `KEY=VALUE`: KEY is dotted, and begins with a key of the experiment or the name of a plugin in it.
+
+    Returns:
+        The key.
+    """
     key, equals, text = assignment.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
         raise UserError(f"--set {assignment!r}: write KEY=VALUE, for example crl.alpha_rce=0.5 or schedule.epochs=10")
     value = _value(text.strip())
-    if path[0] in Experiment.model_fields and path[0] not in ("dataset", "model", "defense", "attacks"):
-        raw.update(_assigned(raw, path, value))
+    if path[0] in Experiment.model_fields and (len(path) == 1 or path[0] not in PLUGINS):
+        raw.update(_assigned(raw, path, value, assignment))
     elif len(path) > 1:
-        _assign_to_plugin(raw, path[0].replace("_", "-"), path[1:], value)
+        _assign_to_plugin(raw, path, value, assignment)
     else:
         raise UserError(f"--set {assignment!r}: {path[0]!r} is no key of an experiment{nearest(path[0], _keys(raw))}")
+    return ".".join(path)
 
 
-def _assign_to_plugin(raw: dict[str, Any], name: str, path: Sequence[str], value: Any) -> None:
-    hit = False
-    for kind in ("dataset", "model", "defense", "attacks"):
+def _assign_to_plugin(raw: dict[str, Any], path: Sequence[str], value: Any, assignment: str) -> None:
+    name, hit = path[0].replace("_", "-"), False
+    for kind in PLUGINS:
         entries = raw.get(kind, [])
         entries = list(entries) if isinstance(entries, list) else [entries]
         for i, entry in enumerate(entries):
             if name in (_name(entry), kind):
-                entries[i] = _assigned(entry if isinstance(entry, dict) else {"name": entry}, path, value)
+                entries[i] = _assigned(
+                    entry if isinstance(entry, dict) else {"name": entry}, path[1:], value, assignment
+                )
                 hit = True
         raw[kind] = entries
     if not hit:
-        raise UserError(
-            f"--set {'.'.join([name, *path])}: the experiment has no plugin {name!r}{nearest(name, _keys(raw))}"
-        )
+        key = ".".join([name, *path[1:]])
+        raise UserError(f"--set {key}: the experiment has no plugin {name!r}{nearest(name, _keys(raw))}")
 
 
-def _assigned(table: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+def _assigned(table: Any, path: Sequence[str], value: Any, assignment: str) -> dict[str, Any]:
     """The table with a value at a path of keys; tables on the way are made."""
     key, *rest = path
-    return {**table, key: _assigned(table.get(key, {}), rest, value) if rest else value}
+    table = dict(table)
+    inner = table.get(key, {})
+    if rest and not isinstance(inner, (Mapping, BaseModel)):
+        raise UserError(f"--set {assignment!r}: {key!r} is one value and has no parts")
+    return {**table, key: _assigned(inner, rest, value, assignment) if rest else value}
 
 
 def _keys(raw: Mapping[str, Any]) -> Iterable[str]:
     entries: Sequence[Any] = [
         entry
-        for kind in ("dataset", "model", "defense", "attacks")
+        for kind in PLUGINS
         for entry in (raw.get(kind) if isinstance(raw.get(kind), list) else [raw.get(kind, "")])  # type: ignore[union-attr]
     ]
     return sorted({*Experiment.model_fields, *(_name(entry) for entry in entries)} - {""})
@@ -285,15 +302,24 @@ def _value(text: str) -> Any:
         return text
 
 
-def _problem(where: str, item: Any) -> str:
+def _problem(file: str, replaced: Iterable[str], item: Any) -> str:
+    """One of pydantic's findings in words.
+
+    Args:
+        file: the experiment's, or what stands for one.
+        replaced: keys that an option or `--set` gave: they do not stand in the file.
+        item: the finding.
+    """
     path = [str(part) for part in item["loc"]]
     key = ".".join(path)
+    where = "the options" if any(f"{key}.".startswith(f"{given}.") for given in replaced) else file
+    fields = Experiment.model_fields
     if item["type"] == "extra_forbidden":
-        known = Experiment.model_fields if len(path) == 1 else _fields_of(path[0])
-        return f"{where}: unknown key {key!r}{nearest(path[-1], known)}"
-    if item["type"] == "missing":
-        return f"{where}: {key} is missing"
-    return f"{where}: {key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+        return f"{where}: unknown key {key!r}{nearest(path[-1], fields if len(path) == 1 else _fields_of(path[0]))}"
+    if item["type"] == "missing" and key in fields:
+        return f"{where}: {key} is missing: {fields[key].description}"
+    pattern = item["type"] == "string_pattern_mismatch"  # a regular expression says little to most
+    return f"{where}: {key} = {item['input']!r}: {f'expected {fields[key].description}' if pattern else expected(item)}"
 
 
 def _fields_of(table: str) -> Iterable[str]:

@@ -36,13 +36,14 @@ class Row:
     line: int
 
 
-def csv_rows(path: Path, columns: Sequence[Column], header: bool) -> list[Row]:
+def csv_rows(path: Path, columns: Sequence[Column], header: bool, choose: str = "") -> list[Row]:
     """All rows that are not blank.
 
     Args:
         path: UTF-8, comma-separated; compressed where its name ends in .gz, .bz2, .xz or .zip (of one file).
         columns: names; positions from 0 where there is no header.
         header: whether the first row names the columns.
+        choose: how the user can name other columns, for the error about one that is not there.
 
     Raises:
         UserError: a file that is missing, damaged or no CSV; a column that is not there; a row of another width.
@@ -51,7 +52,8 @@ def csv_rows(path: Path, columns: Sequence[Column], header: bool) -> list[Row]:
     rows: list[Row] = []
     try:
         with _opened(path) as file:
-            rows.extend(_rows(csv.reader(file, strict=True, skipinitialspace=True), columns, header, path))
+            lines = csv.reader(file, strict=True, skipinitialspace=True)
+            rows.extend(_rows(lines, columns, header, _Place(path, choose)))
             return rows
     except (UnicodeDecodeError, csv.Error) as error:
         what = f"not UTF-8 text: {error.reason}" if isinstance(error, UnicodeDecodeError) else f"not CSV: {error}"
@@ -79,7 +81,19 @@ def _opened(path: Path) -> Iterator[IO[str]]:
             yield file
 
 
-def _rows(lines: Any, columns: Sequence[Column], header: bool, path: Path) -> Iterator[Row]:
+@dataclass(frozen=True)
+class _Place:
+    """The file, for errors.
+
+    Attributes:
+        choose: how the user can name other columns, or empty.
+    """
+
+    path: Path
+    choose: str
+
+
+def _rows(lines: Any, columns: Sequence[Column], header: bool, place: _Place) -> Iterator[Row]:
     wanted: list[int] = []
     width = 0
     for cells in lines:
@@ -88,24 +102,25 @@ def _rows(lines: Any, columns: Sequence[Column], header: bool, path: Path) -> It
         if not width:
             width = len(cells)
             names = [name.strip() for name in cells] if header else None
-            wanted = [_position(column, names, width, path) for column in columns]
+            wanted = [_position(column, names, width, place) for column in columns]
             if header:
                 continue
         if len(cells) != width:
-            raise UserError(f"{path}, line {lines.line_num}: {len(cells)} cells, but the first row has {width}")
+            raise UserError(f"{place.path}, line {lines.line_num}: {len(cells)} cells, but the first row has {width}")
         yield Row(tuple(cells[position] for position in wanted), lines.line_num)
 
 
-def _position(column: Column, names: list[str] | None, width: int, path: Path) -> int:
+def _position(column: Column, names: list[str] | None, width: int, place: _Place) -> int:
+    path, choose = place.path, f"; {place.choose}" if place.choose else ""
     if names is None:
         if isinstance(column, str):
             raise UserError(f"column {column!r} is a name, but header = false: give its position, 0 to {width - 1}")
         if not 0 <= column < width:
-            raise UserError(f"{path} has no column {column}; it has {width}, counted from 0")
+            raise UserError(f"{path} has no column {column}; it has {width}, counted from 0{choose}")
         return column
     name = str(column)
     if name not in names:
-        raise UserError(f"{path} has no column {name!r}{nearest(name, names)}")
+        raise UserError(f"{path} has no column {name!r}{nearest(name, names)}{choose}")
     if names.count(name) > 1:
         raise UserError(f"{path} has {names.count(name)} columns {name!r}; it needs a name of its own")
     return names.index(name)

@@ -105,8 +105,8 @@ def _pixels(name: str, content: bytes, path: Path, size: int | None) -> NDArray[
                 raise ValueError("it has more than 8 bits a channel; save it with 8")
             # A palette may hold transparency, which Pillow warns about unless it is turned into RGBA first.
             rgb = (file.convert("RGBA") if file.mode == "P" else file).convert("RGB")
-    except UnidentifiedImageError:  # its own words name an object in memory
-        raise UserError(f"{name} in {path} cannot be decoded: its content is no image, or is damaged") from None
+    except UnidentifiedImageError:  # its own message names an object in memory
+        raise UserError(f"{name} in {path} cannot be decoded: it is no image, or of a format unknown here") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise UserError(f"{name} in {path} cannot be decoded: {error}") from None
     if size is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import math
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,14 @@ from numpy.typing import NDArray
 from miabench import Data, Dataset, Field, UserError
 from miabench.errors import nearest
 from miabench.normalisation import feature_moments
+from miabench.npz import opened_npz
 
+WHICH_COLUMN = "set `label` to the column with the classes"
+WHICH_ARRAY = "set `label` to the array with the classes"
 LARGEST = np.float64(np.finfo(np.float32).max)  # float64, so that nothing is rounded to be compared with it
 
 
-class Table(Dataset, frozen=True):
+class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
     """A CSV or npz file: features and a label column."""
 
     path: Path = Field(description="the file; npz where its name ends in .npz, else CSV")
@@ -81,7 +83,7 @@ def _read_csv(path: Path, label: str) -> _Rows:
 
 def _label_column(header: list[str], label: str, path: Path) -> int:
     if label not in header:
-        raise UserError(f"{path} has no column {label!r}{nearest(label, header)}")
+        raise UserError(f"{path} has no column {label!r}{nearest(label, header)}; {WHICH_COLUMN}")
     if header.count(label) > 1:
         raise UserError(f"{path} has {header.count(label)} columns {label!r}; the label needs a name of its own")
     return header.index(label)
@@ -154,13 +156,9 @@ def _read_npz(path: Path, label: str) -> _Rows:
 
 
 def _arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            for name in names:
-                if name not in file.files:
-                    raise UserError(f"{path} has no array {name!r}{nearest(name, file.files)}")
-            return [file[name] for name in names]
-    except FileNotFoundError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not an npz file of plain arrays: {error}") from None
+    with opened_npz(path) as file:
+        for name in names:
+            if name not in file.files:
+                hint = f"; {WHICH_ARRAY}" if name == "y" else ""
+                raise UserError(f"{path} has no array {name!r}{nearest(name, file.files)}{hint}")
+        return [file[name] for name in names]

@@ -29,6 +29,8 @@ from miabench.datasets._csv_rows import Column, csv_rows
 from miabench.kept_arrays import Arrays, kept_arrays
 from miabench.text import encode, frequent_words, glove_words
 
+CHOOSE = "`label` and `text` name the columns to read"
+
 
 class Text(Dataset, frozen=True):
     """A CSV file of documents: text columns and a label column."""
@@ -72,7 +74,7 @@ class Text(Dataset, frozen=True):
 
     def _encode(self, path: Path) -> Arrays:
         text = self.text if isinstance(self.text, tuple) else (self.text,)
-        rows = csv_rows(path, (self.label, *text), self.header)
+        rows = csv_rows(path, (self.label, *text), self.header, CHOOSE)
         if not rows:
             raise UserError(f"{path} holds no documents")
         labels = [_label(row.cells[0], f"{path}, line {row.line}, column {self.label!r}") for row in rows]

@@ -1,10 +1,12 @@
 """Folders, tars and zips give the same files; what is damaged or cut off is an error, never fewer files."""
 
+import errno
 import io
 import os
 import re
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +131,27 @@ def test_wanted_link_in_a_tar(tmp_path, kind):
 def test_missing(tmp_path, ask):
     with pytest.raises(UserError, match=r"cannot read .*absent: No such file or directory"):
         ask(tmp_path / "absent", everything)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    pack(tmp_path / "packed", "folder")
+    (tmp_path / "packed" / "a" / "lost.bin").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"cannot read .*packed/a/lost.bin: No such file or directory"):
+        list(contents(tmp_path / "packed", everything))
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    pack(tmp_path / "packed", "folder")
+    scandir = os.scandir
+
+    def without_permission(top):
+        if Path(top).name == "a":
+            raise PermissionError(errno.EACCES, "Permission denied", str(top))
+        return scandir(top)
+
+    monkeypatch.setattr(os, "scandir", without_permission)
+    with pytest.raises(UserError, match=r"cannot read .*packed/a: Permission denied"):
+        list(contents(tmp_path / "packed", everything))
 
 
 def test_neither_tar_nor_zip(tmp_path):

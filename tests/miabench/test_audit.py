@@ -450,7 +450,7 @@ def test_nothing_is_unpickled(tmp_path):
         ("", "{path} holds neither logits nor probabilities"),
         ("p0,p1\n1,0\n", "{path} has no column 'label'"),
         ("a,label\n1,0\n", "{path} holds neither logits nor probabilities: an npz needs one of them"),
-        ("p0,p1,p3,label\n1,0,0,0\n", "{path} has no column 'p2'; did you mean"),
+        ("p0,p1,p3,label\n1,0,0,0\n", "{path} has no column 'p2'. Known: label, p0, p1, p3"),
         ("p0,p0,p1,label\n1,0,0,0\n", "{path} has 2 columns 'p0'"),
         ("p0,p1,label\n" + "1,0,0\n" * 9, "{path} holds 9 records; an audit needs"),
         ("p0,p1,label\n", "{path} holds 0 records; an audit needs"),

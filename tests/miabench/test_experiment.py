@@ -87,6 +87,8 @@ def test_options_replace_keys_and_keep_what_is_set_for_a_plugin(file):
         ("crl.schedule.lr=0.1", lambda e: {c.name: c.schedule for c in e.defense}["crl"] == {"lr": 0.1}),
         ("attacker.shadow_defense=both", lambda e: e.attacker.shadow_defense == "both"),
         ("seed=3", lambda e: e.seed == 3),
+        ("dataset=digits", lambda e: params(e, "dataset") == {"digits": {}}),
+        ('attacks=["nn"]', lambda e: params(e, "attacks") == {"nn": {}}),
     ],
 )
 def test_set(file, assignment, expected):
@@ -99,11 +101,29 @@ def test_set(file, assignment, expected):
         ("crl", "--set 'crl': write KEY=VALUE"),
         ("clr.alpha_rce=1", "--set clr.alpha_rce: the experiment has no plugin 'clr'; did you mean 'crl'?"),
         ("shedule=1", "'shedule' is no key of an experiment; did you mean 'schedule'?"),
-        ("schedule.epoch=1", "unknown key 'schedule.epoch'; did you mean 'epochs'?"),
+        ("schedule.epoch=1", "the options: unknown key 'schedule.epoch'; did you mean 'epochs'?"),
+        ("schedule=1", "the options: schedule = 1: Input should be a table"),
+        ("runs.x=1", "--set 'runs.x=1': 'runs' is one value and has no parts"),
+        ("schedule.epochs.x=1", "--set 'schedule.epochs.x=1': 'epochs' is one value and has no parts"),
+        ("attacks=5", "the options: attacks.0 = 5: should be a name, or a table with a name"),
     ],
 )
 def test_set_errors(file, assignment, expected):
     assert expected in message(file, {"set": [assignment]})
+
+
+def test_the_file_is_not_blamed_for_what_an_option_says(file):
+    assert message(file, {"runs": 0}).startswith("the options: runs = 0: ")
+    assert message(file, {"epochs": 0}).startswith("the options: schedule.epochs = 0: ")
+    text = message(None, {"device": "gpu", "set": ["schedule.lr=-1"]}).splitlines()
+    assert text[0] == "the options: device = 'gpu': expected auto, cpu, cuda, cuda:1, mps"
+    assert text[1].startswith("the options: schedule.lr = -1: ")
+
+
+def test_what_the_file_says_beside_a_replaced_key(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(TOML.replace("epochs = 50", "lr = -1"))
+    assert message(path, {"epochs": 3}).startswith(f"{path}: schedule.lr = -1: ")
 
 
 def test_all_problems_at_once_each_with_file_and_key(tmp_path):
@@ -120,8 +140,10 @@ def test_all_problems_at_once_each_with_file_and_key(tmp_path):
     ("source", "expected"),
     [
         ("bitz", "cannot read experiment 'bitz': No such file or directory; did you mean 'bits'? Presets: "),
-        ({"dataset": "toy"}, "experiment: model is missing"),
-        ({"tuned": {"crl": {"study": "x", "parameter": []}}}, "unknown key 'tuned.crl.parameter'; did you mean 'param"),
+        ("uai24/table1b", "did you mean 'uai24/table1b-densenet121'?"),
+        ({"dataset": "toy"}, "experiment: model is missing: one or more models"),
+        ({"name": "a:b"}, "experiment: name = 'a:b': expected letters, digits"),
+        ({"tuned": {"crl": {"study": "x", "parameters": [], "studdy": 1}}}, "unknown key 'tuned.crl.studdy'; did you"),
         ({"dataset": 3, "model": "mlp", "defense": "ce", "attacks": "nn"}, "should be a name, or a table with a name"),
         (
             {"dataset": "toy", "model": "mlp", "defense": "ce", "attacks": "nn", "schedule": {"milestones": {0: 1}}},
@@ -136,7 +158,12 @@ def test_errors(source, expected):
 def test_no_toml(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text("dataset = \n")
-    assert f"{path} is not valid TOML" in message(path)
+    assert f"{path} is not valid TOML: Invalid value (at line 1, column 11); text stands in quotes" in message(path)
+
+
+def test_a_missing_file_is_no_misspelt_preset(tmp_path):
+    path = tmp_path / "none.toml"
+    assert message(path) == f"cannot read experiment '{path}': No such file or directory"
 
 
 def test_grids_expand_lists_where_one_value_is_expected():

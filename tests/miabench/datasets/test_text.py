@@ -170,16 +170,31 @@ def test_missing(tmp_path, path):
         Text(path=tmp_path / "pool.csv", glove=tmp_path / "absent.txt").load(tmp_path / "root")
 
 
+NAMED = "`label` and `text` name the columns to read$"
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [
-        (CSV, {"text": "txt"}, r"pool.csv has no column 'txt'; did you mean 'text'\? Known: label, text, title$"),
-        (CSV, {"text": ["title", "body"]}, r"pool.csv has no column 'body'. Known: label, text, title$"),
-        (CSV, {"label": "class"}, r"pool.csv has no column 'class'. Known: label, text, title$"),
-        (CSV, {"label": 2}, r"pool.csv has no column '2'. Known: label, text, title$"),
+        (
+            CSV,
+            {"text": "txt"},
+            rf"pool.csv has no column 'txt'; did you mean 'text'\? Known: label, text, title; {NAMED}",
+        ),
+        (CSV, {"text": ["title", "body"]}, rf"pool.csv has no column 'body'. Known: label, text, title; {NAMED}"),
+        (CSV, {"label": "class"}, rf"pool.csv has no column 'class'. Known: label, text, title; {NAMED}"),
+        (CSV, {"label": 2}, rf"pool.csv has no column '2'. Known: label, text, title; {NAMED}"),
         ("label,text,label\n", {}, r"pool.csv has 2 columns 'label'; it needs a name of its own$"),
-        (BARE, {"header": False, "label": 3, "text": 1}, r"pool.csv has no column 3; it has 3, counted from 0$"),
-        (BARE, {"header": False, "label": -1, "text": 1}, r"pool.csv has no column -1; it has 3, counted from 0$"),
+        (
+            BARE,
+            {"header": False, "label": 3, "text": 1},
+            rf"pool.csv has no column 3; it has 3, counted from 0; {NAMED}",
+        ),
+        (
+            BARE,
+            {"header": False, "label": -1, "text": 1},
+            rf"pool.csv has no column -1; it has 3, counted from 0; {NAMED}",
+        ),
         (
             BARE,
             {"header": False, "label": 0},
