@@ -4,8 +4,9 @@ Every step takes each of the n members with probability q = batch_size / n (an e
 schedule's SGD, with its momentum and weight decay, the gradient
     [ sum_i g_i * min(1, C / ||g_i||) + N(0, sigma^2 C^2 I) ] / batch_size,   g_i: gradient of record i's cross entropy.
 The accountant adds up what the steps spend; (epsilon, delta) of adding or removing one record is in the history, per
-epoch. It covers the network alone: not the choice of hyper-parameters, not a normalisation computed from the data, not
-the members' loss and accuracy in the history. Any epsilon may be asked for, also one too large to promise anything.
+epoch, and in reports. It covers the network alone: not the choice of hyper-parameters, not a normalisation computed
+from the data, not the members' loss and accuracy in the history. Any epsilon may be asked for, also one too large to
+promise anything.
 BatchNorm mixes the records of a batch, so every BatchNorm layer is replaced by GroupNorm: with gcd(32, channels) groups
 (the CRL authors use 32), with one group after fully connected layers: another model than the other defenses train.
 Needs Opacus: pip install 'miabench[dp]'. sigma and C of the CRL paper are unpublished: the defaults are ours.
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from miabench import Data, Defense, Field, Model, Range, Task, UserError
+from miabench import Claim, Data, Defense, Field, Model, Range, Task, UserError
 
 GROUPS = 32  # of the CRL authors' *_gn.py, and of Wu and He (ECCV 2018)
 # of per-record gradients held at once; a CPU is quickest where its cache holds them (measured: twice as quick as 1 GiB)
@@ -43,6 +44,12 @@ ORDERS = (1.0001, 1.0003, 1.001, 1.003, 1.01, 1.03, *(1 + i / 10 for i in range(
 class DPSGD(Defense, frozen=True):
     """Clips each record's gradient and adds noise, for differential privacy."""
 
+    claim: ClassVar[Claim] = Claim(
+        "(ε, δ) = ({epsilon}, {delta})",
+        "(ε, δ) is what one training spends, for adding or removing one record; it covers the network alone: not the "
+        "choice of hyper-parameters, not a normalisation computed from the data",
+    )
+    # To keep to a target_epsilon while tuning, set noise_multiplier = 1.0 beside it: what is set is not searched.
     tune: ClassVar = {
         "noise_multiplier": Range(0.1, 4, log=True),
         "max_grad_norm": Range(0.1, 10, log=True),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 COSTS = ("seconds", "cpu_seconds", "forwarded", "differentiated")
 
@@ -35,6 +35,8 @@ class Meter:
         net.register_forward_pre_hook(self._count)
 
     def _count(self, net: nn.Module, inputs: tuple[Any, ...]) -> None:
+        import torch  # here, so that a report, which only reads costs, starts without it
+
         self._forwarded += len(inputs[0])
         self._differentiated += len(inputs[0]) if torch.is_grad_enabled() else 0
 

@@ -64,7 +64,9 @@ def download(remotes: Sequence[Remote], folder: Path) -> list[Path]:
                 if not file.exists():
                     _fetch(remote, remotes, folder)
     except OSError as error:
-        raise UserError(f"cannot keep downloads in {folder}: {error}") from None
+        raise UserError(
+            f"cannot keep downloads in {folder}: {error.strerror or error}; choose another folder with --data-root"
+        ) from None
     return [remote.below(folder) for remote in remotes]
 
 
@@ -110,8 +112,8 @@ def _fetch(remote: Remote, remotes: Sequence[Remote], folder: Path) -> None:
         missing = [(other.url, other.below(folder)) for other in remotes if not other.below(folder).exists()]
         places = ", ".join(f"{url} at {place}" for url, place in missing)
         raise UserError(
-            f"cannot download {remote.url} ({error}); run again to go on, or fetch it where there is network access: "
-            f"put {places}"
+            f"cannot download {remote.url} ({_why(error)}); run again to go on, or fetch it where there is network "
+            f"access: put {places}"
         ) from None
     try:
         _check(part, remote, f"{remote.url} sent another file than it publishes", f"put the right one at {file}")
@@ -121,6 +123,12 @@ def _fetch(remote: Remote, remotes: Sequence[Remote], folder: Path) -> None:
     sync(part)
     part.replace(file)
     _validator(part).unlink(missing_ok=True)
+
+
+def _why(error: Exception) -> str:
+    """A network error in words, without urllib's wrapping and the system's number."""
+    reason = error.reason if type(error) is urllib.error.URLError else error
+    return str(getattr(reason, "strerror", None) or reason)
 
 
 def _check(file: Path, remote: Remote, what: str, remedy: str) -> None:
@@ -148,7 +156,7 @@ def _transfer(url: str, part: Path) -> None:
         length = response.headers["Content-Length"]
         size = None if length is None else start + int(length)
         with part.open("ab") as stream, _bar(part.stem, start, size) as advance:
-            while chunk := response.read(CHUNK):
+            while chunk := response.read1(CHUNK):  # what has come so far: `read` would wait for a whole chunk
                 stream.write(chunk)
                 advance(len(chunk))
     came = part.stat().st_size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ def changed(plugin: Plugin, also: Collection[str] = ()) -> dict[str, Any]:
         else:
             found.update(_differences(name, to_jsonable_python(shown), to_jsonable_python(default)))
     return found
+
+
+def unchanged(plugin: Plugin, names: Iterable[str]) -> list[str]:
+    """Of some names, those of parameters that have the plugin's defaults."""
+    differ = {name.partition(".")[0] for name in changed(plugin)}
+    return [name for name in names if name in type(plugin).model_fields and name not in differ]
 
 
 def changed_schedule(schedule: Schedule, common: Schedule) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from miabench.contracts import Kind, Plugin
+from miabench.contracts import Defense, Kind, Plugin
 from miabench.discovery import Found, discover
 from miabench.errors import UserError, nearest
 from miabench.experiment import PRESETS, presets
@@ -74,6 +74,7 @@ def _parameter(cls: type[Plugin], name: str) -> dict[str, Any]:
         "default": default,
         "required": field.is_required(),
         "bounds": _bounds(field),
+        "tuned": _tuned(cls, name),
         "meaning": field.description or "",
     }
 
@@ -86,6 +87,15 @@ def _bounds(field: FieldInfo) -> str:
         if hasattr(item, name)
     ]
     return ", ".join(found)
+
+
+def _tuned(cls: type[Plugin], name: str) -> str:
+    """What `miabench tune` tries for a defense's hyper-parameter; empty where it leaves it alone."""
+    tried = cls.tune.get(name) if issubclass(cls, Defense) else None
+    if tried is None:
+        return ""
+    high = "the schedule's epochs" if tried.high == "epochs" else f"{tried.high:g}"
+    return f"tuned from {tried.low:g} to {high}{', log' if tried.log else ''}"
 
 
 def _line(about: dict[str, Any]) -> str:
@@ -106,7 +116,7 @@ def _page(about: dict[str, Any]) -> str:
     ]
     for item in about["parameters"]:
         default = "required" if item["required"] else f"default {json.dumps(item['default'], default=str)}"
-        facts = ", ".join(filter(None, [item["type"], default, item["bounds"]]))
+        facts = ", ".join(filter(None, [item["type"], default, item["bounds"], item["tuned"]]))
         lines.append(f"  {item['name']} ({facts})")
         lines += textwrap.wrap(item["meaning"], 100, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines).rstrip()

@@ -19,7 +19,7 @@ from miabench.errors import UserError
 from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
 from miabench.index import Cell, Entry, Index
-from miabench.labels import changed, changed_schedule, labelled
+from miabench.labels import changed, changed_schedule, labelled, unchanged
 from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -206,6 +206,7 @@ class _Planner:
             "model": site.model.label,
             "defense": built.component.name,
             "params": built.changed,
+            "by_default": unchanged(defense, built.changed),
         }
         if reason:
             self.index.cells.append(Cell(**names, reason=reason))
@@ -214,7 +215,7 @@ class _Planner:
             self.index.warnings.extend(
                 text for text in defense.advice(site.data, model) if text not in self.index.warnings
             )
-            self.index.cells.append(Cell(**names, counts=self._counts(site, defense)))
+            self.index.cells.append(Cell(**names, claim=defense.claim, counts=self._counts(site, defense)))
             for run in range(self.experiment.runs):
                 self._plan_run(site, built, run)
 

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from miabench import Data, Dataset, Field, UserError
 from miabench.archive import content_hash, contents
@@ -105,6 +105,8 @@ def _pixels(name: str, content: bytes, path: Path, size: int | None) -> NDArray[
                 raise ValueError("it has more than 8 bits a channel; save it with 8")
             # A palette may hold transparency, which Pillow warns about unless it is turned into RGBA first.
             rgb = (file.convert("RGBA") if file.mode == "P" else file).convert("RGB")
+    except UnidentifiedImageError:  # its own words name an object in memory
+        raise UserError(f"{name} in {path} cannot be decoded: its content is no image, or is damaged") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise UserError(f"{name} in {path} cannot be decoded: {error}") from None
     if size is not None:

@@ -84,6 +84,7 @@ def to_html(
         sentences=list(sentences(summary, compared)),
         alerts=list(dict.fromkeys(alerts(summary))),
         tables=tables,
+        dagger=footnotes.DAGGER,
         notes=[*sheet.reading(summary), *sheet.notes(summary, compared, reasons)],
         plots={title: _inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
         sections=_sections(results, summary),

@@ -138,6 +138,8 @@ def reading(summary: Summary) -> Iterator[str]:
 def notes(summary: Summary, compared: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
     """What else must be said beside the tables, warnings left out."""
     yield from reasons.notes()
+    yield from footnotes.tuned_on_target(summary.lines)
+    yield from footnotes.claims(summary.lines)
     yield from dict.fromkeys(footnotes.unfinished(summary))
     yield from footnotes.records(summary)
     yield from footnotes.interval(compared)

@@ -102,6 +102,8 @@ def cell_key(line: Line) -> tuple[str, str, str]:
 def _notes(summary: Summary, differences: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
     yield from footnotes.reading(summary)
     yield from reasons.notes()
+    yield from footnotes.tuned_on_target(summary.lines)
+    yield from footnotes.claims(summary.lines)
     yield from dict.fromkeys(footnotes.unfinished(summary))
     yield from footnotes.records(summary)
     yield from footnotes.interval(differences)
@@ -130,9 +132,14 @@ def _news(values: Sequence[T]) -> Iterator[tuple[T, bool]]:
         yield value, i == 0 or value != values[i - 1]
 
 
+def marked(line: Line) -> str:
+    """The defense with its hyper-parameters, with a dagger where they were not all chosen on the shadow half."""
+    return line.cell.label + (footnotes.DAGGER if line.tuned_on_target else "")
+
+
 def approach(line: Line) -> str:
-    """The defense with its hyper-parameters, and whether it collapsed."""
-    label = f"{line.cell.label} (no defense)" if line.cell.defense == BASELINE else line.cell.label
+    """The defense with its hyper-parameters and mark, and whether it collapsed."""
+    label = f"{marked(line)} (no defense)" if line.cell.defense == BASELINE else marked(line)
     if not line.collapsed:
         return label
     share = "" if line.collapsed == line.test.runs else f" in {line.collapsed} of {line.test.runs} runs"

@@ -1,6 +1,7 @@
 """dp-sgd: its gradients, clipping, noise and accounting, each against a slow or hand-worked twin."""
 
 import ast
+import html
 import math
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +20,13 @@ from torch.nn import functional as F
 import miabench
 from miabench.checkpoint import Checkpoint
 from miabench.data import Data
+from miabench.experiment import load_experiment
+from miabench.index import Index
+from miabench.report.write import report
+from miabench.results import Results
 from miabench.schedule import Schedule
 from miabench.seeds import global_stream
+from miabench.store import Store
 from miabench.training import Setting, Task
 
 pytest.importorskip("opacus")
@@ -415,3 +421,34 @@ def test_a_small_experiment(tmp_path):
     accuracy = table[table.metric == "train_accuracy"].value.tolist()
     assert accuracy[0] >= accuracy[1] > accuracy[2], "more noise, less fit"
     assert table[table.metric == "auc"].value.notna().all()
+
+
+def test_every_form_of_a_report_says_what_was_spent_and_replaced(tmp_path, capsys):
+    experiment = {
+        "name": "tiny",
+        "dataset": "toy-images",
+        "model": "cnn",
+        "defense": ["ce", {"name": "dp-sgd", "target_epsilon": [2.0, 50.0]}],
+        "attacks": ["margin"],
+        "runs": 1,
+        "shadows": 1,
+        "schedule": {"epochs": 2, "batch_size": 3},
+        "plugins": [str(PLUGINS / "toy_images.py"), str(PLUGINS / "margin.py")],
+    }
+    store = Store(tmp_path / "store")
+    miabench.run(experiment, store=store.folder, executor="inline")
+    results = Results(Index.load(store, load_experiment(experiment)), store)
+    spent = [results.history(cell).epsilon.tolist()[-1] for cell in results.index.cells[1:]]
+    assert np.all((np.array([1.9, 49]) < spent) & (spent <= np.array([2, 50])))
+    note = (
+        f"toy-images cnn dp-sgd target_epsilon=2.0: (ε, δ) = ({spent[0]:.4g}, 0.1667); "
+        f"cnn dp-sgd target_epsilon=50.0: (ε, δ) = ({spent[1]:.4g}, 0.1667); "
+        "(ε, δ) is what one training spends, for adding or removing one record; it covers the network alone: not the "
+        "choice of hyper-parameters, not a normalisation computed from the data"
+    )
+    for form in ("table", "markdown", "latex", "html"):
+        report(results, form, 5.0, None)
+        text = capsys.readouterr().out.replace("\\", "").replace("$epsilon$", "ε").replace("$delta$", "δ")
+        text = " ".join(text.split())
+        assert text.count(note) == 1, form
+        assert "dp-sgd replaces the model's 4 BatchNorm layers by GroupNorm" in html.unescape(text), form

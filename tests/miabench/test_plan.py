@@ -267,3 +267,11 @@ def test_settings_of_one_defense_are_told_apart_by_name(plan):
     entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 0.9}]
     labels = [cell.label for cell in plan(defense=entries).index.cells]
     assert labels == ["relaxloss alpha=1.0 upper=1.0", "relaxloss alpha=0.5 upper=0.9"]
+
+
+def test_which_named_settings_are_defaults(plan):
+    """Those named only to tell settings apart; the keys of a schedule are none."""
+    entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 1.0, "schedule": {"lr": 0.5}}, "ce"]
+    cells = plan(defense=entries).index.cells
+    assert [list(cell.params) for cell in cells] == [["alpha", "upper"], ["alpha", "upper", "schedule.lr"], []]
+    assert [cell.by_default for cell in cells] == [["alpha", "upper"], ["upper"], []]

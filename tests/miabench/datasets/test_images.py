@@ -186,13 +186,27 @@ def test_no_image(load, form):
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar"])
 def test_image_that_cannot_be_decoded(load, form):
-    with pytest.raises(UserError, match=r"train/dog/9.png in .*pool cannot be decoded: cannot identify image file"):
+    with pytest.raises(UserError, match=r"train/dog/9.png in .*pool cannot be decoded: its content is no image"):
         load({**FILES, "train/dog/9.png": b"not a png"}, form)
 
 
 def test_image_that_is_cut_off(load):
     with pytest.raises(UserError, match=r"train/dog/9.jpg in .*pool cannot be decoded: .*truncated"):
         load({**FILES, "train/dog/9.jpg": encoded(noise(0, 64, 64), suffix="JPEG")[:-400]})
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
+@pytest.mark.parametrize("damage", ["cut off", "flipped"])
+def test_damaged_archive(tmp_path, form, damage):
+    whole = pack(tmp_path / "whole", FILES, form).read_bytes()
+    place = len(whole) // 2
+    if form == "tar":  # which has no checksum of a file's content: the decoder tells
+        place = whole.index(FILES["train/dog/2.png"]) + 50
+    flipped = bytearray(whole)
+    flipped[place] ^= 1
+    (tmp_path / "pool").write_bytes(flipped if damage == "flipped" else whole[:place])
+    with pytest.raises(UserError, match=r"\S*pool (is no .*, or is damaged or cut off|cannot be decoded): \w"):
+        load_pool(Images(path=tmp_path / "pool"), tmp_path / "data")
 
 
 def test_image_of_more_than_8_bits(load):

@@ -32,6 +32,11 @@ def test_an_attack_that_cannot_be_is_left_out(make_results):
     assert verdicts(results, "auc=1") == {"entropy": True}
 
 
+@pytest.mark.parametrize("name", ["balanced-accuracy-global", "balanced_accuracy_global"])
+def test_a_metric_is_found_with_hyphens_and_underscores(name):
+    assert Limit.parse(f"{name}=0.6") == Limit("balanced_accuracy_global", 0.6)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("acu=0.6", "no metric 'acu'; did you mean 'auc'"), ("auc=60", "a fraction from 0 to 1"), ("auc", "a fraction")],

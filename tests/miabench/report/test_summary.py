@@ -67,6 +67,11 @@ def test_another_metric(make_results):
         summarize(make_results({"defense": "crl"}), metric="aux")
 
 
+def test_a_metric_is_found_with_hyphens_and_underscores(make_results):
+    results = make_results({})
+    assert summarize(results, "balanced-accuracy") == summarize(results, "balanced_accuracy")
+
+
 def test_the_lowest_defended_value_within_five_points_is_marked(make_results):
     results = make_results(
         {"accuracy": 0.525, "auc": {"entropy": 0.5}},  # lower than all, but no defense
