@@ -4,12 +4,14 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
 import torch
 from annotated_types import Ge, Gt, Le, Lt
+from miabench.defenses import ce
 from torch.func import functional_call
 
 import miabench
@@ -33,8 +35,13 @@ every_defense = pytest.mark.parametrize("name", FOUND)
 def test_there_are_the_defenses_of_the_paper():
     assert set(FOUND) >= {
         "ce", "relaxloss", "crl", "label-smoothing", "confidence-penalty", "early-stopping", "advreg", "dmp",
-        "dmp-gan", "center-loss", "imp-relaxloss", "relaxed-center-loss",
+        "dmp-gan", "center-loss", "imp-relaxloss", "relaxed-center-loss", "dp-sgd", "memguard",
     }  # fmt: skip
+
+
+def test_every_file_is_tested_here():
+    files = {path.stem.replace("_", "-") for path in Path(ce.__file__).parent.glob("[!_]*.py")}
+    assert set(FOUND) == files
 
 
 @every_defense

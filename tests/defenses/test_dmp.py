@@ -149,7 +149,8 @@ def names(plan):
 def test_cells_share_one_gan_and_the_teacher_is_the_ce_cells_own(plan):
     made = plan(defense=["ce", {"name": "dmp-gan", "tau": [1.0, 4.0], "gan_epochs": 2}])
     assert names(made) == ["ce", "ce", "dmp-gan generator", "dmp-gan generator"] + 4 * ["dmp-gan student"]
-    ce = {job.gives[0].key for job in trainings(made) if job.spec.defense.name == "ce"}
+    ce = {ref.key for job in trainings(made) if job.spec.defense.name == "ce" for ref in job.gives}
+    assert ce == {job.spec.network(3).key for job in trainings(made) if job.spec.defense.name == "ce"}
     students = [job for job in trainings(made) if job.spec.defense.params.get("part") == "student"]
     assert {job.spec.given["teacher"] for job in students} == ce
     assert made.index.cells[1].counts == made.index.cells[0].counts == {"members": 6, "non-members": 6}

@@ -50,6 +50,7 @@ class Tiny(miabench.Model, frozen=True):
             "unused": Unused(),
             "centred": Centred(),
             "parts": Parts(),
+            "twice": Twice(),
         }[self.layer]
         return miabench.Classifier(
             nn.Sequential(nn.Linear(*domain.shape, 4), between), nn.Linear(4, domain.num_classes), 4
@@ -83,6 +84,17 @@ class Parts(nn.Module):
 
     def forward(self, x):
         return self.part(x.reshape(-1, 2)).tanh().reshape(-1, 4)
+
+
+class Twice(nn.Module):
+    """Uses a layer's weight behind its back."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.layer(x) + F.linear(x.tanh(), self.layer.weight)
 
 
 class NoRecords(Task):
@@ -339,6 +351,7 @@ def _model(name):
         ("in-place", "a view and is being modified inplace"),
         ("unused", "the loss does not reach encoder.1.spare.weight"),
         ("centred", "a record's depends on the others in its batch"),
+        ("twice", "those of the records do not add up to that of the batch"),
         ("parts", "there is not one for each record of encoder.1.part.weight"),
     ],
 )

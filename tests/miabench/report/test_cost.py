@@ -115,6 +115,6 @@ def test_both_are_shown(results, capsys, form):
     assert f"{100 * gap:+.2f}" in words.replace(" ", "")
     if form != "latex":
         assert "cost of one target, everything it starts from included" in words
-        assert "ratio" in words
+        assert f"{of(results, 'subset-ensemble').ratio(of(results, 'ce')):.2f}" in words
         assert "answers" in words
         assert f"{of(results, 'subset-ensemble').forwarded:,.0f}" in words
