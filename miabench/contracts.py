@@ -185,7 +185,7 @@ class Probe(BaseModel, frozen=True, extra="forbid"):
 
         `net(x)` gives `(logits, features)`, in eval mode. Gradients are off unless switched on here.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not override observe")
 
 
 class Logits(Probe, frozen=True):
@@ -253,7 +253,7 @@ class Attack(Plugin, frozen=True):
 
     def score(self, target: Observed, state: State) -> NDArray[np.float64]:
         """Scores (N,), float64, finite; larger means more likely a member. Row order carries nothing."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not override score")
 
 
 class Dataset(Plugin, frozen=True):
@@ -282,7 +282,7 @@ class Dataset(Plugin, frozen=True):
         Raises:
             UserError: naming the file or row that is wrong.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not override load")
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,7 @@ class Model(Plugin, frozen=True):
 
     def build(self, domain: Domain) -> Classifier:
         """A freshly initialised network; initial weights come from torch's global generator, which is seeded."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not override build")
 
 
 KINDS: Mapping[Kind, type[Plugin]] = {

@@ -142,9 +142,10 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
     """Load a dataset, refuse what cannot be split or trained on, and drop duplicates where asked.
 
     Raises:
-        UserError: NaN or infinite inputs, one class only, too few records.
+        UserError: NaN or infinite inputs, one class only, too few records; what is no pool at all.
     """
     data = dataset.load(root)
+    _check_form(data, type(dataset).__name__)
     if data.x.is_floating_point() and len(data):
         finite = data.x.reshape(len(data), -1).isfinite().all(1)
         if not finite.all():
@@ -161,6 +162,22 @@ def load_pool(dataset: Dataset, root: Path) -> Data:
     if data.y.min() == data.y.max():
         raise UserError(f"all records are of one class ({data.class_names[int(data.y[0])]}); it needs two or more")
     return data
+
+
+def _check_form(data: Data, name: str) -> None:
+    """Refuse what breaks the contract of `Dataset.load`: plugins are written by users."""
+    if not isinstance(data, Data):
+        raise UserError(f"{name}.load must return a miabench.Data; it gave {type(data).__name__}")
+    if data.y.dtype != torch.int64 or data.y.shape != data.x.shape[:1]:
+        raise UserError(
+            f"{name}.load must give a class, int64, for each of the {len(data.x)} records; "
+            f"it gave y of type {str(data.y.dtype).removeprefix('torch.')} and shape {tuple(data.y.shape)}"
+        )
+    if len(data) and (int(data.y.min()) < 0 or int(data.y.max()) >= data.num_classes):
+        raise UserError(
+            f"{name}.load must give classes 0 to {data.num_classes - 1}, as it names {data.num_classes} of them; "
+            f"it gave {int(data.y.min())} to {int(data.y.max())}"
+        )
 
 
 def _proportional(y: NDArray[np.int64], records: int) -> NDArray[np.int64]:

@@ -11,11 +11,13 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
+from traceback import extract_tb, walk_tb
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +25,8 @@ from pydantic import ValidationError
 
 from miabench.contracts import KINDS, Kind, Plugin
 from miabench.errors import UserError, expected, nearest
+
+MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def _from_file(file: str | Path | PluginFile) -> tuple[Found, PluginFile]:
 
 def _import(path: Path, sha256: str) -> ModuleType:
     """Import a file under a name that holds its hash: an edited file is another module."""
-    name = f"miabench_plugin_{path.stem}_{sha256[:12]}"
+    name = f"{MODULE_OF_FILE}{path.stem}_{sha256[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -181,22 +185,41 @@ def _import(path: Path, sha256: str) -> ModuleType:
     sys.modules[name] = module  # before execution: dataclasses and pickle look their module up here
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        why = describe(error)
         del sys.modules[name]
-        raise UserError(f"plugin file {path} cannot be imported: {describe(error, path)}") from error
+        raise UserError(f"plugin file {path} cannot be imported: {why}") from error
     return module
 
 
-def describe(error: BaseException, path: Path | None = None) -> str:
-    """An exception in one line, with the file and line of its innermost frame (in `path`, where one is given)."""
-    import traceback
-
+def describe(error: BaseException) -> str:
+    """An exception in one line, with the file and line that raised it: a plugin file's where one is on the way."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
-    frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if path is not None and frame.filename == str(path)] or frames
+    frames = extract_tb(error.__traceback__)
+    files = _plugin_files()
+    inside = [frame for frame in frames if frame.filename in files] or frames
     place = f" ({inside[-1].filename}, line {inside[-1].lineno})" if inside else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
+
+
+@contextmanager
+def plugin_files_blamed() -> Iterator[None]:
+    """Makes an error for the user of what a plugin file raises in the block of `with`: the file is the user's own."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not _plugin_files().intersection(frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)):
+            raise
+        raise UserError(describe(error)) from error
+
+
+def _plugin_files() -> set[str]:
+    """The plugin files that are loaded."""
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith(MODULE_OF_FILE)]
+    return {str(module.__file__) for module in modules}
 
 
 def _only_plugin(module: ModuleType, where: str, kinds: tuple[Kind, ...]) -> tuple[Kind, type[Plugin]]:

@@ -321,10 +321,12 @@ def checked_scores(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     Raises:
         UserError: they are not n finite float64 numbers.
     """
+    scores = np.asarray(scores)
     if scores.shape != (n,) or scores.dtype != np.float64 or not np.isfinite(scores).all():
+        infinite = f" with {int((~np.isfinite(scores)).sum())} not finite" if scores.dtype.kind == "f" else ""
         raise UserError(
             f"the attack's score must be {n} finite float64 numbers, one per record; "
-            f"it gave {scores.dtype} of shape {scores.shape} with {int((~np.isfinite(scores)).sum())} not finite"
+            f"it gave {scores.dtype} of shape {scores.shape}{infinite}"
         )
     return scores
 

@@ -14,7 +14,7 @@ import torch
 from miabench import metrics
 from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Role, Train
 from miabench.data import Data, load_pool
-from miabench.discovery import Found, Plugins, discover
+from miabench.discovery import Found, Plugins, discover, plugin_files_blamed
 from miabench.errors import UserError
 from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
@@ -71,7 +71,8 @@ def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:
     Raises:
         UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
     """
-    return _Planner(experiment, places).plan()
+    with plugin_files_blamed():
+        return _Planner(experiment, places).plan()
 
 
 @dataclass(frozen=True)

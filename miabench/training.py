@@ -93,7 +93,13 @@ class Task:
         """A new network under this defense's architecture; the same initial weights at every call."""
         setting = self._setting
         with seeds.global_stream(setting.seed, "weights"):
-            net = setting.defense.architecture(setting.model.build(setting.data.domain))
+            built = setting.model.build(setting.data.domain)
+            if not isinstance(built, Classifier):
+                raise UserError(
+                    f"{type(setting.model).__name__}.build must return a miabench.Classifier; "
+                    f"it gave {type(built).__name__}"
+                )
+            net = setting.defense.architecture(built)
         self.meter.watch(net)
         return net.to(self.device, setting.dtype)
 

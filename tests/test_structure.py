@@ -34,7 +34,7 @@ LAYERS = [
     {"index", "evaluation", "specs", "environment"},
     {"training", "store", "serving", "checkpoint", "cost", "grid", "labels", "toml_text"},
     {"datasets", "models", "splits", "data", "augmentation", "metrics", "bootstrap"},
-    {"archive", "download", "kept_arrays", "normalisation", "text"},
+    {"archive", "download", "kept_arrays", "normalisation", "npz", "text"},
     {"atomic"},
     {"experiment", "discovery"},
     {"contracts", "network", "criterion", "schedule", "seeds", "errors", "logprob"},

@@ -120,6 +120,54 @@ def test_failed_jobs_end_with_status_1(command, tmp_path):
     assert "margin" in out
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("Dataset", "def load(self, root):\n        open('/no/such')", "FileNotFoundError: [Errno 2] No such file or"),
+        ("Defense", "def withhold(self):\n        return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("Attack", "def probes(self):\n        return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("Model", "def unsupported(self, domain):\n        return 1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_plugin_file_that_raises_while_planning(command, tmp_path, kind, body, expected):
+    file = tmp_path / "broken.py"
+    file.write_text(f"from miabench import {kind}\nclass Broken({kind}, frozen=True):\n    {body}\n")
+    code, out, err = command("run", "tiny.toml", f"--{kind.lower()}", "broken", "--plugin", "broken.py")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {expected}")
+    assert err.endswith(f"({file}, line 4)\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("Defense", "pass", "NotImplementedError: Broken overrides neither criterion nor fit"),
+        ("Attack", "pass", "NotImplementedError: Broken does not override score"),
+        ("Model", "pass", "NotImplementedError: Broken does not override build"),
+        ("Model", "def build(self, domain): return 3", "Broken.build must return a miabench.Classifier; it gave int"),
+        (
+            "Attack",
+            "def score(self, target, state): return [1, 2]",
+            "must be 80 finite float64 numbers, one per record",
+        ),
+        (
+            "Defense",
+            "def fit(self, task):\n        import torch\n        torch.nn.functional.nll_loss(1, 2)",
+            "broken.py, line 5)",
+        ),
+    ],
+)
+def test_a_plugin_file_that_raises_in_a_job(command, tmp_path, kind, body, expected):
+    (tmp_path / "broken.py").write_text(
+        f"from miabench import {kind}\nclass Broken({kind}, frozen=True):\n    {body}\n"
+    )
+    options = ("--plugin", "broken.py", "--executor", "inline")
+    code, _, err = command("run", "tiny.toml", f"--{kind.lower()}", "broken", *options)
+    assert code == 1
+    assert expected in err
+    assert "Traceback" not in err
+
+
 def test_list(command):
     code, out, _ = command("list", "defenses")
     assert code == 0

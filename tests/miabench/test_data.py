@@ -168,6 +168,43 @@ def test_values_that_are_not_finite(value):
         refined(replace(data, where=places))
 
 
+class Wrong(Dataset, frozen=True, arbitrary_types_allowed=True):
+    """A plugin that does not do what the contract asks for."""
+
+    given: object
+
+    def load(self, root: Path) -> Data:
+        return self.given
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (3, "Wrong.load must return a miabench.Data; it gave int"),
+        (
+            pool(torch.zeros(9, 2), torch.zeros(8, dtype=torch.int64)),
+            "Wrong.load must give a class, int64, for each of the 9 records; it gave y of type int64 and shape (8,)",
+        ),
+        (
+            pool(torch.zeros(9, 2), torch.zeros(9)),
+            "Wrong.load must give a class, int64, for each of the 9 records; it gave y of type float32 and shape (9,)",
+        ),
+        (
+            pool(torch.zeros(9, 2), torch.arange(9) % 4),
+            "Wrong.load must give classes 0 to 2, as it names 3 of them; it gave 0 to 3",
+        ),
+        (
+            pool(torch.zeros(9, 2), torch.arange(9) % 3 - 1),
+            "Wrong.load must give classes 0 to 2, as it names 3 of them; it gave -1 to 1",
+        ),
+    ],
+)
+def test_what_is_no_pool(given, message):
+    with pytest.raises(UserError) as error:
+        load_pool(Wrong(given=given), Path("unused"))
+    assert str(error.value) == message
+
+
 def test_one_class_only():
     with pytest.raises(UserError, match=r"^all records are of one class \(b\); it needs two or more$"):
         refined(counting([0, 10]))

@@ -99,6 +99,8 @@ def test_clash_of_two_files(write, tmp_path):
         ("import no_such_module", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module' ("),
         ("x = 1\ny = 1 / 0", "ZeroDivisionError: division by zero ("),
         ("def f(:", "SyntaxError: "),
+        ("raise ValueError('two\\nlines')", "ValueError: two lines ("),
+        ("import sys\nsys.exit(3)", "SystemExit: 3 ("),
     ],
 )
 def test_what_a_file_may_not_be(write, text, expected):
