@@ -36,7 +36,7 @@ from miabench.store import Store, digest
 if TYPE_CHECKING:
     from miabench.trials import Trial, Trials
 
-VERSION = 1  # raise it when the same trials would lead to other suggestions or objectives
+VERSION = 2  # raise it when the same trials would lead to other suggestions or objectives
 IDLE = 20  # this many trials in a row that train nothing new end a search: its settings repeat, or are refused
 
 

@@ -388,6 +388,22 @@ def test_the_sampler_looks_at_both_objectives(tmp_path):
     assert (np.median(tried[STARTUP + 1 :], axis=0) > 0.75).all()
 
 
+def test_suggestions_have_three_digits_within_the_range(tmp_path):
+    space = [
+        Dimension("x", 0.12345, 0.12445, log=False, integer=False, first=0.124),
+        Dimension("y", 0.001, 1000.0, log=True, integer=False, first=1.0),
+        Dimension("n", 1, 10**6, log=True, integer=True, first=10),
+    ]
+    trials = Trials(tmp_path / "study", space, seed=0)
+    for _ in range(20):
+        values = trials.suggest()
+        assert 0.12345 <= values["x"] <= 0.12445
+        assert values["y"] == float(f"{values['y']:.3g}")
+        assert isinstance(values["n"], int)
+        trials.add(Trial(values, values["x"], values["y"], 1, ()))
+    assert len({trial.values["n"] for trial in trials.stored()}) > 10
+
+
 # --- trials that fail, defenses that cannot be tuned, bad input ---
 
 
