@@ -74,6 +74,7 @@ def run_jobs(
         while True:
             while running < hands.slots and (job := queue.next()):
                 hands.start(job)
+                listen(Event("started", job))
                 running += 1
             if not running:
                 break

@@ -13,7 +13,7 @@ class Event:
     """News of one job.
 
     Attributes:
-        kind: `progress` (an epoch's record), `done`, or `failed` (with why, in words for the user).
+        kind: `started`, `progress` (an epoch's record), `done`, or `failed` (with why, in words for the user).
     """
 
     kind: str
