@@ -49,9 +49,8 @@ class DPSGD(Defense, frozen=True):
         "(ε, δ) is what one training spends, for adding or removing one record; it covers the network alone: not the "
         "choice of hyper-parameters, not a normalisation computed from the data",
     )
-    # To keep to a target_epsilon while tuning, set noise_multiplier = 1.0 beside it: what is set is not searched.
     tune: ClassVar = {
-        "noise_multiplier": Range(0.1, 4, log=True),
+        "noise_multiplier": Range(0.1, 4, log=True, unless="target_epsilon"),
         "max_grad_norm": Range(0.1, 10, log=True),
     }
 

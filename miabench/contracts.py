@@ -45,11 +45,13 @@ class Range:
         low: smallest value tried.
         high: largest; `"epochs"` stands for the schedule's.
         log: values are spread evenly over orders of magnitude.
+        unless: a parameter that takes this one's place: where an experiment sets it, this one is left alone.
     """
 
     low: float
     high: float | Literal["epochs"]
     log: bool = False
+    unless: str | None = None
 
 
 class Claim(NamedTuple):

@@ -52,7 +52,7 @@ def search_space(defense: type[Defense], choice: DefenseChoice, schedule: Schedu
         if name not in defense.model_fields:
             hint = nearest(name, defense.model_fields)
             raise UserError(f"defense {choice.name} declares a range for {name!r}, which it does not have{hint}")
-    names = [name for name in defense.tune if name not in choice.params]
+    names = [name for name, tried in defense.tune.items() if choice.params.keys().isdisjoint((name, tried.unless))]
     if names or not {"lr", "milestones"}.isdisjoint(choice.schedule):
         return tuple(_dimension(defense, name, schedule) for name in names)
     return (Dimension(LEARNING_RATE, schedule.lr / LR_FACTOR, schedule.lr * LR_FACTOR, True, False, schedule.lr),)

@@ -226,6 +226,20 @@ def test_without_ranges_the_learning_rate_is_searched():
     assert space == (Dimension("schedule.lr", 0.005, 0.5, log=True, integer=False, first=0.05),)
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "expected"),
+    [
+        ("dp-sgd", {}, ["noise_multiplier", "max_grad_norm"]),
+        ("dp-sgd", {"target_epsilon": 4.0}, ["max_grad_norm"]),
+        ("early-stopping", {"patience": 3}, ["schedule.lr"]),
+    ],
+)
+def test_what_takes_a_parameters_place_leaves_it_alone(name, params, expected):
+    choice = DefenseChoice.model_validate({"name": name, **params})
+    space = search_space(type(miabench.create_defense(name)), choice, Schedule())
+    assert [item.name for item in space] == expected
+
+
 @pytest.mark.parametrize("schedule", [{"lr": 0.1}, {"milestones": {"5": 0.01}}])
 def test_a_learning_rate_that_is_set_is_kept(schedule):
     ce = type(miabench.create_defense("ce"))
