@@ -344,7 +344,7 @@ def gate(
     from miabench.report.gate import Limit, gate
 
     limits = [Limit.parse(text) for text in max_]
-    findings = list(gate(options.results(without=("attacks",)), limits, (options.attack or ["all"])[0]))
+    findings = list(gate(options.results(without=("attacks",)), limits, options.attack or ["all"]))
     for finding in findings:
         typer.echo(str(finding))
     if not all(finding.passes for finding in findings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -60,25 +60,30 @@ class Finding:
         return f"{verdict}  {self.what}: {self.limit.metric} {measured} (limit {self.limit.value:g})"
 
 
-def gate(results: Results, limits: list[Limit], attack: str) -> Iterator[Finding]:
+def gate(results: Results, limits: list[Limit], attacks: Collection[str] = ("all",)) -> Iterator[Finding]:
     """Compare every run of every cell with the limits.
 
     Args:
         results: the stored results.
         limits: all must hold.
-        attack: label of the attack that counts, or `all`. Attacks that are "n/a" by their nature are left out of `all`.
+        attacks: labels of those that count, or `all`, of which attacks that are "n/a" by their nature are left out.
 
     Raises:
-        UserError: no such attack in the experiment.
+        UserError: no such attack in the experiment; nothing that could be measured at all.
     """
     table = results.table
     known = sorted(table.attack.dropna().unique())
-    if attack != "all" and attack not in known:
-        raise UserError(f"--attack {attack!r}: the experiment has no such attack{nearest(attack, [*known, 'all'])}")
-    possible = {entry.attack for entry in results.index.entries if entry.metrics}
+    unknown = [attack for attack in attacks if attack not in (*known, "all")]
+    if unknown:
+        raise UserError(
+            *(f"--attack {one!r}: the experiment has no such attack{nearest(one, [*known, 'all'])}" for one in unknown)
+        )
+    possible = {entry.attack for entry in results.index.entries if entry.attack and entry.metrics}
+    counting = table[table.attack.isin(possible if "all" in attacks else set(attacks))]
+    if counting.empty:  # nothing to fail must not look like a release that was tested
+        raise UserError(f"every attack of experiment {results.index.experiment.name!r} is n/a: nothing was measured")
     for limit in limits:
-        rows = table[(table.metric == limit.metric) & table.attack.isin([attack] if attack != "all" else possible)]
-        for row in rows.to_dict("records"):
+        for row in counting[counting.metric == limit.metric].to_dict("records"):
             what = f"{row['dataset']} {row['model']} {row['defense']} {row['params']} run {row['run']} {row['attack']}"
             value, high = (None if pd.isna(row[name]) else float(row[name]) for name in ("value", "high"))
             yield Finding(f"{what} ({row['attacker']})", value, high, limit, row["reason"])
