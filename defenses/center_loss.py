@@ -10,17 +10,22 @@ The CRL paper gives no lambda: the default is ours.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense, Field
+from miabench import Criterion, Defense, Field, Range
 
 
 class CenterLoss(Defense, frozen=True):
     """Cross entropy, and features drawn to their class's center."""
+
+    tune: ClassVar = {
+        "lambda_ct": Range(0.0001, 1, log=True),
+        "center_lr": Range(0.0001, 0.5, log=True),
+    }
 
     lambda_ct: float = Field(0.1, ge=0, description="λ: weight of the center loss")
     centers: Literal["gradient", "wen"] = Field("gradient", description="what moves the centers")

@@ -1,11 +1,13 @@
-"""Distillation for membership privacy, DMP (Shejwalkar and Houmansadr, AAAI 2021), with a split reference set.
+"""DMP, distillation for membership privacy, by splitting (Shejwalkar and Houmansadr, AAAI 2021, arXiv:1906.06589).
 
 A share of the training part is withheld as reference. A teacher is trained with CE on the rest, the members. The
 student never sees a member: it starts from the teacher's initial weights and lowers, on reference records,
     L = mean_B KL(softmax(teacher / tau) || softmax(student / tau)),
 without a factor tau^2 and without CE, under the same schedule and with batches in a fixed order, as the CRL authors'
-code does. Of the reference records the `select_fraction` with the lowest teacher entropy is used (DMP's criterion);
-selection = "all" is the CRL authors' code. kl = "reference" divides by C too, as that code does.
+code does. True classes of reference records are not used.
+Of the reference records the `select_fraction` on which the teacher's answers have the lowest entropy is used, as DMP
+does: where the teacher is sure, its answer depends least on any single member, so it tells the student least about
+one. selection = "all" is the CRL authors' code. kl = "reference" divides by C too, as that code does.
 tau, the reference share and the selected share are unpublished: the defaults are ours.
 """
 

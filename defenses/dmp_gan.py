@@ -122,6 +122,7 @@ def _train_gan(task: Task) -> nn.Module:
     net.low = members.amin((0, 2, 3))[:, None, None]
     net.high = members.amax((0, 2, 3))[:, None, None]
     judge = task.new("discriminator", _Discriminator)
+    task.meter.watch(judge)
     opt, judge_opt = (Adam(module.parameters(), lr=LR, betas=BETAS) for module in (net, judge))
     for _ in task.epochs(net=net, judge=judge, opt=opt, judge_opt=judge_opt):
         net.train()

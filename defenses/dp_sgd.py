@@ -4,8 +4,9 @@ Every step takes each of the n members with probability q = batch_size / n (an e
 schedule's SGD, with its momentum and weight decay, the gradient
     [ sum_i g_i * min(1, C / ||g_i||) + N(0, sigma^2 C^2 I) ] / batch_size,   g_i: gradient of record i's cross entropy.
 The accountant adds up what the steps spend; (epsilon, delta) of adding or removing one record is in the history, per
-epoch. It covers the network alone: not the choice of hyper-parameters, not a normalisation computed from the data, not
-the members' loss and accuracy in the history. Any epsilon may be asked for, also one too large to promise anything.
+epoch, and in reports. It covers the network alone: not the choice of hyper-parameters, not a normalisation computed
+from the data, not the members' loss and accuracy in the history. Any epsilon may be asked for, also one too large to
+promise anything.
 BatchNorm mixes the records of a batch, so every BatchNorm layer is replaced by GroupNorm: with gcd(32, channels) groups
 (the CRL authors use 32), with one group after fully connected layers: another model than the other defenses train.
 Needs Opacus: pip install 'miabench[dp]'. sigma and C of the CRL paper are unpublished: the defaults are ours.
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from miabench import Data, Defense, Field, Model, Task, UserError
+from miabench import Claim, Data, Defense, Field, Model, Range, Task, UserError
 
 GROUPS = 32  # of the CRL authors' *_gn.py, and of Wu and He (ECCV 2018)
 # of per-record gradients held at once; a CPU is quickest where its cache holds them (measured: twice as quick as 1 GiB)
@@ -42,6 +43,16 @@ ORDERS = (1.0001, 1.0003, 1.001, 1.003, 1.01, 1.03, *(1 + i / 10 for i in range(
 
 class DPSGD(Defense, frozen=True):
     """Clips each record's gradient and adds noise, for differential privacy."""
+
+    claim: ClassVar[Claim] = Claim(
+        "(ε, δ) = ({epsilon}, {delta})",
+        "(ε, δ) is what one training spends, for adding or removing one record; it covers the network alone: not the "
+        "choice of hyper-parameters, not a normalisation computed from the data",
+    )
+    tune: ClassVar = {
+        "noise_multiplier": Range(0.1, 4, log=True, unless="target_epsilon"),
+        "max_grad_norm": Range(0.1, 10, log=True),
+    }
 
     noise_multiplier: float = Field(1.0, gt=0, description="σ: std of the noise over C; not used with target_epsilon")
     target_epsilon: float | None = Field(None, gt=0, description="ε that the whole schedule may spend; chooses σ")
@@ -63,7 +74,7 @@ class DPSGD(Defense, frozen=True):
         if find_spec("opacus") is None:
             return "it needs Opacus, which is not installed: pip install 'miabench[dp]'"
         net = self.architecture(_built(model, data))
-        return _refused(net, data.inputs(torch.arange(2), torch.device("cpu")), data.y[:2])
+        return _refused(net, data.inputs(torch.arange(3), torch.device("cpu")), data.y[:3])
 
     def advice(self, data: Data, model: Model) -> Sequence[str]:
         """That the architecture is another one than under the other defenses."""
@@ -240,17 +251,57 @@ def _built(model: Model, data: Data) -> nn.Module:
 
 
 def _refused(net: nn.Module, x: Tensor, y: Tensor) -> str | None:
-    """Why Opacus cannot serve a network, which it is tried on with two records, or None."""
+    """Why Opacus cannot serve a network, which it is tried on with three records, or None."""
     from opacus.validators import ModuleValidator
 
     problems = ModuleValidator.validate(net.train())
     try:
-        if not problems:
-            with torch.random.fork_rng(devices=[]), per_record_gradients(net) as hooked:
-                torch.autograd.backward(F.cross_entropy(hooked(x)[0], y, reduction="sum"))
-                trained = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
-                unreached = [name for name, p in trained if getattr(p, "grad_sample", None) is None]
-                problems = [f"the loss does not reach {name}" for name in unreached]
+        problems = problems or _faults(net, x, y)
     except (NotImplementedError, RuntimeError, ValueError) as error:
         problems = [error]
-    return f"Opacus gives no per-record gradients of this model: {problems[0]}" if problems else None
+    if not problems:
+        return None
+    first_sentence = str(problems[0]).partition(". ")[0]
+    return f"Opacus gives no per-record gradients of this model: {first_sentence}"
+
+
+def _faults(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
+    """What is wrong with the gradients of the first record beside the second, and beside the third."""
+    (own, together), (beside_another, _) = (_tried(net, x[pair], y[pair]) for pair in ([0, 1], [0, 2]))
+    if _differ(own.sum(0), together):
+        return ["those of the records do not add up to that of the batch"]
+    if _differ(own[0], beside_another[0]):
+        return ["a record's depends on the others in its batch"]
+    return []
+
+
+def _tried(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Opacus' gradients of each record (B, P), and the gradient of their summed loss (P,).
+
+    Raises:
+        ValueError: there are none of some parameter.
+    """
+    with torch.random.fork_rng(devices=[]), per_record_gradients(net) as hooked:  # the same dropout every time
+        torch.autograd.backward(F.cross_entropy(hooked(x)[0], y, reduction="sum"))
+        own, together = [], []
+        for name, p in net.named_parameters():
+            if p.requires_grad:
+                own.append(_by_record(name, p, len(y)))
+                together.append(cast(Tensor, p.grad).flatten())
+        net.zero_grad(set_to_none=True)
+    return torch.cat(own, 1), torch.cat(together)
+
+
+def _by_record(name: str, p: nn.Parameter, n: int) -> Tensor:
+    """Opacus' gradients of one parameter (n, ...), flat."""
+    gradients: Tensor | None = getattr(p, "grad_sample", None)
+    if gradients is None:
+        raise ValueError(f"the loss does not reach {name}")
+    if len(gradients) != n:
+        raise ValueError(f"there is not one for each record of {name}")
+    return gradients.flatten(1)
+
+
+def _differ(a: Tensor, b: Tensor) -> bool:
+    """By more than rounding."""
+    return bool((a - b).norm() > 0.01 * b.norm())

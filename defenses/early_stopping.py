@@ -24,7 +24,7 @@ from miabench import Defense, Field, Range, Role, Task, Train
 class EarlyStopping(Defense, frozen=True):
     """Ends training before the network has fitted its members closely."""
 
-    tune: ClassVar = {"stop_epoch": Range(1, "epochs", log=True)}
+    tune: ClassVar = {"stop_epoch": Range(1, "epochs", log=True, unless="patience")}
 
     stop_epoch: int = Field(10, ge=1, description="epochs of the schedule to train; not used with patience")
     patience: int | None = Field(None, ge=1, description="epochs without a better validation accuracy; None: off")

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from miabench import Classifier, Defense, Field, Role, Task, Train
+from miabench import Classifier, Defense, Field, Range, Role, Task, Train
 
 if TYPE_CHECKING:
     from miabench.serving import RecordNoise
@@ -38,6 +38,11 @@ C3_END = 1e5
 
 class MemGuard(Defense, frozen=True):
     """Answers confidence vectors on which an attack network of the defender's can only guess."""
+
+    tune: ClassVar = {
+        "epsilon": Range(0, 2),
+        "reference_fraction": Range(0.1, 0.8),
+    }
 
     epsilon: float = Field(1.0, ge=0, description="ε: largest expected L1 distortion of a confidence vector; 2: any")
     reference_fraction: float = Field(0.5, gt=0, lt=1, description="share of the training part withheld as reference")

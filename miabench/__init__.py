@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miabench.api import load_dataset as load_dataset
     from miabench.api import run as run
     from miabench.contracts import Attack as Attack
+    from miabench.contracts import Claim as Claim
     from miabench.contracts import Dataset as Dataset
     from miabench.contracts import Defense as Defense
     from miabench.contracts import Domain as Domain
@@ -49,6 +50,7 @@ _HOME = {
     "load_dataset": "miabench.api",
     "run": "miabench.api",
     "Attack": "miabench.contracts",
+    "Claim": "miabench.contracts",
     "Dataset": "miabench.contracts",
     "Defense": "miabench.contracts",
     "Domain": "miabench.contracts",

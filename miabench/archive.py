@@ -1,21 +1,40 @@
-"""The files of a folder, a tar (any compression) or a zip, read in memory: nothing is ever extracted to disk."""
+"""The files of a folder, a tar (any compression) or a zip, read in memory: nothing is ever extracted to disk.
+
+What is damaged or cut off is an error, never other files or fewer, as far as the archive has checksums: gzip, bzip2
+and xz have them of everything, zip of every file. A tar that is not compressed has them of its headers alone, so only
+what reads a file from it, such as a decoder of images, can tell that the file is damaged.
+"""
 
 from __future__ import annotations
 
+import bz2
+import errno
+import gzip
 import hashlib
 import lzma
 import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Self, TypeAlias
+from typing import IO, Any, Self, TypeAlias
 
 from miabench.errors import UserError
 
 Wanted: TypeAlias = Callable[[str], bool]
 END_MARK = bytes(tarfile.BLOCKSIZE)  # of a tar
+# Openers by a file's first bytes: tarfile's own streams would not compare gzip's checksum.
+COMPRESSED: Mapping[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"\x5d\x00\x00": lzma.open,  # lzma, xz's elder
+}
+END_RECORD = b"PK\x05\x06"  # the first bytes of the last record of a zip
+LONGEST_END = 22 + 0xFFFF  # its bytes with the longest comment
+MANY = 0xFFFF  # what it says of more entries than two bytes can count; old tools: the two bytes that fit
+REST = 2**20  # bytes read at once after a tar's end mark
 
 
 def contents(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
@@ -36,9 +55,16 @@ def contents(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
         else:
             yield from _tar(path, wanted)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
-        raise UserError(f"{path} is no folder, tar or zip archive, or is damaged or cut off: {error}") from None
+        raise _damaged(path, error) from None
     except OSError as error:  # of a folder it may be one file that cannot be read
+        if error.errno in (None, errno.EINVAL):  # from a decompressor; from going where a damaged record points
+            raise _damaged(path, error) from None
         raise UserError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    why = getattr(error, "strerror", None) or str(error) or "it ends too early"
+    return UserError(f"{path} is no folder, tar or zip archive, or is damaged or cut off: {why}")
 
 
 def content_hash(path: Path, wanted: Wanted) -> str:
@@ -76,14 +102,30 @@ def _refuse(error: OSError) -> None:
 
 def _zip(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if not member.is_dir() and wanted(member.filename):
-                yield member.filename, archive.read(member)
+        members = archive.infolist()
+        if _entries(path) not in (len(members) & MANY, MANY):
+            raise zipfile.BadZipFile("its directory does not hold as many entries as it says")
+        for member in members:
+            if member.is_dir():
+                continue
+            with archive.open(member) as file:  # of unwanted files too: compares the name with the file's own header
+                if wanted(member.filename):
+                    yield member.filename, file.read()
+
+
+def _entries(path: Path) -> int:
+    """How many entries a zip's end record says there are: zipfile takes damaged ones for a comment on another."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LONGEST_END))
+        tail = file.read()
+    start = tail.rindex(END_RECORD) + 10
+    return int.from_bytes(tail[start : start + 2], "little")
 
 
 def _tar(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     # As a stream: seeking back even one byte in a compressed file starts its decompression anew.
-    with tarfile.open(path, "r|*", tarinfo=_CompleteTar) as archive:
+    with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=_CompleteTar) as archive:
         for member in archive:
             if member.isdir() or not wanted(member.name):
                 continue
@@ -91,6 +133,17 @@ def _tar(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
             if file is None:
                 raise UserError(f"{member.name} in {path} is a link or a special file; pack the files themselves")
             yield member.name, _read(file, member)
+        while stream.read(REST):  # the checksum of the whole comes last
+            pass
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    """A file's content, decompressed where its first bytes say so."""
+    with path.open("rb") as file:
+        start = file.read(max(map(len, COMPRESSED)))
+    openers = [opener for mark, opener in COMPRESSED.items() if start.startswith(mark)]
+    opened: IO[bytes] = (openers or [open])[0](path, "rb")
+    return opened
 
 
 def _read(file: IO[bytes], member: tarfile.TarInfo) -> bytes:

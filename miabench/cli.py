@@ -7,7 +7,7 @@ import functools
 import inspect
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +30,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
 
 
 class Format(StrEnum):
@@ -188,16 +190,18 @@ class Options:
             raise UserError(f"--workers {self.workers!r}: give a number of 1 or more, or auto")
         return Hands(self.executor.value, None if self.workers == "auto" else int(self.workers))
 
-    def again(self, command: str) -> str:
-        """The command line for another step of the same experiment."""
+    def again(self, command: str, own: Mapping[str, Any] | None = None) -> str:
+        """The command line for another step of the same experiment.
+
+        Args:
+            command: which step.
+            own: options of that command alone, by their parameters.
+        """
+        changed = {f.name: getattr(self, f.name) for f in fields(self)[1:] if getattr(self, f.name) != f.default}
         words = ["miabench", command, *([self.experiment] if self.experiment else [])]
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            if value != field.default:
-                option = "--" + field.name.strip("_").replace("_", "-")
-                words += [
-                    word for item in (value if isinstance(value, list) else [value]) for word in (option, str(item))
-                ]
+        for name, value in {**changed, **(own or {})}.items():
+            option = "--" + name.strip("_").replace("_", "-")
+            words += [word for item in (value if isinstance(value, list) else [value]) for word in (option, str(item))]
         return shlex.join(words)
 
 
@@ -261,14 +265,14 @@ def _every_command(
 @with_options
 def train(options: Options) -> None:
     """Train the target and shadow models that are not in the store yet."""
-    _end(options, _perform(options.plan(), ("train",), options), "attack")
+    _end(_perform(options.plan(), ("train",), options), f"next: {options.again('attack')}")
 
 
 @app.command()
 @with_options
 def attack(options: Options) -> None:
     """Attack the trained models and measure."""
-    _end(options, _perform(options.plan(), ("attack",), options), "report")
+    _end(_perform(options.plan(), ("attack",), options), f"next: {options.again('report')}")
 
 
 @app.command()
@@ -292,8 +296,8 @@ def run(
     from miabench.store import Store
 
     outcome = _perform(plan, ("train", "attack"), options)
-    write.report(Results(plan.index, Store(options.store)), Format.TABLE.value, within=5.0, out=None)
-    _end(options, outcome, "report")
+    write.report(Results(plan.index, Store(options.store)), Format.TABLE.value)
+    _end(outcome, _files(options))
 
 
 @app.command()
@@ -306,30 +310,30 @@ def report(
     within: Annotated[
         float, typer.Option(help="points of accuracy below CE up to which a value is marked", metavar="POINTS")
     ] = 5.0,
-    out: Annotated[Path | None, _option("for all formats and the plots", "FOLDER")] = None,
-    metric: Annotated[
-        str, typer.Option(help="of the attacks: auc, balanced_accuracy, tpr@1%, tpr@0.1%", metavar="NAME")
-    ] = "auc",
+    out: Annotated[Path | None, _option("to write: all formats, and the plots as PNG, SVG and PDF", "FOLDER")] = None,
+    metric: Annotated[str, typer.Option(help=f"of the attacks: {METRICS}", metavar="NAME")] = "auc",
     rows: Annotated[list[str] | None, _option("defenses to show, * for anything (repeatable)", "NAME")] = None,
     columns: Annotated[list[str] | None, _option("attacks to show, * for anything (repeatable)", "NAME")] = None,
     sort: Annotated[str | None, _option("an attack, worst, test-accuracy or train-accuracy", "COLUMN")] = None,
-    budget: Annotated[float | None, _option("points of accuracy to spend: names the defense to use", "POINTS")] = None,
+    budget: Annotated[
+        str | None, _option("points of accuracy to spend: names the defense to use", "accuracy=POINTS")
+    ] = None,
     compare: Annotated[
         Published | None, _option("uai24: show the paper's published values beside these", "PAPER")
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare scaled experiments and other data too")] = False,
 ) -> None:
-    """Show the stored results: tables and plots."""
+    """Show the stored results; --out writes files and plots."""
     if compare is not None:
         from miabench.report import published_table
 
         published_table.report(options.results(), anyway)
     elif budget is not None:
-        from miabench.report.recommendation import in_words, recommend
+        from miabench.report.recommendation import in_words, points, recommend
         from miabench.report.summary import summarize
 
-        results = options.results()
-        for advice in recommend(results, summarize(results, within=within), budget):
+        spend, results = points(budget), options.results()
+        for advice in recommend(results, summarize(results, within=within), spend):
             typer.echo("\n".join(in_words(advice)))
     else:
         from miabench.report import write
@@ -337,6 +341,9 @@ def report(
 
         selection = Selection(metric, tuple(rows or ()), tuple(columns or ()), sort)
         write.report(options.results(), format.value, within, out, selection)
+        if format is Format.TABLE and out is None:
+            own = {"within": within, "metric": metric, "rows": rows, "columns": columns, "sort": sort}
+            typer.echo(_files(options, **own), err=True)
 
 
 @app.command()
@@ -345,9 +352,9 @@ def tune(
     options: Options,
     budget: Annotated[int, typer.Option(help="trainings for each defense", metavar="N")],
 ) -> None:
-    """Search hyper-parameters on the shadow half alone (extra `tune`).
+    """Search hyper-parameters on the shadow half alone.
 
-    Prints the Pareto front of each defense, with the exact TOML of every point.
+    Needs the extra `tune`. Prints the Pareto fronts of all defenses as one experiment.
     """
     from miabench.pareto import front_text
     from miabench.plan import Places
@@ -358,7 +365,10 @@ def tune(
         typer.echo(f"{defense}, trial {number}: {dict(trial.values)}: {result}", err=True)
 
     places = Places(options.store, options.data_root)
-    typer.echo(front_text(tune(Settings(options.load(), budget), places, options.hands(), told)))
+    experiment = options.load()
+    typer.echo(front_text(experiment, tune(Settings(experiment, budget), places, options.hands(), told)))
+    typer.echo("next: keep what was printed as a file, tuned.toml, and run it on the target half:", err=True)
+    typer.echo("miabench run tuned.toml", err=True)
 
 
 @app.command()
@@ -367,9 +377,7 @@ def gate(
     options: Options,
     max_: Annotated[
         list[str],
-        typer.Option(
-            "--max", help="a limit, for example auc=0.60 or tpr@0.1%=0.01 (repeatable)", metavar="METRIC=LIMIT"
-        ),
+        typer.Option("--max", help=f"a limit of {METRICS}: for example auc=0.60 (repeatable)", metavar="METRIC=LIMIT"),
     ],
 ) -> None:
     """Fail unless every interval is within the limits.
@@ -464,7 +472,14 @@ def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome
     return outcome
 
 
-def _end(options: Options, outcome: Outcome, then: str) -> None:
-    typer.echo(f"next: {options.again(then)}", err=True)
+def _files(options: Options, **own: Any) -> str:
+    """How to get what a table is not: the command that writes files of the same experiment, shown in the same way."""
+    parameters = inspect.signature(report).parameters
+    changed = {name: value for name, value in own.items() if value != parameters[name].default}
+    return f"files and plots: {options.again('report', changed)} --out FOLDER"
+
+
+def _end(outcome: Outcome, then: str) -> None:
+    typer.echo(then, err=True)
     if outcome.failed:
         raise typer.Exit(1)

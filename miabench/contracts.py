@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -45,11 +45,25 @@ class Range:
         low: smallest value tried.
         high: largest; `"epochs"` stands for the schedule's.
         log: values are spread evenly over orders of magnitude.
+        unless: a parameter that takes this one's place: where an experiment sets it, this one is left alone.
     """
 
     low: float
     high: float | Literal["epochs"]
     log: bool = False
+    unless: str | None = None
+
+
+class Claim(NamedTuple):
+    """What every report says of a defense's trainings: `Claim("(ε, δ) = ({epsilon}, {delta})", "it covers ...")`.
+
+    Attributes:
+        values: names in braces stand for what `Task.record` kept in a target's last epoch.
+        meaning: what the values say and what they do not, as a clause that stands after them.
+    """
+
+    values: str
+    meaning: str
 
 
 class Train:
@@ -105,16 +119,18 @@ class Defense(Plugin, frozen=True):
 
     Attributes:
         tune: ranges of the hyper-parameters that `miabench tune` chooses, by name.
+        claim: what reports must say of its trainings beside the results, if anything.
     """
 
     tune: ClassVar[Mapping[str, Range]] = {}
+    claim: ClassVar[Claim | None] = None
 
     def unsupported(self, data: Data, model: Model) -> str | None:
         """Why this defense cannot be used on this data and model (the cell is then "n/a"), or None."""
         return None
 
     def advice(self, data: Data, model: Model) -> Sequence[str]:
-        """Warnings about these hyper-parameters on this data, shown before training."""
+        """Warnings about these hyper-parameters on this data, shown before training and in reports."""
         return ()
 
     def withhold(self) -> dict[str, float]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 COSTS = ("seconds", "cpu_seconds", "forwarded", "differentiated")
 
@@ -14,8 +14,10 @@ COSTS = ("seconds", "cpu_seconds", "forwarded", "differentiated")
 class Meter:
     """Runs from its making; goes on from where an interrupted training was saved.
 
-    `forwarded` counts the records that any watched network answered, `differentiated` those for which a gradient could
-    be taken. Counting reads shapes only: it never waits for the device.
+    `forwarded` counts the records that any watched network answered (or made, as a GAN's generator does),
+    `differentiated` those for which a gradient could be taken. A task watches its networks and those it is given.
+    Networks that see no records but other networks' answers are not watched: the seconds tell their cost. Counting
+    reads shapes only: it never waits for the device.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,8 @@ class Meter:
         net.register_forward_pre_hook(self._count)
 
     def _count(self, net: nn.Module, inputs: tuple[Any, ...]) -> None:
+        import torch  # here, so that a report, which only reads costs, starts without it
+
         self._forwarded += len(inputs[0])
         self._differentiated += len(inputs[0]) if torch.is_grad_enabled() else 0
 

@@ -71,7 +71,8 @@ class Found:
             return f"{self.kind} {self.name} has no parameter {field!r}{nearest(field, cls.model_fields)}"
         if item["type"] == "missing":
             return f"{self.kind} {self.name} needs {field}: {cls.model_fields[field].description or 'no description'}"
-        return f"{self.kind} {self.name}: {field} = {item['input']!r}: {expected(item)}"
+        given = f"{field} = {item['input']!r}: " if field else ""  # no field: what is wrong is how several go together
+        return f"{self.kind} {self.name}: {given}{expected(item)}"
 
 
 class Plugins:

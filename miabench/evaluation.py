@@ -18,6 +18,12 @@ ATTACK_METRICS = ("auc", "balanced_accuracy", "balanced_accuracy_global", *FPRS)
 Row = dict[str, Any]
 
 
+def find_metric(name: str) -> str | None:
+    """The metric of attacks that is meant, hyphens and underscores being alike; None where there is none."""
+    found = name.replace("-", "_")
+    return found if found in ATTACK_METRICS else None
+
+
 def measure_accuracy(correct: NDArray[np.bool_], member: NDArray[np.bool_]) -> list[Row]:
     """Train and test accuracy: rows with metric, value, low, high.
 

@@ -37,20 +37,42 @@ class Choice(BaseModel, frozen=True):
     @model_validator(mode="before")
     @classmethod
     def _from_toml(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, dict):
-            raise ValueError("should be a name, or a table with a name")
-        if not isinstance(value.get("name"), str):
-            raise ValueError("a table here needs a name")
-        return {
-            "name": value["name"].replace("_", "-"),
-            "params": {k: v for k, v in value.items() if k != "name"},
-        }
+        return _named(value)
 
     @model_serializer
     def _to_toml(self) -> dict[str, Any]:
         return {"name": self.name, **self.params}
+
+
+class DefenseChoice(Choice, frozen=True):
+    """A defense with its hyper-parameters and, where it needs another one, a schedule of its own.
+
+    `{name = "dp-sgd", schedule = {lr = 0.5}}` replaces keys of the experiment's schedule for this defense: its targets,
+    its adaptive shadows and what they start from. A list where one value is expected stands for one cell each.
+    """
+
+    schedule: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, value: Any) -> Any:
+        choice = _named(value)
+        return {"schedule": choice["params"].pop("schedule", {}), **choice}
+
+    @model_serializer
+    def _to_toml(self) -> dict[str, Any]:
+        return {"name": self.name, **self.params, **({"schedule": self.schedule} if self.schedule else {})}
+
+
+def _named(value: Any) -> dict[str, Any]:
+    """Name and parameters of a plugin, as TOML gives them."""
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, dict):
+        raise ValueError("should be a name, or a table with a name")
+    if not isinstance(value.get("name"), str):
+        raise ValueError("a table here needs a name")
+    return {"name": value["name"].replace("_", "-"), "params": {k: v for k, v in value.items() if k != "name"}}
 
 
 class Attacker(BaseModel, frozen=True, extra="forbid"):
@@ -79,7 +101,7 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     )
     dataset: list[Choice] = Field(min_length=1, description="one or more datasets")
     model: list[Choice] = Field(min_length=1, description="one or more models")
-    defense: list[Choice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
+    defense: list[DefenseChoice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
     attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")
     runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
     shadows: int = Field(5, ge=1, description="shadow models for each target")
@@ -228,32 +250,39 @@ def _assign(raw: dict[str, Any], assignment: str) -> str:
         raise UserError(f"--set {assignment!r}: write KEY=VALUE, for example crl.alpha_rce=0.5 or schedule.epochs=10")
     value = _value(text.strip())
     if path[0] in Experiment.model_fields and (len(path) == 1 or path[0] not in PLUGINS):
-        table = raw
-        for part in path[:-1]:
-            inner = table.get(part, {})
-            if not isinstance(inner, (Mapping, BaseModel)):
-                raise UserError(f"--set {assignment!r}: {part!r} is one value and has no parts")
-            table[part] = table = dict(inner)
-        table[path[-1]] = value
-    elif len(path) == 2:
-        _assign_to_plugin(raw, path[0].replace("_", "-"), path[1], value)
+        raw.update(_assigned(raw, path, value, assignment))
+    elif len(path) > 1:
+        _assign_to_plugin(raw, path, value, assignment)
     else:
         raise UserError(f"--set {assignment!r}: {path[0]!r} is no key of an experiment{nearest(path[0], _keys(raw))}")
     return ".".join(path)
 
 
-def _assign_to_plugin(raw: dict[str, Any], name: str, field: str, value: Any) -> None:
-    hit = False
+def _assign_to_plugin(raw: dict[str, Any], path: Sequence[str], value: Any, assignment: str) -> None:
+    name, hit = path[0].replace("_", "-"), False
     for kind in PLUGINS:
         entries = raw.get(kind, [])
         entries = list(entries) if isinstance(entries, list) else [entries]
         for i, entry in enumerate(entries):
             if name in (_name(entry), kind):
-                entries[i] = {**(entry if isinstance(entry, dict) else {"name": entry}), field: value}
+                entries[i] = _assigned(
+                    entry if isinstance(entry, dict) else {"name": entry}, path[1:], value, assignment
+                )
                 hit = True
         raw[kind] = entries
     if not hit:
-        raise UserError(f"--set {name}.{field}: the experiment has no plugin {name!r}{nearest(name, _keys(raw))}")
+        key = ".".join([name, *path[1:]])
+        raise UserError(f"--set {key}: the experiment has no plugin {name!r}{nearest(name, _keys(raw))}")
+
+
+def _assigned(table: Any, path: Sequence[str], value: Any, assignment: str) -> dict[str, Any]:
+    """The table with a value at a path of keys; tables on the way are made."""
+    key, *rest = path
+    table = dict(table)
+    inner = table.get(key, {})
+    if rest and not isinstance(inner, (Mapping, BaseModel)):
+        raise UserError(f"--set {assignment!r}: {key!r} is one value and has no parts")
+    return {**table, key: _assigned(inner, rest, value, assignment) if rest else value}
 
 
 def _keys(raw: Mapping[str, Any]) -> Iterable[str]:

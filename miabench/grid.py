@@ -6,14 +6,12 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from miabench.discovery import Found
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 
-def expand(found: Found, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The grid of a plugin's parameters: a list where one value is expected stands for one cell each."""
-    fields = found.load().model_fields
+def expand(model: type[BaseModel], params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The grid of a plugin's (or a schedule's) parameters: a list where one value is expected is one cell each."""
+    fields = model.model_fields
     axes = []
     for name, value in params.items():
         grid = isinstance(value, list) and name in fields and not _accepts(fields[name].annotation, value)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from miabench.atomic import replace_file
+from miabench.contracts import Claim
 from miabench.errors import UserError
 from miabench.experiment import Experiment
 from miabench.labels import labelled
@@ -17,8 +18,10 @@ class Cell(BaseModel, frozen=True):
     """Dataset x model x defense with one setting of its hyper-parameters.
 
     Attributes:
-        params: the hyper-parameters that differ from the defense's defaults.
+        params: the hyper-parameters that differ from the defaults or among the settings of one defense.
+        by_default: those of them that have their defaults.
         reason: why the cell is "n/a", or None.
+        claim: what the defense has reports say of its trainings, or None.
         counts: members, non-members and withheld records of the target, by name.
     """
 
@@ -26,7 +29,9 @@ class Cell(BaseModel, frozen=True):
     model: str
     defense: str
     params: dict[str, Any]
+    by_default: list[str] = []
     reason: str | None = None
+    claim: Claim | None = None
     counts: dict[str, int] = {}
 
     @property

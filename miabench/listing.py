@@ -13,7 +13,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from miabench.contracts import Kind, Plugin
+from miabench.contracts import Defense, Kind, Plugin
 from miabench.discovery import Found, discover
 from miabench.errors import UserError, nearest
 from miabench.experiment import PRESETS, load_experiment, presets
@@ -85,6 +85,7 @@ def _parameter(cls: type[Plugin], name: str) -> dict[str, Any]:
         "default": default,
         "required": field.is_required(),
         "bounds": _bounds(field),
+        "tuned": _tuned(cls, name),
         "meaning": field.description or "",
     }
 
@@ -97,6 +98,15 @@ def _bounds(field: FieldInfo) -> str:
         if hasattr(item, name)
     ]
     return ", ".join(found)
+
+
+def _tuned(cls: type[Plugin], name: str) -> str:
+    """What `miabench tune` tries for a defense's hyper-parameter; empty where it leaves it alone."""
+    tried = cls.tune.get(name) if issubclass(cls, Defense) else None
+    if tried is None:
+        return ""
+    high = "the schedule's epochs" if tried.high == "epochs" else f"{tried.high:g}"
+    return f"tuned from {tried.low:g} to {high}{', log' if tried.log else ''}"
 
 
 def _line(about: dict[str, Any]) -> str:
@@ -117,9 +127,8 @@ def _page(about: dict[str, Any]) -> str:
     ]
     for item in about["parameters"]:
         unset = "default None" if item["default"] is None else f"default {json.dumps(item['default'], default=str)}"
-        facts = ", ".join(
-            filter(None, [_type(item["type"]), "required" if item["required"] else unset, item["bounds"]])
-        )
+        default = "required" if item["required"] else unset
+        facts = ", ".join(filter(None, [_type(item["type"]), default, item["bounds"], item["tuned"]]))
         lines.append(f"  {item['name']} ({facts})")
         lines += textwrap.wrap(item["meaning"], 100, initial_indent="      ", subsequent_indent="      ")
     if about["parameters"]:

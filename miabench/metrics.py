@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, expit, logit
-from scipy.stats import rankdata
 
 VERSION: int = 2  # raise it when a number changes, here or in miabench.evaluation
 TAIL = 0.025  # on each side of a 95% interval
@@ -60,6 +59,8 @@ def auc(scores: ArrayLike, members: ArrayLike) -> Estimate:
     Raises:
         ValueError: scores or members are not as described.
     """
+    from scipy.stats import rankdata  # here: scipy.stats takes longer to load than a small report to make
+
     scores, members = checked(scores, members)
     m, n = _counts(members)
     ranks = rankdata(scores)  # ties averaged

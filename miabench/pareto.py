@@ -1,14 +1,14 @@
-"""The outcome of tuning: the settings that no other beats in both test accuracy and attack AUC, as text and TOML."""
+"""The outcome of tuning: the settings that no other beats in both test accuracy and attack AUC, as an experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from miabench.experiment import Experiment, Tuned
-from miabench.search_space import LEARNING_RATE, with_values
+from miabench.experiment import DefenseChoice, Experiment, Tuned
+from miabench.search_space import with_values
 from miabench.toml_text import toml_text
-from miabench.trials import Trial
 from miabench.tuning import Study
 
 
@@ -16,25 +16,26 @@ class Point(NamedTuple):
     """One point of a front.
 
     Attributes:
-        number: of the trial, from 0.
+        number: of the trial, from 0; of several that tried the same the first.
         accuracy: test accuracy, a fraction.
         auc: attack AUC.
-        experiment: the tuned experiment with this defense at this setting: what to run on the target half.
+        choice: the defense at this setting.
     """
 
     number: int
     accuracy: float
     auc: float
-    experiment: Experiment
+    choice: DefenseChoice
 
 
 def pareto_front(study: Study) -> list[Point]:
-    """The trials that no other beats (at least as good in both, better in one), most accurate first."""
-    points = [
-        Point(number, trial.accuracy, trial.auc, _chosen(study, trial))
-        for number, trial in enumerate(study.trials)
-        if trial.accuracy is not None and trial.auc is not None
-    ]
+    """The settings that no other beats (at least as good in both, better in one), most accurate first."""
+    (choice,) = study.experiment.defense
+    points: list[Point] = []
+    for number, trial in enumerate(study.trials):
+        chosen = with_values(choice, trial.values)
+        if trial.accuracy is not None and trial.auc is not None and all(chosen != point.choice for point in points):
+            points.append(Point(number, trial.accuracy, trial.auc, chosen))
     front = [point for point in points if not any(_beats(other, point) for other in points)]
     return sorted(front, key=lambda point: (-point.accuracy, point.number))
 
@@ -44,39 +45,46 @@ def _beats(one: Point, other: Point) -> bool:
     return good != bad and good[0] >= bad[0] and good[1] >= bad[1]
 
 
-def _chosen(study: Study, trial: Trial) -> Experiment:
-    tuned = {study.defense: Tuned(study=study.key, parameters=list(trial.values))}
-    return with_values(study.experiment, dict(trial.values)).model_copy(update={"tuned": tuned})
+def tuned_experiment(experiment: Experiment, studies: Sequence[Study]) -> Experiment | None:
+    """The experiment with every point of every front, to be run on the target half; None where there is no point."""
+    fronts = [(study, pareto_front(study)) for study in studies]
+    update = {
+        "name": f"{experiment.name}-tuned",
+        "defense": [point.choice for _, front in fronts for point in front],
+        "tuned": {
+            study.defense: Tuned(study=study.key, parameters=list(study.trials[0].values))
+            for study, front in fronts
+            if front
+        },
+    }
+    return experiment.model_copy(update=update) if update["defense"] else None
 
 
-def point_toml(point: Point) -> str:
-    """What a point sets, as TOML that takes the place of the same keys of the tuned experiment."""
-    experiment = point.experiment.model_dump(mode="json")
-    keys = ["defense", "tuned"]
-    if any(LEARNING_RATE in tuned.parameters for tuned in point.experiment.tuned.values()):
-        keys.append("schedule")
-    return toml_text({key: experiment[key] for key in keys})
+def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
+    """`tuned_experiment` as a TOML file, with each point's figures, and what became of the trials, as comments."""
+    told = [line for study in studies for line in _outcome(study)]
+    tuned = tuned_experiment(experiment, studies)
+    if tuned is None:
+        return "\n".join(told)
+    table = tuned.model_dump(mode="json")
+    points = table.pop("defense")
+    figures = [_figures(study, point) for study in studies for point in pareto_front(study)]
+    entries = [f"{said}\n{toml_text({'defense': [point]})}" for said, point in zip(figures, points, strict=True)]
+    return "\n".join([*told, "", toml_text(table), *entries]).rstrip()
 
 
-def front_text(studies: Sequence[Study]) -> str:
-    """All fronts, each point under its figures with its exact TOML; and which trials failed, and why."""
-    return "\n".join(_study_text(study) for study in studies).rstrip()
-
-
-def _study_text(study: Study) -> str:
+def _outcome(study: Study) -> Iterator[str]:
     if study.reason:
-        return f"# {study.defense}: n/a: {study.reason}\n"
-    failed: dict[str, int] = {}
-    for trial in study.trials:
-        if trial.why:
-            failed[trial.why] = failed.get(trial.why, 0) + 1
-    lines = [
+        yield f"# {study.defense}: n/a: {study.reason}"
+        return
+    failed = Counter(trial.why.splitlines()[-1] for trial in study.trials if trial.why)
+    yield (
         f"# {study.defense}: {len(study.trials)} trials, {study.trainings} of {study.budget} trainings, "
-        f"{sum(failed.values())} trials failed",
-        *(f"#   {count} failed: {why.splitlines()[-1]}" for why, count in failed.items()),
-        "",
-    ]
-    for point in pareto_front(study):
-        figures = f"# {study.defense}: test accuracy {point.accuracy:.4f}, attack AUC {point.auc:.4f}"
-        lines.append(f"{figures} (trial {point.number})\n{point_toml(point)}")
-    return "\n".join(lines)
+        f"{failed.total()} trials failed"
+    )
+    yield from (f"#   {count} failed: {why}" for why, count in failed.items())
+
+
+def _figures(study: Study, point: Point) -> str:
+    accuracy, auc = f"test accuracy {point.accuracy:.4f}", f"attack AUC {point.auc:.4f}"
+    return f"# {study.defense}: {accuracy}, {auc} on the shadow half (trial {point.number})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -16,10 +16,10 @@ from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Role, Tr
 from miabench.data import Data, load_pool
 from miabench.discovery import Found, Plugins, discover, plugin_files_blamed
 from miabench.errors import UserError
-from miabench.experiment import Choice, Experiment
+from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
 from miabench.index import Cell, Entry, Index
-from miabench.labels import changed, labelled
+from miabench.labels import changed, changed_schedule, labelled, unchanged
 from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -77,11 +77,17 @@ def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:
 
 @dataclass(frozen=True)
 class _Built:
-    """A plugin of the experiment, with its description."""
+    """A plugin of the experiment, with its description, and the schedule that a defense is trained on.
+
+    Attributes:
+        changed: what differs from the plugin's defaults or among an experiment's settings of it, and, as
+            `schedule.lr`, from the experiment's schedule.
+    """
 
     plugin: Any
     component: Component
     changed: dict[str, Any]
+    schedule: Schedule
 
     @property
     def label(self) -> str:
@@ -142,13 +148,16 @@ class _Planner:
 
     # --- plugins ---
 
-    def _build_all(self, kind: Any, choices: list[Choice], problems: list[str]) -> list[_Built]:
+    def _build_all(self, kind: Any, choices: Sequence[Choice], problems: list[str]) -> list[_Built]:
         """Instances of all choices, grids expanded; what is wrong is added to the problems."""
         built: list[_Built] = []
         for choice in choices:
             try:
                 found = self.plugins.get(kind, choice.name)
-                built += [self._build(found, params) for params in expand(found, choice.params)]
+                own = choice.schedule if isinstance(choice, DefenseChoice) else {}
+                also = _varying(choices, choice) if kind == "defense" else ()
+                grid = itertools.product(expand(found.load(), choice.params), expand(Schedule, own))
+                built += [self._build(found, params, schedule, also) for params, schedule in grid]
             except UserError as error:
                 problems += error.problems
         counts = Counter(item.label for item in built)
@@ -157,10 +166,21 @@ class _Planner:
         ]
         return built
 
-    def _build(self, found: Found, params: Mapping[str, Any]) -> _Built:
+    def _build(
+        self,
+        found: Found,
+        params: Mapping[str, Any],
+        own: Mapping[str, Any] | None = None,
+        also: Collection[str] = (),
+    ) -> _Built:
         plugin = found.build(params)
+        common = self.experiment.schedule
+        try:
+            schedule = common.replaced(own or {})
+        except UserError as error:
+            raise UserError(*(f"{found.kind} {found.name}: {problem}" for problem in error.problems)) from None
         component = Component.of(found, plugin)
-        return _Built(plugin, component, changed(plugin))
+        return _Built(plugin, component, changed(plugin, also) | changed_schedule(schedule, common), schedule)
 
     # --- datasets, models, defenses ---
 
@@ -187,6 +207,7 @@ class _Planner:
             "model": site.model.label,
             "defense": built.component.name,
             "params": built.changed,
+            "by_default": unchanged(defense, built.changed),
         }
         if reason:
             self.index.cells.append(Cell(**names, reason=reason))
@@ -195,7 +216,7 @@ class _Planner:
             self.index.warnings.extend(
                 text for text in defense.advice(site.data, model) if text not in self.index.warnings
             )
-            self.index.cells.append(Cell(**names, counts=self._counts(site, defense)))
+            self.index.cells.append(Cell(**names, claim=defense.claim, counts=self._counts(site, defense)))
             for run in range(self.experiment.runs):
                 self._plan_run(site, built, run)
 
@@ -242,7 +263,7 @@ class _Planner:
         # tuning has streams of its own: what it chooses must not suit the final models' initial weights
         seed = role_seed(self.experiment.seed, run, f"tune {role}" if protocol == "tune" else role)
         label = f"{site.dataset} {site.model.label} {built.label} run {run} {role}"
-        return self._plan_training(_Wanted(site, built, records, seed, label, self.experiment.schedule))
+        return self._plan_training(_Wanted(site, built, records, seed, label, built.schedule))
 
     def _plan_training(self, wanted: _Wanted, depth: int = 0) -> _Trained:
         """One network, after the trainings it starts from."""
@@ -274,7 +295,7 @@ class _Planner:
         built = self._build(self.plugins.get("defense", train.defense), train.params)
         records = Split(rows.numpy(), wanted.records.test, wanted.records.seed)
         label = f"{wanted.label} < {built.label}"
-        schedule = Schedule.model_validate(wanted.schedule.model_dump() | dict(train.schedule))
+        schedule = wanted.schedule.replaced(train.schedule)
         required = _Wanted(wanted.site, built, records, wanted.seed, label, schedule, train.epochs)
         return self._plan_training(required, depth + 1)
 
@@ -424,6 +445,18 @@ class _Wanted:
     label: str
     schedule: Schedule
     epochs: int | None = None
+
+
+def _varying(choices: Sequence[Choice], choice: Choice) -> set[str]:
+    """The parameters by which an experiment's settings of one plugin differ: set differently, or given as lists."""
+    settings = [other.params for other in choices if other.name == choice.name]
+    names = {name for params in settings for name in params}
+    return {
+        name
+        for name in names
+        if isinstance(choice.params.get(name), list)
+        or any(params.get(name) != settings[0].get(name) for params in settings)
+    }
 
 
 def resolve_device(device: str) -> str:

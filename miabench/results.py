@@ -17,9 +17,10 @@ from miabench.evaluation import ACCURACIES, ATTACK_METRICS
 from miabench.index import Cell, Entry, Index
 from miabench.store import Ref, Store
 
+ESTIMATE = ("value", "low", "high")
+COUNTS = ("n_members", "n_nonmembers")
 COLUMNS = (
-    "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric",
-    "value", "low", "high", "n_members", "n_nonmembers", "key", "reason",
+    "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric", *ESTIMATE, *COUNTS, "key", "reason",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
 
@@ -69,7 +70,7 @@ class Results:
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
         rows = [row for entry in self.index.entries for row in self._rows(entry)]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(ESTIMATE, "float64"))
 
     def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
         """Per-record numbers of all finished runs (correctness without an attack); None where there is none."""
@@ -77,15 +78,16 @@ class Results:
         refs = {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
         if not refs:
             return None
-        arrays = [self.store.arrays(ref) for ref in refs.values()]
-        values = np.stack([a["target"] for a in arrays])
-        return Records(arrays[0]["target_row"], arrays[0]["target_member"], values, tuple(refs))
+        first, *others = refs.values()
+        arrays = self.store.arrays(first, "target", "target_row", "target_member")
+        values = np.stack([arrays["target"], *(self.store.arrays(ref, "target")["target"] for ref in others)])
+        return Records(arrays["target_row"], arrays["target_member"], values, tuple(refs))
 
     def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
         for entry in self.accuracy_entries(cell):
             if entry.run == run and entry.network and self.store.has(entry.network):
-                return pd.DataFrame(json.loads(self.store.file(entry.network, "history.json").read_text()))
+                return pd.DataFrame(self.store.json(entry.network, "history.json"))
         return None
 
     def answers(self, cell: Cell) -> Iterator[Answers]:
@@ -110,22 +112,22 @@ class Results:
             found[id(self.index.cells[entry.cell]), entry.attacker, entry.attack].append(entry)
         return found
 
-    def _rows(self, entry: Entry) -> Iterator[dict[str, Any]]:
-        cell = self.index.cells[entry.cell]
-        about = {
-            "dataset": cell.dataset,
-            "model": cell.model,
-            "defense": cell.defense,
-            "params": json.dumps(cell.params),
-            "run": entry.run,
-            "attacker": entry.attacker,
-            "attack": entry.attack,
-            "key": entry.metrics.key if entry.metrics else None,
-        }
+    def _rows(self, entry: Entry) -> Iterator[tuple[Any, ...]]:
+        """Rows of the tidy table, each in the order of COLUMNS."""
+        names = (*self._names[entry.cell], entry.run, entry.attacker, entry.attack)
+        key = entry.metrics.key if entry.metrics else None
+        for row in self._measured(entry):
+            yield *names, row["metric"], *(row.get(name) for name in (*ESTIMATE, *COUNTS)), key, row["reason"]
+
+    @cached_property
+    def _names(self) -> Sequence[tuple[str, str, str, str]]:
+        """What names each cell in the tidy table: dataset, model, defense, params."""
+        return [(cell.dataset, cell.model, cell.defense, json.dumps(cell.params)) for cell in self.index.cells]
+
+    def _measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
+        """What was measured, a row per metric, or why it was not."""
         if entry.metrics and self.store.has(entry.metrics):
-            for row in json.loads(self.store.file(entry.metrics, "rows.json").read_text()):
-                yield about | row
-            return
+            rows: Sequence[Mapping[str, Any]] = self.store.json(entry.metrics, "rows.json")
+            return rows
         reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
-        for metric in ACCURACIES if entry.attack is None else ATTACK_METRICS:
-            yield about | {"metric": metric, "reason": reason}
+        return [{"metric": name, "reason": reason} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)]

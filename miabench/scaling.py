@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from miabench.contracts import Defense
 from miabench.discovery import Plugins, discover
 from miabench.errors import UserError
-from miabench.experiment import Choice, Experiment
+from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.schedule import Schedule
 
 FEWEST_EPOCHS = 10
+
+C = TypeVar("C", bound=Choice)
 
 
 def scaled(experiment: Experiment, share: float, keep: Collection[str] = ()) -> Experiment:
@@ -72,13 +74,18 @@ def _fewer_records(choice: Choice, share: float) -> Choice:
     return _with(choice, "records", _each(choice.params.get("records"), fewer))
 
 
-def _fewer_epochs(choice: Choice, factor: float, plugins: Plugins) -> Choice:
-    """Those of a defense's parameters that count epochs of the schedule, as its ranges for tuning tell."""
+def _fewer_epochs(choice: DefenseChoice, factor: float, plugins: Plugins) -> DefenseChoice:
+    """Those of a defense's parameters that count epochs, as its ranges for tuning tell, and of its own schedule."""
     cls = cast(type[Defense], plugins.get("defense", choice.name).load())
     counts = [name for name, range_ in cls.tune.items() if range_.high == "epochs" and name in choice.params]
     for name in counts:
         choice = _with(choice, name, _each(choice.params[name], lambda epoch: _epoch(epoch, factor)))
-    return choice
+    schedule = dict(choice.schedule)
+    if "epochs" in schedule:
+        schedule["epochs"] = _each(schedule["epochs"], lambda epoch: _epoch(epoch, factor))
+    if "milestones" in schedule:
+        schedule["milestones"] = {_epoch(int(done), factor): lr for done, lr in schedule["milestones"].items()}
+    return choice.model_copy(update={"schedule": schedule})
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -86,5 +93,5 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
     return list(dict.fromkeys(map(change, value))) if isinstance(value, list) else change(value)
 
 
-def _with(choice: Choice, name: str, value: Any) -> Choice:
+def _with(choice: C, name: str, value: Any) -> C:
     return choice.model_copy(update={"params": {**choice.params, name: value}})

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, field_validator
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from miabench.errors import UserError, nearest
 
 
 class Schedule(BaseModel, frozen=True, extra="forbid"):
@@ -24,6 +29,22 @@ class Schedule(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("milestones need epochs of 1 or more and learning rates above 0, as in {40 = 0.01}")
         return dict(sorted(value.items()))
 
+    def replaced(self, changes: Mapping[str, Any]) -> Schedule:
+        """This schedule with some keys replaced; a new `lr` alone takes the milestones along, in proportion.
+
+        Raises:
+            UserError: keys that a schedule does not have, values out of bounds.
+        """
+        table = self.model_dump() | dict(changes)
+        try:
+            replaced = Schedule.model_validate(table)
+        except ValidationError as error:
+            raise UserError(*(_problem(item) for item in error.errors())) from None
+        if "lr" in changes and "milestones" not in changes:
+            milestones = {epoch: lr * (replaced.lr / self.lr) for epoch, lr in self.milestones.items()}
+            return replaced.model_copy(update={"milestones": milestones})
+        return replaced
+
     def lr_at(self, epoch: int) -> float:
         """Learning rate during an epoch, counted from 1."""
         lr = self.lr
@@ -31,3 +52,10 @@ class Schedule(BaseModel, frozen=True, extra="forbid"):
             if epoch > done:
                 lr = value
         return lr
+
+
+def _problem(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"schedule has no key {key!r}{nearest(key, Schedule.model_fields)}"
+    return f"schedule.{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"

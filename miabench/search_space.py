@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from miabench.contracts import Defense
 from miabench.errors import UserError, nearest
-from miabench.experiment import Choice, Experiment
+from miabench.experiment import DefenseChoice
 from miabench.schedule import Schedule
 
 LEARNING_RATE = "schedule.lr"
@@ -35,10 +35,15 @@ class Dimension:
     first: float
 
 
-def search_space(defense: type[Defense], choice: Choice, schedule: Schedule) -> tuple[Dimension, ...]:
+def search_space(defense: type[Defense], choice: DefenseChoice, schedule: Schedule) -> tuple[Dimension, ...]:
     """What is searched: declared ranges of what the experiment does not set itself, or else the learning rate.
 
     So a defense without hyper-parameters spends the same budget as the others, on the one thing that it has.
+
+    Args:
+        defense: whose ranges they are.
+        choice: what the experiment sets.
+        schedule: the defense's.
 
     Raises:
         UserError: a range for a hyper-parameter that the defense does not have.
@@ -47,9 +52,10 @@ def search_space(defense: type[Defense], choice: Choice, schedule: Schedule) -> 
         if name not in defense.model_fields:
             hint = nearest(name, defense.model_fields)
             raise UserError(f"defense {choice.name} declares a range for {name!r}, which it does not have{hint}")
-    names = [name for name in defense.tune if name not in choice.params]
-    lr = Dimension(LEARNING_RATE, schedule.lr / LR_FACTOR, schedule.lr * LR_FACTOR, True, False, schedule.lr)
-    return tuple(_dimension(defense, name, schedule) for name in names) or (lr,)
+    names = [name for name, tried in defense.tune.items() if choice.params.keys().isdisjoint((name, tried.unless))]
+    if names or not {"lr", "milestones"}.isdisjoint(choice.schedule):
+        return tuple(_dimension(defense, name, schedule) for name in names)
+    return (Dimension(LEARNING_RATE, schedule.lr / LR_FACTOR, schedule.lr * LR_FACTOR, True, False, schedule.lr),)
 
 
 def _dimension(defense: type[Defense], name: str, schedule: Schedule) -> Dimension:
@@ -60,14 +66,9 @@ def _dimension(defense: type[Defense], name: str, schedule: Schedule) -> Dimensi
     return Dimension(name, declared.low, high, declared.log, field.annotation is int, first)
 
 
-def with_values(experiment: Experiment, values: dict[str, float]) -> Experiment:
-    """The experiment (of one defense) with chosen values; milestones keep their ratio to the learning rate."""
+def with_values(choice: DefenseChoice, values: Mapping[str, float]) -> DefenseChoice:
+    """A defense at chosen values; its milestones keep their ratio to a chosen learning rate."""
     params = {name: value for name, value in values.items() if name != LEARNING_RATE}
-    (choice,) = experiment.defense
-    changes: dict[str, Any] = {"defense": [Choice.model_validate({"name": choice.name, **choice.params, **params})]}
-    if LEARNING_RATE in values:
-        schedule = experiment.schedule
-        lr = values[LEARNING_RATE]
-        milestones = {epoch: value * (lr / schedule.lr) for epoch, value in schedule.milestones.items()}
-        changes["schedule"] = schedule.model_copy(update={"lr": lr, "milestones": milestones})
-    return experiment.model_copy(update=changes)
+    schedule = {"lr": values[LEARNING_RATE]} if LEARNING_RATE in values else {}
+    update = {"params": {**choice.params, **params}, "schedule": {**choice.schedule, **schedule}}
+    return choice.model_copy(update=update)

@@ -92,7 +92,7 @@ class Store:
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete."""
-        return (self.path(ref) / "manifest.json").exists()
+        return self._within(ref, "manifest.json").exists()
 
     @contextmanager
     def write(self, ref: Ref, about: Mapping[str, Any]) -> Iterator[Path]:
@@ -107,7 +107,7 @@ class Store:
 
     def manifest(self, ref: Ref) -> dict[str, Any]:
         """What is known about an artifact: its spec, environment, times, checksums."""
-        manifest: dict[str, Any] = json.loads((self.path(ref) / "manifest.json").read_text())
+        manifest: dict[str, Any] = json.loads(self._within(ref, "manifest.json").read_bytes())
         return manifest
 
     def file(self, ref: Ref, name: str) -> Path:
@@ -116,15 +116,38 @@ class Store:
         Raises:
             UserError: the file is not what was written.
         """
-        path = self.path(ref) / name
-        if not path.exists() or _checksum(path) != self.manifest(ref)["files"][name]:
-            raise UserError(f"{path} is damaged; remove the folder {path.parent} and run again: it is made anew")
+        path = self._within(ref, name)
+        self._verify(ref, name, _checksum(path) if path.exists() else None)
         return path
 
-    def arrays(self, ref: Ref) -> dict[str, NDArray[Any]]:
-        """The arrays of an artifact, by name."""
+    def json(self, ref: Ref, name: str) -> Any:
+        """The content of a JSON file of an artifact, its checksum verified.
+
+        Raises:
+            UserError: the file is not what was written.
+        """
+        path = self._within(ref, name)
+        content = path.read_bytes() if path.exists() else b""
+        self._verify(ref, name, hashlib.sha256(content).hexdigest())
+        return json.loads(content)
+
+    def arrays(self, ref: Ref, *names: str) -> dict[str, NDArray[Any]]:
+        """The arrays of an artifact, by name: those named, or all.
+
+        Raises:
+            UserError: the file is not what was written.
+        """
         with np.load(self.file(ref, "arrays.npz"), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            return {name: arrays[name] for name in names or arrays.files}
+
+    def _within(self, ref: Ref, name: str) -> Path:
+        """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
+        return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
+
+    def _verify(self, ref: Ref, name: str, checksum: str | None) -> None:
+        if checksum != self.manifest(ref)["files"][name]:
+            folder = self.path(ref)
+            raise UserError(f"{folder / name} is damaged; remove the folder {folder} and run again: it is made anew")
 
     def put_ids(self, ids: NDArray[np.int64]) -> str:
         """Keep a list of pool rows; its name is the hash of its content."""

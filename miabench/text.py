@@ -27,7 +27,9 @@ PADDING = 0
 UNKNOWN = 1
 RESERVED = 2  # ids that stand for no word
 RANDOM_DIMENSION = 50  # of vectors without GloVe: that of glove.6B.50d
-RANDOM_STD = 0.1
+# About GloVe's own, which schedules are made for. With 0.1 a GRU's gates hardly move, and han stays at chance: on 2,000
+# AG News documents at learning rate 0.01 the members' accuracy after 40 epochs was 0.30, of 4 classes; with 0.6, 0.55
+RANDOM_STD = 0.6
 RANDOM_SEED = 0  # the vectors' own: the experiment's seed does not change the data
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -91,7 +93,7 @@ def encode(documents: Iterable[str], sentences: int, words: int) -> Corpus:
 def frequent_words(corpus: Corpus, min_count: int) -> tuple[Corpus, NDArray[np.float32]]:
     """The corpus with the words that occur `min_count` times or more, and random vectors (V, 50) for its ids.
 
-    The vectors are drawn from N(0, 0.1^2) with a seed of their own; padding has zeros.
+    The vectors are drawn from N(0, RANDOM_STD^2) with a seed of their own; padding has zeros.
     """
     corpus = corpus.keeping(corpus.counts >= min_count)
     shape = (RESERVED + len(corpus.words), RANDOM_DIMENSION)

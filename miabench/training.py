@@ -66,6 +66,7 @@ class Task:
         history: one record per finished epoch.
         snapshots: the network's weights after the epochs that were asked for.
         costs: what the training had cost by then.
+        meter: counts the records that go through `net()` and `given`; `meter.watch(other)` adds another network.
     """
 
     def __init__(self, setting: Setting, x: Tensor, y: Tensor) -> None:

@@ -85,7 +85,8 @@ class Trials:
         sampler = TPESampler(seed=seed, n_startup_trials=STARTUP)
         copy = optuna.create_study(directions=DIRECTIONS, sampler=sampler)
         copy.add_trials(done)
-        return dict(copy.ask(self._distributions).params)
+        params = copy.ask(self._distributions).params
+        return {name: _rounded(value, self._distributions[name]) for name, value in params.items()}
 
     def add(self, trial: Trial) -> None:
         """Store a finished trial."""
@@ -99,6 +100,13 @@ class Trials:
                 user_attrs={"trainings": trial.trainings, "networks": list(trial.networks), "why": trial.why},
             )
         )
+
+
+def _rounded(value: float, within: BaseDistribution) -> float:
+    """Three digits of a number, as people write hyper-parameters; whole numbers as they are."""
+    if not isinstance(within, FloatDistribution):
+        return value
+    return min(max(float(f"{value:.3g}"), within.low), within.high)
 
 
 def _read(trial: FrozenTrial) -> Trial:

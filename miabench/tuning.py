@@ -22,11 +22,12 @@ from miabench.contracts import Defense
 from miabench.discovery import discover
 from miabench.errors import UserError
 from miabench.executors.base import Executor
-from miabench.experiment import Choice, Experiment
+from miabench.experiment import DefenseChoice, Experiment
 from miabench.grid import expand
 from miabench.plan import Places, Plan, make_plan
 from miabench.results import Results
 from miabench.running import make_executor, run_jobs
+from miabench.schedule import Schedule
 from miabench.search_space import search_space, with_values
 from miabench.specs import Job
 from miabench.stages import Hands
@@ -35,7 +36,7 @@ from miabench.store import Store, digest
 if TYPE_CHECKING:
     from miabench.trials import Trial, Trials
 
-VERSION = 1  # raise it when the same trials would lead to other suggestions or objectives
+VERSION = 2  # raise it when the same trials would lead to other suggestions or objectives
 IDLE = 20  # this many trials in a row that train nothing new end a search: its settings repeat, or are refused
 
 
@@ -121,7 +122,8 @@ def _check(settings: Settings) -> None:
     ]
     plugins = discover(experiment.plugins)
     for choice in experiment.defense:
-        if len(list(expand(plugins.get("defense", choice.name), choice.params))) > 1:
+        grids = (plugins.get("defense", choice.name).load(), choice.params), (Schedule, choice.schedule)
+        if any(len(list(expand(*grid))) > 1 for grid in grids):
             problems.append(f"defense {choice.name}: give a hyper-parameter one value to keep it, or none to tune it")
     if problems:
         raise UserError(*problems)
@@ -130,13 +132,14 @@ def _check(settings: Settings) -> None:
 class _Search:
     """One defense's search: plans, runs and judges trials."""
 
-    def __init__(self, settings: Settings, choice: Choice, places: Places, hands: Hands) -> None:
+    def __init__(self, settings: Settings, choice: DefenseChoice, places: Places, hands: Hands) -> None:
         own = {"defense": [choice], "tuned": {}}
         self.settings = replace(settings, experiment=settings.experiment.model_copy(update=own))
         self.places, self.hands = places, hands
         self.store = Store(places.store)
         found = discover(settings.experiment.plugins).get("defense", choice.name)
-        self.space = search_space(cast(type[Defense], found.load()), choice, settings.experiment.schedule)
+        schedule = settings.experiment.schedule.replaced(choice.schedule)
+        self.space = search_space(cast(type[Defense], found.load()), choice, schedule)
 
     def study(self, told: Callable[[int, Trial], None]) -> Study:
         """All trials, stored and new."""
@@ -156,8 +159,11 @@ class _Search:
             return replace(study, trials=tuple(trials.stored()))
 
     def _plan(self, values: dict[str, float]) -> Plan:
+        experiment = self.settings.experiment
+        (choice,) = experiment.defense
         trial = {"runs": self.settings.runs, "shadows": self.settings.shadows, "protocol": "tune"}
-        return make_plan(with_values(self.settings.experiment, values).model_copy(update=trial), self.places)
+        setting = {"defense": [with_values(choice, values)]}
+        return make_plan(experiment.model_copy(update=trial | setting), self.places)
 
     def _key(self, first: Plan) -> str:
         """The first trial's jobs hold all that decides a trial but the values chosen."""

@@ -8,7 +8,7 @@ runs of letters, digits and underscores. A document without words is one unknown
 The vocabulary comes from a GloVe file (Pennington, Socher and Manning, EMNLP 2014; the paper uses glove.6B.50d.txt),
 cut to the words that occur; without one, it is the words that occur often enough in the whole pool. Members,
 non-members and the attacker's records count alike in both, so the vocabulary itself carries no membership. Without
-GloVe the words' vectors are random, the same ones under every seed.
+GloVe the words' vectors are random, the same ones under every seed, and about as long as GloVe's.
 
 Encoded once; the encoded copy is kept under the data root and found again by the content of the files.
 """
@@ -19,6 +19,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ CHOOSE = "`label` and `text` name the columns to read"
 
 class Text(Dataset, frozen=True):
     """A CSV file of documents: text columns and a label column."""
+
+    version: ClassVar[int] = 2  # 2: random vectors as long as GloVe's
 
     path: Path = Field(description="the file")
     text: Column | tuple[Column, ...] = Field(

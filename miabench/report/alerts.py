@@ -1,4 +1,4 @@
-"""What a reader should doubt: few trainings, few shadow models, jobs that failed or are missing, and other warnings."""
+"""What a reader should doubt: few trainings or shadow models, failed or missing jobs, values unlike a paper's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from miabench.report import footnotes
-from miabench.report.summary import Statistic, Summary
+from miabench.report.published_table import NAMES
+from miabench.report.side_by_side import Apart, outside
+from miabench.report.summary import Statistic, Summary, printed
 
 FEW_RUNS = 3  # with fewer trainings a spread says next to nothing
-NAMED = 5  # cells that are named before the others are counted
+NAMED = 5  # cells (or values) that are named before the others are counted
+OUTSIDE = "published value outside the spread"
 
 
 def alerts(summary: Summary) -> Iterator[str]:
@@ -26,6 +29,27 @@ def alerts(summary: Summary) -> Iterator[str]:
     collapsed = [f"{line.cell.model} {line.cell.label}" for line in summary.lines if line.collapsed]
     if collapsed:
         yield f"test accuracy is at chance in {_names(dict.fromkeys(collapsed))}: attacks on them say nothing"
+    yield from _not_reproduced(summary)
+
+
+def _not_reproduced(summary: Summary) -> Iterator[str]:
+    """Published values that the measured ones differ from by more than the spread of both allows."""
+    found = outside(summary)
+    for value in found.values[:NAMED]:
+        yield f"{OUTSIDE}: {_apart(value)}"
+    if found.values:
+        yield (
+            f"{OUTSIDE}: {len(found.values)} of {found.tried} compared (about 1 in 20 would be so by chance); side by "
+            "side: miabench report --compare uai24"
+        )
+    yield from found.warnings
+
+
+def _apart(value: Apart) -> str:
+    quantity = NAMES.get(value.quantity, value.quantity)
+    published, measured = (f"{printed(one.mean)} (±{printed(one.std)})" for one in (value.published, value.measured))
+    where = f"{value.paper.dataset} {value.paper.model} {value.line.cell.label}"
+    return f"{where}, {quantity}: published {published}, measured {measured}"
 
 
 def _absent(summary: Summary) -> Iterator[str]:

@@ -9,8 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench.bootstrap import crossed_auc_difference, crossed_mean_difference
-from miabench.metrics import Estimate
+from miabench.bootstrap import Replicates, auc_replicates, difference, mean_replicates
 from miabench.report.summary import Line, Summary
 from miabench.results import Records, Results
 
@@ -62,28 +61,72 @@ def compare(results: Results, summary: Summary) -> Differences:
         By the line's key; lines that share nothing with an undefended one are left out.
     """
     compared: dict[tuple[str, ...], Comparison] = {}
+    undefended: dict[tuple[str, ...], _Undefended] = {}
     for line in summary.lines:
         baseline = summary.baseline(line)
         if baseline is None or line.undefended:
             continue
-        comparison = _compare(results, line, baseline)
+        if baseline.key not in undefended:
+            undefended[baseline.key] = _Undefended(results, baseline)
+        comparison = _compare(results, line, undefended[baseline.key])
         if comparison.accuracy or comparison.attacks:
             compared[line.key] = comparison
     return compared
 
 
-def _compare(results: Results, line: Line, baseline: Line) -> Comparison:
-    attacks = {}
-    for attack in line.attacks:
-        pair = _pair(results, line, baseline, attack)
-        if pair is not None and pair.members.any() and not pair.members.all():
-            estimate = crossed_auc_difference(pair.defended, pair.undefended, pair.members)
-            attacks[attack] = _difference(estimate, pair)
-    pair = _pair(results, line, baseline, None)
-    if pair is None or pair.members.all():
-        return Comparison(None, attacks)
-    estimate = crossed_mean_difference(pair.defended[:, ~pair.members], pair.undefended[:, ~pair.members])
-    return Comparison(_difference(estimate, pair), attacks)
+class _Undefended:
+    """What lines are compared with: read once, and resampled once for all lines that share runs and records with it."""
+
+    def __init__(self, results: Results, line: Line) -> None:
+        self.results = results
+        self.line = line
+        self._records: dict[str | None, Records | None] = {}
+        self._last: dict[str | None, tuple[Pair, Replicates]] = {}
+
+    def records(self, attack: str | None) -> Records | None:
+        """An attack's scores, or (without one) whether records are classified correctly."""
+        if attack not in self._records:
+            self._records[attack] = _records(self.results, self.line, attack)
+        return self._records[attack]
+
+    def replicates(self, attack: str | None, pair: Pair) -> Replicates:
+        """The undefended side of a pair."""
+        if attack in self._last:
+            last, replicates = self._last[attack]
+            if np.array_equal(last.members, pair.members) and np.array_equal(last.undefended, pair.undefended):
+                return replicates
+        replicates = _replicates(attack, pair.undefended, pair.members)
+        self._last[attack] = pair, replicates
+        return replicates
+
+
+def _compare(results: Results, line: Line, undefended: _Undefended) -> Comparison:
+    found = {attack: _difference(results, line, undefended, attack) for attack in (None, *line.attacks)}
+    attacks = {attack: one for attack, one in found.items() if attack is not None and one is not None}
+    return Comparison(found[None], attacks)
+
+
+def _difference(results: Results, line: Line, undefended: _Undefended, attack: str | None) -> Difference | None:
+    records, others = _records(results, line, attack), undefended.records(attack)
+    pair = in_common(records, others) if records and others else None
+    if pair is None or pair.members.all() or (attack is not None and not pair.members.any()):
+        return None
+    defended = _replicates(attack, pair.defended, pair.members)
+    n_members = int(pair.members.sum())
+    return Difference(
+        *difference(defended, undefended.replicates(attack, pair)),
+        n_members=n_members,
+        n_nonmembers=len(pair.members) - n_members,
+        runs=len(pair.defended),
+    )
+
+
+def _replicates(attack: str | None, values: NDArray[np.float64], members: NDArray[np.bool_]) -> Replicates:
+    return mean_replicates(values[:, ~members]) if attack is None else auc_replicates(values, members)
+
+
+def _records(results: Results, line: Line, attack: str | None) -> Records | None:
+    return results.records(line.cell, None if attack is None else line.attacker, attack)
 
 
 def in_common(defended: Records, undefended: Records) -> Pair | None:
@@ -98,23 +141,3 @@ def in_common(defended: Records, undefended: Records) -> Pair | None:
     same = defended.members[i] == undefended.members[j]
     i, j = i[same], j[same]
     return Pair(defended.members[i], defended.values[np.ix_(r, i)], undefended.values[np.ix_(s, j)])
-
-
-def _pair(results: Results, line: Line, baseline: Line, attack: str | None) -> Pair | None:
-    attacker = None if attack is None else line.attacker
-    defended, undefended = (results.records(one.cell, attacker, attack) for one in (line, baseline))
-    if defended is None or undefended is None:
-        return None
-    return in_common(defended, undefended)
-
-
-def _difference(estimate: Estimate, pair: Pair) -> Difference:
-    n_members = int(pair.members.sum())
-    return Difference(
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        n_members=n_members,
-        n_nonmembers=len(pair.members) - n_members,
-        runs=len(pair.defended),
-    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from miabench.report.difference import Difference, Differences
-from miabench.report.summary import BASELINE, Summary
+from miabench.report.summary import BASELINE, Line, Summary
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
+DAGGER = "†"  # marks approaches whose hyper-parameters were not all chosen on the shadow half
 MANY = 4  # as many cells or more are called `others` where they share the commonest fact
 
 
@@ -47,6 +48,31 @@ def reading(summary: Summary) -> Iterator[str]:
             f"collapsed: test accuracy is at chance (always naming {dataset}'s largest class gives "
             f"{100 * summary.chance[dataset]:.2f}%), so the value says nothing about the defense"
         )
+
+
+def tuned_on_target(lines: Iterable[Line]) -> Iterator[str]:
+    """What the dagger means, and which hyper-parameters it stands for; nothing where no line has it."""
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for line in lines:
+        if line.tuned_on_target:
+            names[line.cell.defense].update(dict.fromkeys(line.tuned_on_target))
+    if names:
+        which = "; ".join(f"{defense}: {', '.join(own)}" for defense, own in names.items())
+        yield (
+            f"{DAGGER} tuned on target: hyper-parameters that the experiment sets and miabench tune did not choose on "
+            f"the shadow half ({which}): read the result as if they had been chosen by looking at the target"
+        )
+
+
+def claims(lines: Iterable[Line]) -> Iterator[str]:
+    """What defenses have reports say of their trainings, cells of the same meaning together."""
+    groups: Groups = defaultdict(dict)
+    for line in lines:
+        if line.cell.claim is not None and line.claimed is not None:
+            said = f"{line.cell.model} {line.cell.label}: {line.claimed}"
+            groups[line.cell.dataset, line.cell.claim.meaning][said] = None
+    for (dataset, meaning), cells in groups.items():
+        yield f"{dataset} {'; '.join(cells)}; {meaning}"
 
 
 def unfinished(summary: Summary) -> Iterator[str]:

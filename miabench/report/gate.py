@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from miabench.errors import UserError, nearest
-from miabench.evaluation import ATTACK_METRICS
+from miabench.evaluation import ATTACK_METRICS, find_metric
 from miabench.results import Results
 
 
@@ -26,9 +26,10 @@ class Limit:
         Raises:
             UserError: no known metric, or no fraction.
         """
-        metric, _, value = text.partition("=")
-        if metric not in ATTACK_METRICS:
-            raise UserError(f"--max {text!r}: there is no metric {metric!r}{nearest(metric, ATTACK_METRICS)}")
+        name, _, value = text.partition("=")
+        metric = find_metric(name)
+        if metric is None:
+            raise UserError(f"--max {text!r}: there is no metric {name!r}{nearest(name, ATTACK_METRICS)}")
         try:
             limit = float(value)
         except ValueError:

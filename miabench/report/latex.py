@@ -63,6 +63,7 @@ SPECIAL = {
     "±": r"$\pm$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "†": r"$^\dagger$",
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -79,7 +80,7 @@ LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝß�
 
 
 def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
-    """A float with the results of each dataset and one with the differences, notes below; warnings are comments.
+    """Floats with the results of each dataset, differences and adaptivity gaps; notes and warnings below.
 
     Values that the terminal stars are bold. More lines than a page holds go on in another float.
 
@@ -95,10 +96,10 @@ def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
         *([f"made with {made_with}"] if made_with else ()),
     ]
     floats = [text for table in sheet.results(summary, reasons) for text in _floats(table, said)]
-    floats += [text for table in sheet.differences(summary, compared) for text in _floats(table, [])]
-    warnings = "".join(f"% warning: {plain(warning)}\n" for warning in summary.warnings)
-    notes = NOTES % "\n\n".join(map(escape, sheet.notes(summary, compared, reasons)))
-    return HEAD + warnings + "\n".join(floats) + notes + "\\miabenchend\n"
+    more = [*sheet.differences(summary, compared), *sheet.gaps(summary)]
+    floats += [text for table in more for text in _floats(table, [])]
+    notes = [*sheet.notes(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
+    return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
 
 
 def escape(text: str) -> str:

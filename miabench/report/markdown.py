@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from miabench.report import footnotes, provenance, sheet
+from miabench.report.cost import Costs
 from miabench.report.difference import Differences
 from miabench.report.layout import plain
 from miabench.report.sheet import Sheet, Value
@@ -18,16 +19,18 @@ SPECIAL = re.compile(r"[\\`*_\[\]<>|~#$]")
 ENTITIES = {"<": "&lt;", ">": "&gt;"}
 
 
-def to_markdown(summary: Summary, compared: Differences, made_with: str) -> str:
-    """Tables of the results and of the differences to the undefended cell, then notes and warnings.
+def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with: str) -> str:
+    """Tables of results, differences to the undefended cell, adaptivity gaps and costs, then notes and warnings.
 
     Args:
         summary: all lines are written.
         compared: differences of these lines; what is missing is left out.
+        costs: of the cells; what is missing is left out.
         made_with: versions, for the last note.
     """
     reasons = footnotes.Reasons()
-    parts = [*map(_table, sheet.results(summary, reasons)), *map(_table, sheet.differences(summary, compared))]
+    sheets = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.gaps(summary)]
+    parts = [*map(_table, sheets), *map(_table, sheet.spent(summary, costs))]
     said = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
     notes = [*sheet.reading(summary), *sheet.notes(summary, compared, reasons), *said]
     notes += [f"warning: {warning}" for warning in summary.warnings]

@@ -76,13 +76,15 @@ def to_html(
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     experiment = summary.index.experiment
     resolved = experiment.model_dump(mode="json")
-    tables = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.spent(summary, costs)]
+    tables = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.gaps(summary)]
+    tables += sheet.spent(summary, costs)
     return _template().render(
         name=experiment.name,
         overview=overview(summary),
         sentences=list(sentences(summary, compared)),
         alerts=list(dict.fromkeys(alerts(summary))),
         tables=tables,
+        dagger=footnotes.DAGGER,
         notes=[*sheet.reading(summary), *sheet.notes(summary, compared, reasons)],
         plots={title: _inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
         sections=_sections(results, summary),

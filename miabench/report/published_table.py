@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from miabench.report.footnotes import Reasons
+from miabench.report.footnotes import Reasons, tuned_on_target
 from miabench.report.layout import Column, Item, Rows, open_console, print_columns, print_note
 from miabench.report.published import PAPER_RUNS
 from miabench.report.side_by_side import NOT_GIVEN, TOO_EXPENSIVE, Compared, Pair, SideBySide, side_by_side
 from miabench.report.summary import Statistic, Summary, printed, summarize
+from miabench.report.table import marked
 from miabench.results import Results
 
 NAMES = {"train_accuracy": "train acc.", "test_accuracy": "test acc."}
@@ -72,7 +73,7 @@ def _ends(compared: Sequence[Compared]) -> list[bool]:
 
 
 def _columns(rows: Sequence[tuple[Compared, Pair]], reasons: Reasons) -> Iterator[Column]:
-    approaches = [one.line.cell.label if pair is one.pairs[0] else "" for one, pair in rows]
+    approaches = [marked(one.line) if pair is one.pairs[0] else "" for one, pair in rows]
     yield Column("approach", [Item((approach,)) for approach in approaches], names=True)
     yield Column("quantity", [Item((NAMES.get(pair.quantity, pair.quantity),)) for _, pair in rows], names=True)
     yield Column("published", [_published(pair) for _, pair in rows])
@@ -117,6 +118,7 @@ def _notes(found: SideBySide, reasons: Reasons) -> Iterator[str]:
     if NOT_GIVEN in why:
         yield f"{NOT_GIVEN}: the paper's table has no accuracies"
     yield from reasons.notes()
+    yield from tuned_on_target(one.line for one in found.compared)
     if found.absent:
         yield f"not in the paper's tables: {'; '.join(found.absent)}"
     if found.unpublished:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench.bootstrap import percentile_interval, record_draws, replicate_aucs, run_shares
+from miabench.errors import UserError
 from miabench.metrics import Estimate, auc
 from miabench.report.summary import Line, Summary
 from miabench.results import Records, Results
@@ -81,6 +82,22 @@ class _Common(NamedTuple):
     runs: NDArray[np.int64]
     rows: NDArray[np.int64]
     members: NDArray[np.bool_]
+
+
+def points(budget: str) -> float:
+    """Read `accuracy=1.0`: points of test accuracy.
+
+    Raises:
+        UserError: another quantity, or no number of 0 or more.
+    """
+    quantity, _, value = budget.partition("=")
+    try:
+        spend = float(value)
+    except ValueError:
+        spend = -1.0
+    if quantity != "accuracy" or not 0 <= spend <= 100:
+        raise UserError(f"--budget {budget!r}: write the points of test accuracy that may be lost, as in accuracy=1.0")
+    return spend
 
 
 def recommend(results: Results, summary: Summary, budget: float) -> Iterator[Recommendation]:

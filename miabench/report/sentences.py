@@ -76,15 +76,22 @@ def _of_defenses(summary: Summary, compared: Differences, base: Line, lines: Seq
 def _of_defense(summary: Summary, compared: Differences, base: Line, lines: Sequence[Line]) -> str:
     usable = [line for line in lines if not line.collapsed and line.test.mean is not None and _both(line, base)]
     if not usable:
-        failed = all(line.collapsed for line in lines)
-        why = "collapsed to chance accuracy, so its attacks say nothing" if failed else "has no finished result yet"
-        return f"{lines[0].cell.defense} {why}."
+        return f"{lines[0].cell.defense} {_why_not(lines)}."
     floor = (base.test.mean or 0.0) - summary.within / 100
     keeping = [line for line in usable if (line.test.mean or 0.0) >= floor]
     line = min(keeping or usable, key=lambda one: _largest(one, base))
     lacking = "" if keeping else f", none within {summary.within:g} points of accuracy"
     chosen = f" (chosen on these results, of {len(lines)} settings{lacking})" if len(lines) > 1 else ""
     return f"{line.cell.label}{chosen} {_privacy(summary, compared, line, base)} and {_utility(compared, line, base)}."
+
+
+def _why_not(lines: Sequence[Line]) -> str:
+    """Why there is nothing to say of a defense."""
+    if all(line.collapsed for line in lines):
+        return "collapsed to chance accuracy, so its attacks say nothing"
+    if all(line.cell.reason for line in lines):
+        return f"cannot be used here: {lines[0].cell.reason}"
+    return "has no finished result yet"
 
 
 def _both(line: Line, base: Line) -> list[str]:
@@ -121,7 +128,9 @@ def _utility(compared: Differences, line: Line, base: Line) -> str:
 
 
 def _interval(paired: Difference | None) -> str:
-    return "" if paired is None else f" (95% interval {100 * paired.low:+.2f} to {100 * paired.high:+.2f})"
+    return (
+        "" if paired is None else f" (95% interval of the change {100 * paired.low:+.2f} to {100 * paired.high:+.2f})"
+    )
 
 
 def _metric(summary: Summary) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from miabench.report import footnotes
+from miabench.report.adaptivity import adaptivity_gaps
 from miabench.report.cost import Cost, Costs
 from miabench.report.difference import Difference, Differences
 from miabench.report.summary import BASELINE, Line, Statistic, Summary, printed
@@ -91,7 +92,29 @@ def differences(summary: Summary, compared: Differences) -> list[Sheet]:
     return sheets
 
 
-COST_HEADERS = ("trainings", "CPU seconds", "wall seconds", "records forward", "records backward", "withheld")
+def gaps(summary: Summary) -> list[Sheet]:
+    """The adaptivity gap of each attack; none unless both attackers were run."""
+    found = adaptivity_gaps(summary)
+    lines = [line for line in summary.lines if line.attacker == "adaptive" and cell_key(line) in found]
+    sheets = []
+    for dataset, own in _by_dataset(lines):
+        title = f"{_place(own)}: adaptivity gap: {METRICS[summary.metric]} of the adaptive attacker minus that of the "
+        headers = tuple(own[0].attacks)
+        rows = [(line, [_gap(found[cell_key(line)].get(attack)) for attack in headers]) for line in own]
+        sheets.append(_sheet(dataset, title + "non-adaptive one, in points", headers, rows))
+    return sheets
+
+
+COST_HEADERS = (
+    "trainings",
+    "CPU seconds",
+    f"ratio to {BASELINE}",
+    "wall seconds",
+    "records forward",
+    "records backward",
+    "withheld",
+    "s per 1,000 answers",
+)
 
 
 def spent(summary: Summary, costs: Costs) -> list[Sheet]:
@@ -100,7 +123,8 @@ def spent(summary: Summary, costs: Costs) -> list[Sheet]:
     sheets = []
     for dataset, own in _by_dataset(lines):
         title = f"{_place(own)}: cost of one target, everything it starts from included"
-        rows = [(line, _cost(costs[cell_key(line)])) for line in own]
+        bases = {line.cell.model: costs[cell_key(line)] for line in own if line.undefended}
+        rows = [(line, _cost(costs[cell_key(line)], bases.get(line.cell.model))) for line in own]
         sheets.append(_sheet(dataset, title, COST_HEADERS, rows))
     return sheets
 
@@ -114,6 +138,8 @@ def reading(summary: Summary) -> Iterator[str]:
 def notes(summary: Summary, compared: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
     """What else must be said beside the tables, warnings left out."""
     yield from reasons.notes()
+    yield from footnotes.tuned_on_target(summary.lines)
+    yield from footnotes.claims(summary.lines)
     yield from dict.fromkeys(footnotes.unfinished(summary))
     yield from footnotes.records(summary)
     yield from footnotes.interval(compared)
@@ -157,7 +183,19 @@ def _change(change: Difference | None) -> Value:
     return Value(value, f"[{low}, {high}]", number=change.value)
 
 
-def _cost(cost: Cost) -> list[Value]:
-    numbers = (cost.trainings, cost.cpu_seconds, cost.seconds, cost.forwarded, cost.differentiated, cost.withheld)
-    forms = ("{:g}", "{:,.2f}", "{:,.2f}", "{:,.0f}", "{:,.0f}", "{:,.0f}")
-    return [Value(form.format(number), number=number) for form, number in zip(forms, numbers, strict=True)]
+def _gap(value: float | None) -> Value:
+    return Value("n/a") if value is None else Value(f"{100 * value:+.2f}", number=value)
+
+
+def _cost(cost: Cost, base: Cost | None) -> list[Value]:
+    numbers = (
+        (cost.trainings, "g"),
+        (cost.cpu_seconds, ",.2f"),
+        (cost.ratio(base), ",.2f"),
+        (cost.seconds, ",.2f"),
+        (cost.forwarded, ",.0f"),
+        (cost.differentiated, ",.0f"),
+        (cost.withheld, ",.0f"),
+        (cost.answering, ",.3f"),
+    )
+    return [Value("n/a" if number is None else f"{number:{form}}", number=number) for number, form in numbers]

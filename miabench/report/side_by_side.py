@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from scipy.special import stdtrit
 
@@ -23,6 +24,7 @@ from miabench.report.summary import Line, Statistic, Summary
 
 TOO_EXPENSIVE = "too expensive"  # section 5.1: "the cost of the white-box attack on DenseNet is too high"
 NOT_GIVEN = "not given"  # Table 3 has no accuracies
+ROUNDING = 0.00005  # of a published mean, which is given in percent with two decimals
 QUANTITIES = (*ACCURACIES, "nn", "entropy", "m-entropy", "grad-x")  # those of the paper
 PRESET = re.compile(r"(uai24/[\w-]+)(@.*)?")  # what an experiment made from a preset is called, scaled or not
 RECORDS = re.compile(r" records=\S+")
@@ -53,10 +55,14 @@ class Pair:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The difference's 95% interval, low and high; None below two measured runs."""
+        return None if self.moments is None else welch(*self.moments)[1:]
+
+    @property
+    def moments(self) -> tuple[Moments, Moments] | None:
+        """Published and measured; None below two measured runs."""
         if self.published is None or self.measured.mean is None or self.measured.std is None:
             return None
-        _, low, high = welch(self.published, Moments(self.measured.mean, self.measured.std, self.measured.runs))
-        return low, high
+        return self.published, Moments(self.measured.mean, self.measured.std, self.measured.runs)
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,60 @@ def welch(published: Moments, measured: Moments) -> Estimate:
     return Estimate(difference, difference - half, difference + half)
 
 
+class Apart(NamedTuple):
+    """A published value and a measured one that differ by more than the spread of both allows."""
+
+    line: Line
+    paper: PaperCell
+    quantity: str
+    published: Moments
+    measured: Moments
+
+    @property
+    def difference(self) -> float:
+        """Measured minus published."""
+        return self.measured.mean - self.published.mean
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The published values outside the spread of the measured ones.
+
+    Attributes:
+        values: the largest difference first.
+        tried: how many were compared.
+        warnings: where training was not the paper's.
+    """
+
+    values: tuple[Apart, ...]
+    tried: int
+    warnings: tuple[str, ...]
+
+
+def outside(summary: Summary) -> Outside:
+    """Published values outside the spread: Welch's 95% interval is on one side of zero, by more than the rounding.
+
+    Nothing is compared of a scaled experiment, of other data, or of a single run.
+    """
+    experiment = summary.index.experiment
+    lines = _adaptive(summary) if experiment.scale is None else []
+    compared = [one for line in lines if (one := _compare(line, experiment)) is not None and one.other_data is None]
+    tried = [
+        Apart(one.line, one.paper, pair.quantity, *pair.moments)
+        for one in compared
+        for pair in one.pairs
+        if pair.moments is not None and (summary.metric == "auc" or pair.quantity in ACCURACIES)
+    ]
+    values = sorted(filter(_is_apart, tried), key=lambda value: -abs(value.difference))
+    warnings = _other_schedules([(value.line, value.paper) for value in values], experiment)
+    return Outside(tuple(values), len(tried), tuple(warnings))
+
+
+def _is_apart(value: Apart) -> bool:
+    _, low, high = welch(value.published, value.measured)
+    return low > ROUNDING or high < -ROUNDING
+
+
 def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
     """Put every line of a report that the paper has beside the paper's.
 
@@ -112,11 +172,11 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
         UserError: nothing can be compared; or not like with like, without `anyway`.
     """
     experiment = summary.index.experiment
-    lines = [line for line in summary.lines if line.attacker == "adaptive"]
+    lines = _adaptive(summary)
     if not lines:
         raise UserError("the paper's attacker is adaptive; this experiment's is not: set attacker.shadow_defense=same")
-    found = [(line, _paper_cell(line, experiment)) for line in lines]
-    compared = tuple(_compare(line, cell, experiment) for line, cell in found if cell is not None)
+    found = [(line, _compare(line, experiment)) for line in lines]
+    compared = tuple(one for _, one in found if one is not None)
     if not compared:
         raise UserError(_nothing(lines))
     reasons = list(_not_alike(compared, experiment))
@@ -126,13 +186,17 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
         )
     return SideBySide(
         compared=compared,
-        absent=tuple(dict.fromkeys(_words(line) for line, cell in found if cell is None)),
+        absent=tuple(dict.fromkeys(_words(line) for line, one in found if one is None)),
         unpublished=_unpublished({one.paper.defense for one in compared}),
-        warnings=(*reasons, *_other_schedules(compared, experiment)),
+        warnings=(*reasons, *_other_schedules([(one.line, one.paper) for one in compared], experiment)),
     )
 
 
 # --- which line of the paper ---
+
+
+def _adaptive(summary: Summary) -> list[Line]:
+    return [line for line in summary.lines if line.attacker == "adaptive"]
 
 
 def _paper_cell(line: Line, experiment: Experiment) -> PaperCell | None:
@@ -155,7 +219,11 @@ def _preset(experiment: Experiment) -> Experiment | None:
     return load_experiment(named[1]) if named and named[1] in presets() else None
 
 
-def _compare(line: Line, cell: PaperCell, experiment: Experiment) -> Compared:
+def _compare(line: Line, experiment: Experiment) -> Compared | None:
+    """A line beside the paper's; None where the paper has none."""
+    cell = _paper_cell(line, experiment)
+    if cell is None:
+        return None
     paper_line = paper()[cell]
     measured = {**dict(zip(ACCURACIES, (line.train, line.test), strict=True)), **line.attacks}
     pairs = []
@@ -206,16 +274,19 @@ def _not_alike(compared: Sequence[Compared], experiment: Experiment) -> Iterator
             yield f"{other} is other data than the paper's {name}{jpeg}"
 
 
-def _other_schedules(compared: Sequence[Compared], experiment: Experiment) -> Iterator[str]:
+def _other_schedules(compared: Sequence[tuple[Line, PaperCell]], experiment: Experiment) -> Iterator[str]:
     """Where training is not the paper's for another reason than the scale."""
     if experiment.scale is not None:
         return
     for name, preset in _tables().items():
         place = preset.dataset[0].name, preset.model[0].name
-        if any(one.paper[:2] == place for one in compared) and preset.schedule != experiment.schedule:
+        if any(cell[:2] == place for _, cell in compared) and preset.schedule != experiment.schedule:
             ours, theirs = experiment.schedule.model_dump(), preset.schedule.model_dump()
             differ = ", ".join(key for key in ours if ours[key] != theirs[key])
             yield f"the schedule is not the paper's for {place[1]} on {place[0]} (preset {name}): {differ}"
+    own = [_words(line) for line, _ in compared if any(name.startswith("schedule.") for name in line.cell.params)]
+    if own:
+        yield f"a schedule of its own, which is not the paper's: {'; '.join(dict.fromkeys(own))}"
 
 
 @cache

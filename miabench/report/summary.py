@@ -7,22 +7,35 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from miabench.errors import UserError, nearest
-from miabench.evaluation import ACCURACIES, ATTACK_METRICS
+from miabench.evaluation import ACCURACIES, ATTACK_METRICS, find_metric
 from miabench.index import Cell, Index
+from miabench.report.claims import claimed
 from miabench.report.environments import mixed_environments
 from miabench.results import NOT_COMPUTED, Results
 
 BASELINE = "ce"  # training without a defense
+WITHIN = 5.0  # points of test accuracy that a defense may cost for its values to be marked, unless told otherwise
 TOLERANCE = 1e-9  # far below a record's weight, above the rounding of a difference of two means
 QUANTITY = ("dataset", "model", "defense", "params", "attacker", "attack", "metric")
 
 State: TypeAlias = Literal["done", "failed", "n/a", "missing"]
-Row: TypeAlias = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """What the tidy table says of one quantity in one run."""
+
+    value: float | None
+    low: float | None
+    n_members: int | None
+    key: str | None
+    reason: str | None
+
+
 Rows: TypeAlias = Mapping[tuple[Any, ...], Sequence[Row]]
 
 
@@ -50,8 +63,8 @@ class Statistic:
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Statistic:
         """Summarise one row of the tidy table per run."""
-        values = [row["value"] for row in rows if row["value"] is not None]
-        reasons = dict.fromkeys(_last_line(row["reason"]) for row in rows if row["value"] is None)
+        values = [row.value for row in rows if row.value is not None]
+        reasons = dict.fromkeys(_last_line(row.reason or "") for row in rows if row.value is None)
         return cls(
             mean=float(np.mean(values)) if values else None,
             std=float(np.std(values, ddof=1)) if len(values) > 1 else None,
@@ -67,24 +80,26 @@ class Line:
 
     Attributes:
         attacker: `adaptive` or `non-adaptive`.
+        tuned_on_target: hyper-parameters that the experiment sets and no search on the shadow half chose.
+        claimed: values of the defense's claim about its trainings; None without one.
         train: train accuracy.
         test: test accuracy.
         attacks: the metric, by the attack's label.
         collapsed: runs whose test accuracy is at chance: the 95% interval of one training is not above the share of
             the largest class among the test records, so the network cannot be told from one that always names it.
+        undefended: whether this is what defenses are compared with: training on the cross-entropy alone, with the
+            experiment's schedule or, where that is not among the cells, with the first other one.
     """
 
     cell: Cell
     attacker: str
+    tuned_on_target: tuple[str, ...]
+    claimed: str | None
     train: Statistic
     test: Statistic
     attacks: Mapping[str, Statistic]
     collapsed: int
-
-    @property
-    def undefended(self) -> bool:
-        """Whether this is what defenses are compared with: training on the cross-entropy alone."""
-        return self.cell.defense == BASELINE and not self.cell.params
+    undefended: bool
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -128,7 +143,7 @@ class Summary:
         return next((other for other in self.lines if other.undefended and other.place == line.place), None)
 
 
-def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Summary:
+def summarize(results: Results, metric: str = "auc", within: float = WITHIN) -> Summary:
     """Summarise results over runs and mark the best values.
 
     In each attack's column, among the cells of one dataset, model and attacker, the lowest defended values are best
@@ -137,25 +152,26 @@ def summarize(results: Results, metric: str = "auc", within: float = 5.0) -> Sum
 
     Args:
         results: of an experiment, finished or not.
-        metric: of the attacks, one of the tidy table's.
+        metric: of the attacks, one of the tidy table's; hyphens and underscores are alike.
         within: points of test accuracy, 0 to 100.
 
     Raises:
         UserError: an unknown metric.
     """
-    if metric not in ATTACK_METRICS:
+    known = find_metric(metric)
+    if known is None:
         raise UserError(f"metric {metric!r} is not measured{nearest(metric, ATTACK_METRICS)}")
     chance = _chance(results)
-    lines = list(_lines(results, metric, chance))
+    lines = list(_lines(results, known, chance))
     floors = {line.place[:2]: _floor(lines, line.place[:2], within) for line in lines}
     marked = tuple(_mark_best(lines, floors))
     return Summary(
         index=results.index,
-        metric=metric,
+        metric=known,
         within=within,
         chance=chance,
         lines=marked,
-        notes=(*results.index.notes, *_unfiltered(marked, floors)),
+        notes=(*results.index.notes, *_unfiltered(marked, floors), *_compared_with(marked)),
         warnings=(*results.index.warnings, *mixed_environments(results)),
     )
 
@@ -169,39 +185,61 @@ def printed(fraction: float) -> str:
 
 
 def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterator[Line]:
-    rows = _group(results)
+    rows = _group(results, metric)
     entries = results.index.entries
     attackers = dict.fromkeys(entry.attacker for entry in entries if entry.attacker is not None)
     attacks = dict.fromkeys(entry.attack for entry in entries if entry.attack is not None)
+    bases = _undefended(results.index.cells)
     for cell in results.index.cells:
         own = (cell.dataset, cell.model, cell.defense, json.dumps(cell.params))
+        said = claimed(results, cell)
         train, test = (rows[*own, None, None, name] for name in ACCURACIES)
         for attacker in attackers:
             yield Line(
                 cell=cell,
                 attacker=attacker,
+                tuned_on_target=_tuned_on_target(results, cell),
+                claimed=said,
                 train=Statistic.of(train),
                 test=Statistic.of(test),
                 attacks={attack: Statistic.of(rows[*own, attacker, attack, metric]) for attack in attacks},
                 collapsed=sum(_at_chance(row, chance.get(cell.dataset)) for row in test),
+                undefended=cell is bases.get((cell.dataset, cell.model)),
             )
 
 
-def _group(results: Results) -> Rows:
-    """The tidy table's rows, one per run, by everything else that names a quantity."""
-    table = results.table.astype(object)
+def _tuned_on_target(results: Results, cell: Cell) -> tuple[str, ...]:
+    """A default is no choice, also where it is named to tell settings apart."""
+    chosen = [name for name in cell.params if name not in cell.by_default]
+    return tuple(results.index.experiment.chosen_otherwise(cell.defense, chosen))
+
+
+def _undefended(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
+    """What defenses are compared with, by dataset and model: see `Line`."""
+    bases: dict[tuple[str, str], Cell] = {}
+    for cell in sorted(cells, key=lambda cell: bool(cell.params)):
+        if cell.defense == BASELINE:
+            bases.setdefault((cell.dataset, cell.model), cell)
+    return bases
+
+
+def _group(results: Results, metric: str) -> Rows:
+    """The tidy table's rows of accuracies and one metric, one per run, by everything else that names a quantity."""
+    table = results.table[results.table["metric"].isin([*ACCURACIES, metric])].astype(object)
+    table = table.where(table.notna(), None)
+    quantities = zip(*(table[name] for name in QUANTITY), strict=True)
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in table.where(table.notna(), None).to_dict("records"):
-        groups[tuple(row[name] for name in QUANTITY)].append({str(name): value for name, value in row.items()})
+    for quantity, row in zip(quantities, zip(*(table[name] for name in Row._fields), strict=True), strict=True):
+        groups[quantity].append(Row(*row))
     return dict(groups)
 
 
 def _state(row: Row) -> State:
-    if row["value"] is not None:
+    if row.value is not None:
         return "done"
-    if row["key"] is None or row["n_members"] is not None:  # not planned; or measured, and not measurable
+    if row.key is None or row.n_members is not None:  # not planned; or measured, and not measurable
         return "n/a"
-    return "missing" if row["reason"] == NOT_COMPUTED else "failed"
+    return "missing" if row.reason == NOT_COMPUTED else "failed"
 
 
 def _last_line(reason: str) -> str:
@@ -219,14 +257,14 @@ def _chance(results: Results) -> dict[str, float]:
         dataset = results.index.cells[entry.cell].dataset
         if dataset in shares or not entry.records or not results.store.has(entry.records):
             continue
-        scores = results.store.arrays(entry.records)
+        scores = results.store.arrays(entry.records, "target_label", "target_member")
         labels = scores["target_label"][~scores["target_member"]]
         shares[dataset] = float(np.bincount(labels).max() / len(labels))
     return shares
 
 
 def _at_chance(row: Row, chance: float | None) -> bool:
-    return row["low"] is not None and chance is not None and row["low"] <= chance
+    return row.low is not None and chance is not None and row.low <= chance
 
 
 # --- marks ---
@@ -271,6 +309,14 @@ def _unfiltered(lines: Sequence[Line], floors: Mapping[tuple[str, str], float | 
                 f"{dataset}, {model}: no finished training without defense ({BASELINE}), so values are marked "
                 "whatever they cost in accuracy"
             )
+
+
+def _compared_with(lines: Sequence[Line]) -> Iterator[str]:
+    """Which undefended cell others are compared with, where there is a choice or it has a schedule of its own."""
+    for line in lines:
+        others = [other for other in lines if other.cell.defense == BASELINE and other.place == line.place]
+        if line.undefended and (line.cell.params or len(others) > 1):
+            yield f"{line.cell.dataset}, {line.cell.model}: {BASELINE} that others are compared with: {line.cell.label}"
 
 
 def _equal(mean: float | None, lowest: float | None) -> bool:

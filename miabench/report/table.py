@@ -73,29 +73,25 @@ def _show_costs(console: Console, lines: Sequence[Line], spent: Costs) -> None:
         return
     paid = [spent[cell_key(line)] for line in lines]
     bases = {line.cell.model: spent[cell_key(line)] for line in lines if line.undefended}
-    ratios = []
-    for line, cost in zip(lines, paid, strict=True):
-        base = bases.get(line.cell.model)
-        alike = base is not None and base.measured_with == cost.measured_with and base.cpu_seconds > 0
-        ratios.append(f"{cost.cpu_seconds / base.cpu_seconds:.2f}" if base is not None and alike else "n/a")
+    ratios = [cost.ratio(bases.get(line.cell.model)) for line, cost in zip(lines, paid, strict=True)]
     columns = [
         Column("model", [Item((line.cell.model,)) for line in lines], names=True),
         Column("approach", [Item((approach(line),)) for line in lines], names=True),
         Column("trainings", [Item((f"{cost.trainings:g}",)) for cost in paid]),
         Column("CPU seconds", [Item((f"{cost.cpu_seconds:.2f}",)) for cost in paid]),
-        Column("ratio to ce", [Item((ratio,)) for ratio in ratios]),
+        Column("ratio to ce", [Item((_or_na(ratio, ".2f"),)) for ratio in ratios]),
         Column("wall seconds", [Item((f"{cost.seconds:.2f}",)) for cost in paid]),
         Column("records forward", [Item((f"{cost.forwarded:,.0f}",)) for cost in paid]),
         Column("records backward", [Item((f"{cost.differentiated:,.0f}",)) for cost in paid]),
         Column("withheld", [Item((f"{cost.withheld:,}",)) for cost in paid]),
-        Column("s per 1,000 answers", [Item((_seconds(cost.answering),)) for cost in paid]),
+        Column("s per 1,000 answers", [Item((_or_na(cost.answering, ".3f"),)) for cost in paid]),
     ]
     title = f"{lines[0].cell.dataset}: cost of one target, everything it starts from included"
     print_columns(console, Rows(title, _ends(lines)), columns)
 
 
-def _seconds(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
+def _or_na(value: float | None, form: str) -> str:
+    return "n/a" if value is None else f"{value:{form}}"
 
 
 def cell_key(line: Line) -> tuple[str, str, str]:
@@ -106,6 +102,8 @@ def cell_key(line: Line) -> tuple[str, str, str]:
 def _notes(summary: Summary, differences: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
     yield from footnotes.reading(summary)
     yield from reasons.notes()
+    yield from footnotes.tuned_on_target(summary.lines)
+    yield from footnotes.claims(summary.lines)
     yield from dict.fromkeys(footnotes.unfinished(summary))
     yield from footnotes.records(summary)
     yield from footnotes.interval(differences)
@@ -134,9 +132,14 @@ def _news(values: Sequence[T]) -> Iterator[tuple[T, bool]]:
         yield value, i == 0 or value != values[i - 1]
 
 
+def marked(line: Line) -> str:
+    """The defense with its hyper-parameters, with a dagger where they were not all chosen on the shadow half."""
+    return line.cell.label + (footnotes.DAGGER if line.tuned_on_target else "")
+
+
 def approach(line: Line) -> str:
-    """The defense with its hyper-parameters, and whether it collapsed."""
-    label = f"{line.cell.label} (no defense)" if line.undefended else line.cell.label
+    """The defense with its hyper-parameters and mark, and whether it collapsed."""
+    label = f"{marked(line)} (no defense)" if line.cell.defense == BASELINE else marked(line)
     if not line.collapsed:
         return label
     share = "" if line.collapsed == line.test.runs else f" in {line.collapsed} of {line.test.runs} runs"

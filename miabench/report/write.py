@@ -1,4 +1,7 @@
-"""One report: printed in the form asked for, and kept in a folder in all forms with its plots."""
+"""One report: printed in the form asked for, and kept in a folder in all forms with its plots.
+
+What draws (matplotlib) is imported where it is used: a table starts without it.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from miabench.atomic import replace_file
 from miabench.errors import UserError
-from miabench.report import plots, provenance, tidy
+from miabench.report import provenance, tidy
 from miabench.report.cost import Costs, costs
 from miabench.report.difference import Differences, compare
 from miabench.report.latex import to_latex
 from miabench.report.layout import open_console
 from miabench.report.markdown import to_markdown
-from miabench.report.page import to_html
 from miabench.report.selection import ALL, Selection, select
-from miabench.report.summary import Summary, summarize
+from miabench.report.summary import WITHIN, Summary, summarize
 from miabench.report.table import show
 from miabench.results import Results
 
-MOST_RESAMPLED = 10_000_000  # scores in all differences: two or three minutes of bootstrap
-LEAST_RESAMPLED = 2_500  # scores that take as long as what every difference needs beside its scores
+PLOTS = "plots"  # folder of the figures in the report's folder
+MOST_RESAMPLED = 25_000_000  # scores in all differences: half a minute of bootstrap
+MOST_DIFFERENCES = 5_000  # more are not read one by one; with few records these take ten seconds
 
 
 @dataclass(frozen=True)
@@ -40,34 +41,38 @@ class Report:
     def summary(self) -> Summary:
         """The selected lines; a note says so where differences are left out."""
         summary = select(summarize(self.results, self.selection.metric, self.within), self.selection)
-        if _resampled(summary) <= MOST_RESAMPLED:
+        if not _too_many_differences(summary):
             return summary
-        note = "differences to ce with intervals would take minutes and are left out: choose fewer --rows or --columns"
+        note = "differences to ce with intervals would take long and are left out: choose fewer --rows or --columns"
         return replace(summary, notes=(*summary.notes, note))
 
     @cached_property
     def compared(self) -> Differences:
         """Differences to the undefended cells; none if they would take long."""
-        return compare(self.results, self.summary) if _resampled(self.summary) <= MOST_RESAMPLED else {}
+        return {} if _too_many_differences(self.summary) else compare(self.results, self.summary)
 
     @cached_property
     def spent(self) -> Costs:
         """Costs of the cells."""
         return costs(self.results)
 
-    @cached_property
-    def figures(self) -> dict[str, Figure]:
-        """The plots of the page, by title."""
-        drawn = plots.draw(self.summary)
-        return {f"{dataset}, {model}: accuracy against attacks": figure for (dataset, model), figure in drawn.items()}
+
+def _html(made: Report) -> str:
+    """The page, with the trade-off of the lines that are shown."""
+    from miabench.report import plots
+    from miabench.report.page import to_html
+
+    drawn = plots.draw(made.summary)
+    figures = {f"{dataset}, {model}: accuracy against attacks": figure for (dataset, model), figure in drawn.items()}
+    return to_html(made.results, made.summary, made.compared, made.spent, figures)
 
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: tidy.to_csv(made.results),
     "json": lambda made: tidy.to_json(made.results),
-    "markdown": lambda made: to_markdown(made.summary, made.compared, provenance.made_with(made.results)),
+    "markdown": lambda made: to_markdown(made.summary, made.compared, made.spent, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.summary, made.compared, provenance.made_with(made.results)),
-    "html": lambda made: to_html(made.results, made.summary, made.compared, made.spent, made.figures),
+    "html": _html,
 }
 FILES = {
     "csv": "results.csv",
@@ -78,25 +83,26 @@ FILES = {
 }
 
 
-def report(results: Results, form: str, within: float, out: Path | None, selection: Selection = ALL) -> None:
-    """Print the results and keep them as files.
+def report(
+    results: Results, form: str, within: float = WITHIN, out: Path | None = None, selection: Selection = ALL
+) -> None:
+    """Print the results, alone on standard output.
 
     Args:
         results: what the store holds of an experiment.
-        form: `table`, or one of FORMS, which stands alone on standard output: then files are only made for `out`.
+        form: `table`, or one of FORMS.
         within: points of test accuracy below CE's at which a value can still be marked best.
-        out: folder of all forms and the plots; with a table by default `reports/<experiment>` in the store.
+        out: folder that also gets all forms and, in its folder `plots`, the figures.
         selection: what is shown; `csv` and `json` always have everything.
     """
     made = Report(results, within, selection)
     if form == "table":
         show(open_console(), made.summary, made.compared, made.spent)
-        out = out or results.store.folder / "reports" / results.index.experiment.name
     else:
         sys.stdout.write(FORMS[form](made))
     if out:
         try:
-            written = [*_write(made, out), *plots.all_plots(results, out, ".png")]
+            written = _write(made, out)
         except OSError as error:
             raise UserError(
                 f"cannot write the report to {out}: {error.strerror or error}; choose another folder with --out"
@@ -104,18 +110,19 @@ def report(results: Results, form: str, within: float, out: Path | None, selecti
         sys.stderr.write("".join(f"wrote {path}\n" for path in written))
 
 
-def _resampled(summary: Summary) -> int:
-    """Scores that all differences draw from."""
-    runs = summary.index.experiment.runs
+def _too_many_differences(summary: Summary) -> bool:
     differences = [(line.cell.counts, 1 + len(line.attacks)) for line in summary.lines if not line.undefended]
     records = ((counts.get("members", 0) + counts.get("non-members", 0), count) for counts, count in differences)
-    return sum(count * (LEAST_RESAMPLED + runs * n) for n, count in records)
+    resampled = summary.index.experiment.runs * sum(n * count for n, count in records)
+    return resampled > MOST_RESAMPLED or sum(count for _, count in differences) > MOST_DIFFERENCES
 
 
 def _write(made: Report, folder: Path) -> list[Path]:
+    from miabench.report import plots
+
     paths = []
     for form, render in FORMS.items():
         paths.append(folder / FILES[form])
         with replace_file(paths[-1]) as temporary:
             temporary.write_text(render(made), encoding="utf-8")
-    return paths
+    return paths + plots.all_plots(made.results, made.summary, folder / PLOTS)

@@ -1,13 +1,17 @@
 """AdvReg beside its golden values: who is held fixed when, who is withheld, and that collapse is reported."""
 
+import re
+
 import pytest
 import torch
+from miabench.defenses.advreg import InferenceNetwork
 from torch import nn
 
 import miabench
 from miabench.data import Data
 from miabench.network import Classifier
 from miabench.report.summary import summarize
+from miabench.report.write import report
 from miabench.results import Results
 from miabench.schedule import Schedule
 from miabench.training import Setting, Task
@@ -52,17 +56,44 @@ def test_reference_records_never_train_the_classifier(task):
     assert all(torch.equal(value, other[name]) for name, value in state.items())
 
 
+@pytest.mark.parametrize("lr", [0.001, 0.02])
+def test_the_inference_networks_learning_rate(task, monkeypatch, lr):
+    """Adam's first step moves every weight by the learning rate, or not at all where it has no gradient."""
+    made = []
+    new = task.new
+    monkeypatch.setattr(task, "new", lambda purpose, make: made.append(new(purpose, make)) or made[-1])
+    task.schedule = Schedule(epochs=1, lr=0.1, batch_size=12)  # one step
+    miabench.create_defense("advreg", inference_lr=lr).fit(task)
+    (ours,) = made
+    moved = torch.cat([(p - q).flatten() for p, q in zip(ours.parameters(), fresh(task).parameters(), strict=True)])
+    assert moved.abs().max().item() == pytest.approx(lr, rel=0.01)
+
+
+def fresh(task):
+    """The inference network as it was."""
+    return task.new("inference network", lambda: InferenceNetwork(task.num_classes))
+
+
 def test_it_records_both_losses_and_the_accuracy(task):
     miabench.create_defense("advreg").fit(task)
     assert [set(record) for record in task.history] == 2 * [{"epoch", "lr", "loss", "accuracy", "inference_loss"}]
 
 
-def test_a_collapsed_classifier_is_reported(do):
+def test_a_collapsed_classifier_is_reported(do, capsys):
+    """In every form, whatever its attacks say; nothing of it is marked as best."""
     plan, _, store = do(
         defense=["ce", {"name": "advreg", "alpha": 300.0}],
         stages=("train", "attack"),
         schedule={"epochs": 6, "batch_size": 16},
     )
-    ce, advreg = summarize(Results(plan.index, store)).lines
+    results = Results(plan.index, store)
+    ce, advreg = summarize(results).lines
     assert (ce.collapsed, advreg.collapsed) == (0, 1)
     assert not any(value.best for value in advreg.attacks.values())
+    for form in ("table", "markdown", "latex", "html"):
+        report(results, form, 100.0, None)
+        text = capsys.readouterr().out
+        assert text.count("alpha=300.0") >= 2, form
+        assert text.count("(collapsed)") >= 2, form
+        assert re.search(r"ollapsed:\s+test\s+accuracy\s+is\s+at\s+chance", text), form
+        assert not re.search(r"ce \(no defense\) \(collapsed\)", text), form

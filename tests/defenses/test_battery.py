@@ -4,12 +4,14 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
 import torch
 from annotated_types import Ge, Gt, Le, Lt
+from miabench.defenses import ce
 from torch.func import functional_call
 
 import miabench
@@ -24,6 +26,7 @@ from miabench.store import Store
 
 FOUND = {found.name: found for found in discover().of("defense") if found.source == "built-in"}
 WITH_CRITERION = [name for name, found in FOUND.items() if found.load().criterion is not miabench.Defense.criterion]
+WITH_CENTERS = [name for name, found in FOUND.items() if "center_lr" in found.load().model_fields]
 CHEAPER = {"dmp-gan": {"gan_epochs": 2}, "early-stopping": {"stop_epoch": 3}}  # for a schedule of four epochs
 
 every_defense = pytest.mark.parametrize("name", FOUND)
@@ -32,8 +35,13 @@ every_defense = pytest.mark.parametrize("name", FOUND)
 def test_there_are_the_defenses_of_the_paper():
     assert set(FOUND) >= {
         "ce", "relaxloss", "crl", "label-smoothing", "confidence-penalty", "early-stopping", "advreg", "dmp",
-        "dmp-gan", "center-loss", "imp-relaxloss", "relaxed-center-loss",
+        "dmp-gan", "center-loss", "imp-relaxloss", "relaxed-center-loss", "dp-sgd", "memguard",
     }  # fmt: skip
+
+
+def test_every_file_is_tested_here():
+    files = {path.stem.replace("_", "-") for path in Path(ce.__file__).parent.glob("[!_]*.py")}
+    assert set(FOUND) == files
 
 
 @every_defense
@@ -48,6 +56,24 @@ def test_it_builds_and_is_described(name):
 
 BATCH, CLASSES, FEATURES = 8, 4, 5
 EPOCHS = [1, 2]  # odd and even
+NOT_GRADIENTS = {"center-loss": [{"centers": "wen"}]}  # moves its centers by a rule that is no gradient of the loss
+
+
+def variants(name):
+    """Defaults, and every other choice of a named option."""
+    fields = FOUND[name].load().model_fields.items()
+    options = [(field, info) for field, info in fields if get_origin(info.annotation) is Literal]
+    other = [
+        {field: option} for field, info in options for option in get_args(info.annotation) if option != info.default
+    ]
+    return [{}, *(params for params in other if params not in NOT_GRADIENTS.get(name, []))]
+
+
+CRITERIA = [
+    pytest.param(name, params, id=" ".join([name, *params.values()]))
+    for name in WITH_CRITERION
+    for params in variants(name)
+]
 
 
 @dataclass(frozen=True)
@@ -66,12 +92,12 @@ class Batch:
 
 
 @pytest.fixture(params=[0.3, 6.0], ids=["unsure", "sure"])
-def batch(request, name):
+def batch(request, name, params):
     """An untrained network's logits, or a trained one's, so that a relaxed loss is above and below its level."""
     random = torch.Generator().manual_seed(4)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        criterion = miabench.create_defense(name).criterion(CLASSES, FEATURES).double()
+        criterion = miabench.create_defense(name, **params).criterion(CLASSES, FEATURES).double()
     targets = torch.arange(BATCH) % CLASSES
     right = request.param * torch.nn.functional.one_hot(targets, CLASSES).double()
     logits = right + 0.5 * torch.randn(BATCH, CLASSES, generator=random, dtype=torch.float64)
@@ -81,14 +107,14 @@ def batch(request, name):
 
 
 @pytest.mark.parametrize("epoch", EPOCHS)
-@pytest.mark.parametrize("name", WITH_CRITERION)
+@pytest.mark.parametrize(("name", "params"), CRITERIA)
 def test_the_gradient_equals_finite_differences(batch, epoch):
     assert batch.loss(epoch, *batch.variables).shape == ()
     assert torch.autograd.gradcheck(lambda *variables: batch.loss(epoch, *variables), batch.variables, rtol=1e-5)
 
 
 @pytest.mark.parametrize("epoch", EPOCHS)
-@pytest.mark.parametrize("name", WITH_CRITERION)
+@pytest.mark.parametrize(("name", "params"), CRITERIA)
 def test_a_small_step_lowers_the_objective_as_its_gradient_says(batch, epoch):
     loss = batch.loss(epoch, *batch.variables)
     gradients = torch.autograd.grad(loss, batch.variables, allow_unused=True, materialize_grads=True)
@@ -98,6 +124,19 @@ def test_a_small_step_lowers_the_objective_as_its_gradient_says(batch, epoch):
     lowered = loss - batch.loss(epoch, *stepped)
     assert lowered > 0
     assert lowered.item() == pytest.approx(1e-4 * slope.item(), rel=0.01)
+
+
+@pytest.mark.parametrize("name", WITH_CENTERS)
+def test_centers_learn_at_their_own_rate(name):
+    """And start from N(0, 1), from the stream that is seeded when they are made."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        criterion = miabench.create_defense(name, center_lr=0.02).criterion(CLASSES, 5000)
+    assert criterion.lr == 0.02
+    (centers,) = criterion.parameters()
+    assert centers.shape == (CLASSES, 5000)
+    assert centers.mean().item() == pytest.approx(0, abs=0.05)
+    assert centers.std().item() == pytest.approx(1, abs=0.05)
 
 
 # --- trainings ---
@@ -298,6 +337,24 @@ def test_values_out_of_bounds_are_refused_with_the_bound_named(name):
                 message = str(caught.value)
                 assert message.startswith(f"defense {name}: {field} = {bound + step}: Input should be ")
                 assert message.endswith(f" than {bound}") or message.endswith(f" equal to {bound}")
+
+
+@every_defense
+def test_whatever_has_a_number_to_choose_can_be_tuned_within_its_bounds(name):
+    """At both ends of all ranges together; only the undefended network has nothing but its learning rate."""
+    cls = FOUND[name].load()
+    assert bool(cls.tune) == (name != "ce")
+    assert cls.tune.keys() <= cls.model_fields.keys()
+    for end in ("low", "high"):
+        values = {field: getattr(declared, end) for field, declared in cls.tune.items()}
+        values = {field: 50 if value == "epochs" else value for field, value in values.items()}
+        built = miabench.create_defense(name, **values)
+        assert {field: getattr(built, field) for field in values} == values
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND if "reference_fraction" in FOUND[name].load().model_fields])
+def test_the_reference_share_is_the_one_asked_for(name):
+    assert miabench.create_defense(name, reference_fraction=0.3).withhold() == {"reference": 0.3}
 
 
 @every_defense

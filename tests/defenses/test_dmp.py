@@ -24,7 +24,7 @@ IMAGES = {
     "model": {"name": "mlp", "hidden": [4]},
     "more_plugins": ["toy_images"],
     "shadows": 1,
-    "schedule": {"epochs": 1, "batch_size": 4},
+    "schedule": {"epochs": 3, "batch_size": 4},
 }
 
 
@@ -116,8 +116,17 @@ def test_the_teacher_is_trained_on_the_members_only(do):
     for teacher, student in zip(teachers, students, strict=True):
         assert student.spec.given == {"teacher": teacher.gives[0].key}
         assert teacher.spec.parts == {"train": student.spec.parts["train"]}
+        assert teacher.spec.seed == student.spec.seed, "so they start from the same weights"
         members, reference = (set(store.ids(student.spec.parts[name].ids)) for name in ("train", "reference"))
         assert (len(members), len(reference), members & reference) == (20, 20, set())
+
+
+def test_cells_share_the_teacher(tmp_path, tiny):
+    """One for each role, whatever the student does with it; another share of reference records is another teacher."""
+    students = {"name": "dmp", "tau": [1.0, 4.0], "selection": ["entropy", "all"]}
+    other = {"name": "dmp", "reference_fraction": 0.25}
+    made = make_plan(load_experiment(tiny(defense=[students, other], shadows=1)), Places(tmp_path / "store"))
+    assert names(made) == 4 * ["ce"] + 10 * ["dmp"]
 
 
 # --- synthetic images ---
@@ -140,7 +149,8 @@ def names(plan):
 def test_cells_share_one_gan_and_the_teacher_is_the_ce_cells_own(plan):
     made = plan(defense=["ce", {"name": "dmp-gan", "tau": [1.0, 4.0], "gan_epochs": 2}])
     assert names(made) == ["ce", "ce", "dmp-gan generator", "dmp-gan generator"] + 4 * ["dmp-gan student"]
-    ce = {job.gives[0].key for job in trainings(made) if job.spec.defense.name == "ce"}
+    ce = {ref.key for job in trainings(made) if job.spec.defense.name == "ce" for ref in job.gives}
+    assert ce == {job.spec.network(3).key for job in trainings(made) if job.spec.defense.name == "ce"}
     students = [job for job in trainings(made) if job.spec.defense.params.get("part") == "student"]
     assert {job.spec.given["teacher"] for job in students} == ce
     assert made.index.cells[1].counts == made.index.cells[0].counts == {"members": 6, "non-members": 6}

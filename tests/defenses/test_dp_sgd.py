@@ -1,6 +1,7 @@
 """dp-sgd: its gradients, clipping, noise and accounting, each against a slow or hand-worked twin."""
 
 import ast
+import html
 import math
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +20,13 @@ from torch.nn import functional as F
 import miabench
 from miabench.checkpoint import Checkpoint
 from miabench.data import Data
+from miabench.experiment import load_experiment
+from miabench.index import Index
+from miabench.report.write import report
+from miabench.results import Results
 from miabench.schedule import Schedule
 from miabench.seeds import global_stream
+from miabench.store import Store
 from miabench.training import Setting, Task
 
 pytest.importorskip("opacus")
@@ -42,6 +48,9 @@ class Tiny(miabench.Model, frozen=True):
             "in-place": nn.ReLU(inplace=True),
             "instance-norm": nn.InstanceNorm1d(4, affine=True, track_running_stats=True),
             "unused": Unused(),
+            "centred": Centred(),
+            "parts": Parts(),
+            "twice": Twice(),
         }[self.layer]
         return miabench.Classifier(
             nn.Sequential(nn.Linear(*domain.shape, 4), between), nn.Linear(4, domain.num_classes), 4
@@ -57,6 +66,35 @@ class Unused(nn.Module):
 
     def forward(self, x):
         return x.tanh()
+
+
+class Centred(nn.Module):
+    """Takes the mean over the batch away."""
+
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+class Parts(nn.Module):
+    """A layer whose batch are parts of records, as a text model's may be sentences."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.part(x.reshape(-1, 2)).tanh().reshape(-1, 4)
+
+
+class Twice(nn.Module):
+    """Uses a layer's weight behind its back."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.layer(x) + F.linear(x.tanh(), self.layer.weight)
 
 
 class NoRecords(Task):
@@ -142,6 +180,18 @@ def test_training_equals_a_loop_that_clips_each_record(physical):
     assert len(set(sizes)) > 2
     for p, q in zip(net.parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)  # Opacus adds 1e-6 to the norms
+
+
+@pytest.mark.parametrize("physical", [1, 4])
+def test_physical_batches_change_nothing_but_rounding(physical):
+    """Noise is added once a step, whatever the batch is cut into."""
+    whole, task = train(DPSGD(), dtype=torch.float64)
+    cut, other = train(DPSGD(physical_batch_size=physical), dtype=torch.float64)
+    start = task.net()
+    for p, q, r in zip(whole.parameters(), cut.parameters(), start.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
+        assert not torch.allclose(p, r, rtol=0.1)
+    assert task.history == [pytest.approx(record) for record in other.history]
 
 
 def test_noise_alone_has_the_right_size():
@@ -300,6 +350,9 @@ def _model(name):
         ("instance-norm", "We do not support tracking running stats with differential privacy"),
         ("in-place", "a view and is being modified inplace"),
         ("unused", "the loss does not reach encoder.1.spare.weight"),
+        ("centred", "a record's depends on the others in its batch"),
+        ("twice", "those of the records do not add up to that of the batch"),
+        ("parts", "there is not one for each record of encoder.1.part.weight"),
     ],
 )
 def test_a_model_that_opacus_cannot_serve_is_refused_while_planning(layer, reason):
@@ -308,11 +361,25 @@ def test_a_model_that_opacus_cannot_serve_is_refused_while_planning(layer, reaso
     assert reason in refused
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet20"])
+IMAGE_MODELS = [found.name for found in miabench.discovery.discover().of("model") if found.name != "han"]
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
 def test_planning_accepts_models_and_leaves_the_random_state_alone(name):
+    """It tries each: gradients of records add up to the batch's, and do not depend on each other."""
     before = torch.get_rng_state()
     assert DPSGD().unsupported(images(), _model(name)) is None
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_han_is_refused_in_one_sentence():
+    random = torch.Generator().manual_seed(0)
+    words = torch.randint(1, 20, (6, 3, 5), generator=random)
+    data = Data(words, torch.arange(6) % 3, ("a", "b", "c"), embedding=torch.randn(20, 8, generator=random))
+    assert DPSGD().unsupported(data, _model("han")) == (
+        "Opacus gives no per-record gradients of this model: We do not support nn.GRU because its implementation uses "
+        "special modules"
+    )
 
 
 def test_without_opacus_it_says_how_to_install_it(monkeypatch):
@@ -329,7 +396,9 @@ def test_the_file_imports_opacus_in_functions_only():
 
 
 def test_both_ways_to_choose_the_noise():
-    with pytest.raises(miabench.UserError, match="give noise_multiplier or target_epsilon, not both"):
+    with pytest.raises(
+        miabench.UserError, match=r"^defense dp-sgd: give noise_multiplier or target_epsilon, not both$"
+    ):
         miabench.create_defense("dp-sgd", noise_multiplier=2.0, target_epsilon=1.0)
 
 
@@ -352,3 +421,34 @@ def test_a_small_experiment(tmp_path):
     accuracy = table[table.metric == "train_accuracy"].value.tolist()
     assert accuracy[0] >= accuracy[1] > accuracy[2], "more noise, less fit"
     assert table[table.metric == "auc"].value.notna().all()
+
+
+def test_every_form_of_a_report_says_what_was_spent_and_replaced(tmp_path, capsys):
+    experiment = {
+        "name": "tiny",
+        "dataset": "toy-images",
+        "model": "cnn",
+        "defense": ["ce", {"name": "dp-sgd", "target_epsilon": [2.0, 50.0]}],
+        "attacks": ["margin"],
+        "runs": 1,
+        "shadows": 1,
+        "schedule": {"epochs": 2, "batch_size": 3},
+        "plugins": [str(PLUGINS / "toy_images.py"), str(PLUGINS / "margin.py")],
+    }
+    store = Store(tmp_path / "store")
+    miabench.run(experiment, store=store.folder, executor="inline")
+    results = Results(Index.load(store, load_experiment(experiment)), store)
+    spent = [results.history(cell).epsilon.tolist()[-1] for cell in results.index.cells[1:]]
+    assert np.all((np.array([1.9, 49]) < spent) & (spent <= np.array([2, 50])))
+    note = (
+        f"toy-images cnn dp-sgd target_epsilon=2.0: (ε, δ) = ({spent[0]:.4g}, 0.1667); "
+        f"cnn dp-sgd target_epsilon=50.0: (ε, δ) = ({spent[1]:.4g}, 0.1667); "
+        "(ε, δ) is what one training spends, for adding or removing one record; it covers the network alone: not the "
+        "choice of hyper-parameters, not a normalisation computed from the data"
+    )
+    for form in ("table", "markdown", "latex", "html"):
+        report(results, form, 5.0, None)
+        text = capsys.readouterr().out.replace("\\", "").replace("$epsilon$", "ε").replace("$delta$", "δ")
+        text = " ".join(text.split())
+        assert text.count(note) == 1, form
+        assert "dp-sgd replaces the model's 4 BatchNorm layers by GroupNorm" in html.unescape(text), form

@@ -32,13 +32,16 @@ def targets(plan):
 # --- stop_epoch ---
 
 
-def test_a_grid_of_stop_epochs_costs_one_training(do):
+@pytest.mark.parametrize(("others", "last"), [([], 5), (["ce"], EPOCHS)])
+def test_a_grid_of_stop_epochs_costs_one_training(do, others, last):
+    """No further than asked; beside a CE cell they cost nothing at all."""
     grid = {"name": "early-stopping", "stop_epoch": [2, 3, 5]}
-    plan, events, _ = do(defense=[grid], schedule=SCHEDULE)
+    plan, events, _ = do(defense=[*others, grid], schedule=SCHEDULE)
     epochs = [(event.job.label, event.record["epoch"]) for event in events if event.kind == "progress"]
     for role in ("target", "shadow-0", "shadow-1"):
-        assert [epoch for label, epoch in epochs if role in label] == [1, 2, 3, 4, 5], "no further than asked"
-    assert len(targets(plan)) == 3
+        assert [epoch for label, epoch in epochs if role in label] == list(range(1, last + 1))
+    assert len([job for job in plan.jobs.values() if job.kind == "train" and job.spec.defense.name == "ce"]) == 3
+    assert len(targets(plan)) == 3 + len(others)
 
 
 def test_each_is_ce_cut_there_bit_for_bit(do):
@@ -57,7 +60,7 @@ def test_a_stop_epoch_beyond_the_schedule(do):
 
 
 def test_one_rule_only():
-    with pytest.raises(miabench.UserError, match="give stop_epoch or patience, not both"):
+    with pytest.raises(miabench.UserError, match=r"^defense early-stopping: give stop_epoch or patience, not both$"):
         miabench.create_defense("early-stopping", stop_epoch=3, patience=2)
 
 
@@ -70,10 +73,13 @@ def test_what_is_stored_builds_again():
 
 
 class MLP(miabench.Model, frozen=True):
-    """One hidden layer."""
+    """One hidden layer, after BatchNorm or not."""
+
+    norm: bool = False
 
     def build(self, domain):
-        encoder = torch.nn.Sequential(torch.nn.Linear(*domain.shape, 8), torch.nn.Tanh())
+        first = torch.nn.BatchNorm1d(*domain.shape) if self.norm else torch.nn.Identity()
+        encoder = torch.nn.Sequential(first, torch.nn.Linear(*domain.shape, 8), torch.nn.Tanh())
         return Classifier(encoder, torch.nn.Linear(8, domain.num_classes), 8)
 
 
@@ -120,6 +126,20 @@ def test_the_best_epoch_is_kept(setting, patience):
     assert accuracy(net.eval(), made) == pytest.approx(seen[best - 1])
     assert len(seen) == best + patience < 30, "it ends when nothing was better for so long"
     assert {"loss", "accuracy"} <= set(task.history[0])
+
+
+def test_validation_sees_the_network_as_it_will_answer(setting):
+    """In eval mode: BatchNorm does not read the validation records."""
+    made = setting(30, model=MLP(norm=True), snapshots=frozenset(range(1, 31)))
+    _, task = fit(made)
+    net = MLP(norm=True).build(made.data.domain)
+    modes = {mode: [] for mode in (True, False)}
+    for epoch in range(1, 31):
+        for mode, seen in modes.items():
+            net.load_state_dict(task.snapshots[epoch])
+            seen.append(accuracy(net.train(mode), made))
+    assert [record["validation_accuracy"] for record in task.history] == pytest.approx(modes[False])
+    assert modes[True] != modes[False]
 
 
 def test_with_patience_for_all_epochs_it_trains_as_ce(setting):

@@ -132,7 +132,61 @@ def test_relaxed_center_loss_is_crl_without_normalisation(golden, evaluate, case
     np.testing.assert_allclose(logits.grad, whole_logits.grad, **EXACT)
     np.testing.assert_allclose(features.grad, whole_features.grad, **EXACT)
     np.testing.assert_allclose(ablation.centers.grad, crl.centers.grad, **EXACT)
-    assert ablation.lr == case["params"]["lr_c"]
+
+
+def record_by_record(arrays, case):
+    """Loss and gradients in logits, features and centers of the relaxed center loss, from its formula, in a loop."""
+    p, epoch = case["params"], case["epoch"]
+    z, q, c = (torch.tensor(arrays[f"{case['inputs']}.{x}"], requires_grad=True) for x in INPUTS)
+    ce, soft, near, mixed = [], [], [], []
+    for i, y in enumerate(arrays[f"{case['inputs']}.labels"].tolist()):
+        probability = z[i].exp() / z[i].exp().sum()
+        others = [j for j in range(case["C"]) if j != y]
+        target = probability[y].clamp(max=p["upper"])
+        ce.append(-probability[y].log())
+        spread = sum(-probability[j].log() for j in others) / len(others)
+        soft.append(-target * probability[y].log() + (1 - target) * spread)
+        share = probability[y].clamp(max=p["upper_cl"])
+        near.append((q[i] - c[y]).square().sum() / 2)
+        mixed.append(share * near[-1] + (1 - share) * q[i].square().sum() / 2)
+    loss, taken = 0.0, []
+    for weight, alpha, own, softer in ((1.0, p["alpha"], ce, soft), (p["lambda"], p["alpha_cl"], near, mixed)):
+        level, branch = sum(own) / len(own), "hold" if epoch % 2 == 0 else "fit"
+        if branch == "fit" and level <= alpha:
+            branch = "soften"
+        taken.append(branch)
+        values = {"hold": abs(level - alpha), "fit": level, "soften": sum(softer) / len(softer)}
+        loss = loss + weight * values[branch]
+    loss.backward()
+    return loss.item(), (z.grad, q.grad, c.grad), tuple(taken)
+
+
+INPUTS = ("logits", "features", "centers")
+
+
+def test_relaxed_center_loss_record_by_record(golden, evaluate):
+    arrays, seen = golden("a_crl_loss").arrays, set()
+    for case in CRL_CASES:
+        ablation, _ = crl_and("relaxed-center-loss", case, tau_rce=0.0, tau_rcl=0.0)
+        loss, logits, features = evaluate(ablation, arrays, case, case["epoch"])
+        expected, gradients, taken = record_by_record(arrays, case)
+        np.testing.assert_allclose(loss, expected, **EXACT)
+        for ours, theirs in zip((logits, features, ablation.centers), gradients, strict=True):
+            np.testing.assert_allclose(ours.grad, theirs, **EXACT)
+        seen.add(taken)
+    assert {rce for rce, _ in seen} == {rcl for _, rcl in seen} == {"fit", "hold", "soften"}
+
+
+@pytest.mark.parametrize("name", ["relaxloss", "imp-relaxloss", "crl"])
+def test_a_loss_at_its_level_is_softened(name):
+    """Equality is not above (CRL, Eq. 9). Of even odds the cross entropy is ln 2, and the softer loss is flat there."""
+    level = {"alpha" if name == "relaxloss" else "alpha_rce": np.log(2)}
+    weight = {"lambda_rcl": 0.0} if name == "crl" else {}
+    logits, features = (torch.zeros(2, n, dtype=torch.float64, requires_grad=True) for n in (2, 3))
+    criterion = miabench.create_defense(name, **level, **weight).criterion(2, 3).double()
+    criterion(logits, features, torch.tensor([0, 1]), 1).backward()
+    assert criterion.measured()["rce_soften"] == 1
+    assert not logits.grad.any()
 
 
 # --- DMP ---

@@ -11,6 +11,7 @@ from torch import nn
 
 import miabench
 from miabench.data import Data
+from miabench.jobs import Workbench
 from miabench.schedule import Schedule
 from miabench.seeds import global_stream
 from miabench.serving import RecordNoise, Served
@@ -20,10 +21,13 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 class Tiny(miabench.Model, frozen=True):
-    """One hidden layer."""
+    """One hidden layer, after BatchNorm or not."""
+
+    norm: bool = False
 
     def build(self, domain):
-        encoder = nn.Sequential(nn.Linear(*domain.shape, 32), nn.ReLU())
+        first = [nn.BatchNorm1d(*domain.shape)] if self.norm else []
+        encoder = nn.Sequential(*first, nn.Linear(*domain.shape, 32), nn.ReLU())
         return miabench.Classifier(encoder, nn.Linear(32, domain.num_classes), 32)
 
 
@@ -105,6 +109,16 @@ def test_answers_are_logarithms_of_confidences_with_the_same_class(served):
     assert torch.equal(answers.argmax(1), logits.argmax(1))
 
 
+def test_rounding_does_not_move_the_predicted_class(served):
+    """Two classes that float64 tells apart, and float32 does not; the first of equals would be answered."""
+    net, logits, x = served
+    logits = torch.zeros_like(logits)
+    logits[:, 4] = 1e-8
+    answers = MemGuard(epsilon=0.0, max_iter=1).serve(net, logits, RecordNoise(x, 5))
+    assert set(answers.argmax(1).tolist()) == {4}
+    torch.testing.assert_close(answers, logits.log_softmax(1), rtol=1e-6, atol=0)
+
+
 def test_a_budget_of_zero_answers_the_network_itself(served):
     net, logits, x = served
     answers = MemGuard(epsilon=0.0, max_iter=5).serve(net, logits, RecordNoise(x, 5))
@@ -150,9 +164,10 @@ def test_noise_that_helps_the_attack_is_not_answered(served):
 
 
 def test_the_guard_does_not_see_the_order_of_classes():
-    guard = MembershipNetwork(4)
+    with global_stream(3, "guard"):
+        guard = MembershipNetwork(4)
     s = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.3, 0.2]])
-    assert torch.equal(*guard(s))
+    assert torch.equal(guard(s[:1]), guard(s[1:])), "one at a time: rows of one batch may be rounded differently"
 
 
 def noisy(n=240):
@@ -161,13 +176,15 @@ def noisy(n=240):
     return Data(torch.randn(n, 12, generator=random), torch.arange(n) % 4, ("a", "b", "c", "d"))
 
 
-def fit(defense, given, epochs):
+def fit(defense, given, epochs, norm=False, batch_size=16):
     """A network under a defense: members are the first 80 records, the next 80 are reference."""
     data = noisy()
     ids = {"train": torch.arange(80), "reference": torch.arange(80, 160)}
-    schedule = Schedule(epochs=epochs, lr=0.1, batch_size=16)
+    schedule = Schedule(epochs=epochs, lr=0.1, batch_size=batch_size)
     task = Task(
-        Setting(defense, Tiny(), data, ids, given, schedule, seed=1, device=torch.device("cpu")), data.x, data.y
+        Setting(defense, Tiny(norm=norm), data, ids, given, schedule, seed=1, device=torch.device("cpu")),
+        data.x,
+        data.y,
     )
     return defense.fit(task).eval(), task
 
@@ -190,6 +207,23 @@ def test_the_guard_learns_to_tell_members_and_serving_stops_it():
     assert torch.equal(answers.argmax(1), logits.argmax(1))
 
 
+def test_the_network_is_taken_as_it_is():
+    """The guard learns from answers in eval mode, and BatchNorm's averages stay."""
+    ce, _ = fit(miabench.create_defense("ce"), {}, 2, norm=True)
+    net, _ = fit(MemGuard(), {"net": ce}, 2, norm=True)
+    state = net.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in ce.state_dict().items())
+
+
+@pytest.mark.parametrize("lr", [0.001, 0.02])
+def test_the_guards_learning_rate(lr):
+    """Adam's first step moves every weight by the learning rate, or not at all where it has no gradient."""
+    ce, _ = fit(miabench.create_defense("ce"), {}, 2)
+    net, task = fit(MemGuard(attack_lr=lr), {"net": ce}, 1, batch_size=160)  # one step
+    pairs = zip(net.guard.parameters(), task.net().guard.parameters(), strict=True)
+    assert max((p - q).abs().max().item() for p, q in pairs) == pytest.approx(lr, rel=0.01)
+
+
 def test_unequal_parts_weigh_the_same():
     data = noisy(200)
     ids = {"train": torch.arange(160), "reference": torch.arange(160, 200)}
@@ -200,6 +234,38 @@ def test_unequal_parts_weigh_the_same():
     made = Setting(defense, Tiny(), data, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
     h = defense.fit(Task(made, data.x, data.y)).guard.requires_grad_(False)
     assert float(h(torch.full((1, 4), 0.25))) == pytest.approx(0, abs=0.2), "unweighted it is log(160 / 40) = 1.39"
+
+
+def test_a_white_box_attack_scores_the_undefended_network(do):
+    """Grad-x: minus the logarithm of the gradient's norm, of CE's network alone, one record at a time."""
+    memguard = {"name": "memguard", "epsilon": 2.0, "max_iter": 20}
+    plan, _, store = do(
+        defense=[memguard],
+        attacks=["grad-x", "loss"],
+        shadows=1,
+        stages=("train", "attack"),
+        schedule={"epochs": 20, "batch_size": 16},
+    )
+    scores = {job.spec.attack.name: job for job in plan.jobs.values() if job.kind == "attack"}
+    scores = {name: store.arrays(job.gives[0]) for name, job in scores.items()}
+    entry = plan.index.entries[0]
+    training = next(job for job in plan.jobs.values() if entry.network in job.gives)
+    bench = Workbench(plan.context)
+    data = bench.pool(training.dataset, training.identity)
+    undefended, defense, _ = bench.network(training.spec.given["net"], data)
+    assert type(defense) is type(miabench.create_defense("ce"))
+    pool, undefended = bench.inputs(training, torch.float32).double(), undefended.double()
+    gradients, losses = [], []
+    for row in scores["grad-x"]["target_row"]:
+        x = pool[row : row + 1].clone().requires_grad_()
+        loss = nn.functional.cross_entropy(undefended(x)[0], data.y[row : row + 1])
+        loss.backward()
+        gradients.append(x.grad.norm().item())
+        losses.append(loss.item())
+    np.testing.assert_allclose(scores["grad-x"]["target"], -np.log(gradients), rtol=1e-4, atol=1e-4)
+    auc = {name: roc_auc_score(arrays["target_member"], arrays["target"]) for name, arrays in scores.items()}
+    bare = roc_auc_score(scores["loss"]["target_member"], -np.array(losses))
+    assert abs(auc["loss"] - 0.5) < abs(bare - 0.5), "a black-box attack sees less than the network's own losses tell"
 
 
 def test_a_small_experiment(tmp_path):

@@ -56,6 +56,17 @@ def test_draws_do_not_depend_on_the_chunks(monkeypatch):
     np.testing.assert_array_equal(np.concatenate(chunks, axis=1), at_once)
 
 
+def test_draws_that_are_kept_are_those_that_are_not(monkeypatch):
+    members = np.arange(30) < 12
+    (kept,) = bootstrap.record_draws(members, 20, seed=3)
+    assert next(bootstrap.record_draws(members, 20, seed=3)).base is kept.base
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0] = 1
+    monkeypatch.setattr(bootstrap, "MOST_KEPT", 30 * 20 - 1)
+    (fresh,) = bootstrap.record_draws(members, 20, seed=3)
+    np.testing.assert_array_equal(fresh, kept)
+
+
 def test_more_replicates_begin_with_the_same_ones():
     scores, members = runs_on_shared_records(np.random.default_rng(0))
     few, many = (bootstrap.replicate_aucs(scores, members, replicates) for replicates in (10, 30))
@@ -95,6 +106,15 @@ def test_replicates_are_weighted_aucs_with_ties_averaged(decimals):
         for attack in range(2):
             runs = [roc_auc_score(members, run, sample_weight=drawn[:, b]) for run in scores[attack]]
             assert result[b, attack] == pytest.approx(shares[b] @ runs, rel=1e-12)
+
+
+def test_sums_of_many_records_do_not_overflow():
+    members = np.arange(66_000) < 33_000  # twice the number of pairs is above 2**31
+    scores = members.astype(float)
+    scores[-1] = 1  # ties with all members
+    (drawn,) = bootstrap.record_draws(members, 2, seed=0)
+    found = bootstrap.replicate_aucs(scores[None], members, 2)
+    np.testing.assert_allclose(found, 1 - drawn[-1] / 66_000, rtol=1e-12)
 
 
 def test_replicate_means_are_weighted_means():

@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import json
+import shlex
 
 import pytest
 
@@ -37,9 +38,31 @@ def test_the_three_steps(command):
     code, _, err = command("attack", "tiny.toml", "--executor", "inline")
     assert code == 0
     assert err.endswith("next: miabench report tiny.toml --executor inline\n")
-    code, out, _ = command("report", "tiny.toml")
+    code, out, err = command("report", "tiny.toml")
     assert code == 0
     assert "margin" in out
+    assert err == "files and plots: miabench report tiny.toml --out FOLDER\n"
+
+
+def test_a_report_says_how_to_get_files_of_what_it_shows(command, tmp_path):
+    store = tmp_path / "my store"
+    code, out, err = command("run", "tiny.toml", "--executor", "inline", "--store", str(store))
+    assert code == 0
+    assert "margin" in out
+    said = f"files and plots: miabench report tiny.toml --store '{store}' --executor inline --out FOLDER"
+    assert err.splitlines()[-1] == said
+    shown = ["--metric", "balanced-accuracy", "--columns", "margin", "--columns", "m*", "--sort", "worst"]
+    _, out, err = command("report", "tiny.toml", "--store", str(store), "--within", "2.5", *shown)
+    assert "balanced accuracy (per-class thresholds) of each attack" in out
+    (line,) = err.splitlines()
+    *words, option, folder = shlex.split(line.removeprefix("files and plots: "))
+    assert words == ["miabench", "report", "tiny.toml", "--store", str(store), "--within", "2.5", *shown]
+    assert not (store / "reports").exists()
+    code, _, err = command(*words[1:], option, folder)
+    assert code == 0
+    assert "files and plots" not in err
+    assert "balanced accuracy (per-class thresholds)" in (tmp_path / "FOLDER" / "results.md").read_text()
+    assert (tmp_path / "FOLDER" / "plots" / "trade-off.pdf").exists()
 
 
 def test_status(command):
@@ -181,8 +204,9 @@ def test_list(command):
     assert "crl" in out
     assert "built-in" in out
     _, out, _ = command("list", "defenses", "crl")
+    assert "alpha_rce (float, default 1.0, ≥ 0, tuned from 0.05 to 3, log)" in out
+    assert "tuned from 1 to the schedule's epochs, log" in command("list", "defenses", "early-stopping")[1]
     assert "Fang and Kim, UAI 2024" in out
-    assert "alpha_rce (float, default 1.0, ≥ 0)" in out
     about = json.loads(command("list", "defenses", "crl", "--json")[1])
     assert about["name"] == "crl"
     assert {"name": "alpha_rce", "type": "float", "default": 1.0, "required": False, "bounds": "≥ 0"}.items() <= about[

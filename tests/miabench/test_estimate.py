@@ -1,5 +1,7 @@
 """What --dry-run counts, how it measures, and that it leaves nothing behind."""
 
+import time
+
 import pytest
 
 from miabench import estimate as module
@@ -99,16 +101,18 @@ def test_another_snapshot_of_a_stored_training(plan):
 
 @pytest.mark.parametrize("long", [1.0, 0.0])
 def test_seconds_are_those_of_the_defenses_own_fit(plan, tmp_path, monkeypatch, long):
-    """Batches of 16 take 5 ms: 3 trainings x 3 epochs x 40 members / 16 x 5 ms; also where one batch is long."""
+    """Batches of 16 take 5 ms of a clock that only they move, of 256 members; also where one batch is long."""
     file = tmp_path / "sleeper"
     file.with_suffix(".py").write_text(SLEEPER)
     monkeypatch.setattr(module, "LONG", long)
     monkeypatch.setattr(module, "SMALL_BATCH", 16)
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     schedule = {"epochs": 3, "batch_size": 16}
     made = plan(dataset={"name": "toy", "n": 1024}, schedule=schedule, defense=["sleeper"], more_plugins=[file])
     (work,) = estimate(made, 1).work
-    expected = 3 * 3 * 256 / 16 * 0.005
-    assert expected < work.seconds < 2 * expected
+    assert work.seconds == pytest.approx(3 * 3 * 256 / 16 * 0.005)
 
 
 @pytest.mark.parametrize("name", [found.name for found in discover().of("defense")])

@@ -84,6 +84,7 @@ def test_options_replace_keys_and_keep_what_is_set_for_a_plugin(file):
         ("toy.n=7", lambda e: params(e, "dataset")["toy"] == {"n": 7}),
         ("schedule.lr=1e-3", lambda e: e.schedule.lr == 0.001),
         ("schedule.milestones.30=0.5", lambda e: e.schedule.milestones == {20: 0.02, 30: 0.5, 40: 0.01}),
+        ("crl.schedule.lr=0.1", lambda e: {c.name: c.schedule for c in e.defense}["crl"] == {"lr": 0.1}),
         ("attacker.shadow_defense=both", lambda e: e.attacker.shadow_defense == "both"),
         ("seed=3", lambda e: e.seed == 3),
         ("dataset=digits", lambda e: params(e, "dataset") == {"digits": {}}),
@@ -167,14 +168,14 @@ def test_a_missing_file_is_no_misspelt_preset(tmp_path):
 
 def test_grids_expand_lists_where_one_value_is_expected():
     plugins = discover()
-    crl = plugins.get("defense", "crl")
+    crl = plugins.get("defense", "crl").load()
     grid = list(expand(crl, {"alpha_rce": [0.5, 1.0], "tau_rce": [0.1, 0.2], "lambda_rcl": 0.3}))
     assert len(grid) == 4
     assert grid[1] == {"alpha_rce": 0.5, "tau_rce": 0.2, "lambda_rcl": 0.3}
 
 
 def test_a_list_is_one_value_where_a_list_is_expected():
-    mlp = discover().get("model", "mlp")
+    mlp = discover().get("model", "mlp").load()
     assert list(expand(mlp, {"hidden": [64, 32]})) == [{"hidden": [64, 32]}]
     assert list(expand(mlp, {"hidden": [[64], [32, 16]]})) == [{"hidden": [64]}, {"hidden": [32, 16]}]
 
@@ -191,3 +192,19 @@ def test_schedules_equal_the_references(golden):
         schedule = Schedule(epochs=facts["epochs"], lr=first, milestones=dict(changes))
         for epoch in range(facts["epochs"]):  # the reference counts from 0
             assert schedule.lr_at(epoch + 1) == [lr for start, lr in facts["lr_changes"] if start <= epoch][-1]
+
+
+def test_a_schedule_with_some_keys_replaced():
+    schedule = Schedule(epochs=5, lr=0.1, milestones={2: 0.01, 4: 0.001})
+    assert schedule.replaced({}) == schedule
+    assert schedule.replaced({"epochs": 9}) == Schedule(epochs=9, lr=0.1, milestones={2: 0.01, 4: 0.001})
+    faster = schedule.replaced({"lr": 0.4})
+    assert (faster.lr, faster.milestones) == (0.4, {2: pytest.approx(0.04), 4: pytest.approx(0.004)})
+    assert schedule.replaced({"lr": 0.4, "milestones": {"3": 0.2}}) == Schedule(epochs=5, lr=0.4, milestones={3: 0.2})
+    with pytest.raises(miabench.UserError) as caught:
+        schedule.replaced({"epoch": 3, "lr": -1})
+    assert caught.value.problems == (
+        "schedule.lr = -1: Input should be greater than 0",
+        "schedule has no key 'epoch'; did you mean 'epochs'? Known: batch_size, epochs, lr, milestones, momentum, "
+        "weight_decay",
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import miabench
 from miabench.discovery import discover
-from miabench.labels import changed, labelled
+from miabench.labels import changed, labelled, unchanged
 
 
 def test_only_what_differs():
@@ -16,6 +16,13 @@ def test_only_what_differs():
 
 def test_nested_tables():
     assert changed(miabench.create_attack("nn", schedule={"epochs": 5})) == {"schedule.epochs": 5}
+
+
+def test_what_has_its_default():
+    nn = miabench.create_attack("nn", schedule={"epochs": 5})
+    assert unchanged(nn, ["schedule", "schedule.epochs", "rounds"]) == []
+    assert unchanged(miabench.create_attack("nn"), ["schedule", "schedule.epochs"]) == ["schedule"]
+    assert unchanged(miabench.create_defense("crl", alpha_rce=0.5), ["alpha_rce", "tau_rce"]) == ["tau_rce"]
 
 
 def test_tuples_and_files():

@@ -158,6 +158,25 @@ def test_both_attackers(plan):
     assert {entry.attacker for entry in made.index.entries} == {None, "adaptive", "non-adaptive"}
 
 
+def test_undefended_shadows_are_those_of_the_ce_cell(plan):
+    """Beside that cell they cost no training and no observation; withheld records change nothing about them."""
+    cells = ["ce", "crl", {"name": "advreg", "alpha": [1.0, 2.0]}]
+    made, adaptive = (plan(defense=cells, attacker={"shadow_defense": who}) for who in ("both", "same"))
+    assert keys(made) == keys(adaptive)
+    assert len(keys(made)) == 4 * 3
+    observed = [{job.key for job in p.jobs.values() if job.kind == "observe"} for p in (made, adaptive)]
+    assert observed[0] == observed[1]
+    shadows = {}
+    for entry in made.index.entries:
+        if entry.attack:
+            job = next(job for job in made.jobs.values() if entry.records in job.gives)
+            shadows[made.index.cells[entry.cell].label, entry.attacker] = job.spec.shadows
+    assert len(shadows) == 8
+    undefended = [views for (_, attacker), views in shadows.items() if attacker == "non-adaptive"]
+    assert undefended == 4 * [shadows["ce", "adaptive"]]
+    assert len({str(views) for views in shadows.values()}) == 4
+
+
 def test_impossible_cells_are_na_with_the_reason(plan):
     made = plan(model=["mlp", "vgg11"])
     possible, impossible = made.index.cells
@@ -203,3 +222,56 @@ def test_errors(plan, changes, expected):
     assert len(text.splitlines()) == len(expected)
     for part in expected:
         assert part in text
+
+
+def test_a_defense_with_a_schedule_of_its_own(plan):
+    """It holds for the defense's targets, adaptive shadows and what they start from, and for nothing else."""
+    schedule = {"epochs": 4, "lr": 0.1, "milestones": {"2": 0.01}, "batch_size": 16}
+    own = {"name": "dmp", "schedule": {"lr": 0.2, "epochs": 6}}
+    made = plan(defense=["ce", own], schedule=schedule, attacker={"shadow_defense": "both"})
+    specs = [job.spec for job in made.jobs.values() if job.kind == "train"]
+    found = {(spec.defense.name, len(spec.parts["train"].ids), spec.schedule.epochs) for spec in specs}
+    teachers = {spec.key for spec in specs if spec.schedule.epochs == 6 and spec.defense.name == "ce"}
+    assert {(name, epochs) for name, _, epochs in found} == {("ce", 4), ("ce", 6), ("dmp", 6)}
+    assert len(teachers) == 3  # a target's and two shadows'
+    (rates,) = {tuple(spec.schedule.lr_at(epoch) for epoch in (1, 3)) for spec in specs if spec.schedule.epochs == 6}
+    assert rates == (0.2, pytest.approx(0.02))
+    assert [cell.params for cell in made.index.cells] == [{}, {"schedule.epochs": 6, "schedule.lr": 0.2}]
+
+
+def test_a_grid_of_schedules_and_what_is_the_common_one(plan):
+    grid = {"name": "ce", "schedule": {"lr": [0.05, 0.1]}}
+    made = plan(defense=[grid, {"name": "ce", "schedule": {"milestones": {"2": 0.01}}}])
+    assert [cell.label for cell in made.index.cells] == [
+        "ce",
+        "ce schedule.lr=0.1",
+        "ce schedule.milestones={'2': 0.01}",
+    ]
+    assert keys(plan()) < keys(made)  # the first is plain ce
+    assert "defense 'ce' stands twice" in message(plan, defense=["ce", {"name": "ce", "schedule": {"lr": 0.05}}])
+
+
+def test_a_schedule_that_is_none(plan):
+    assert message(plan, defense=[{"name": "ce", "schedule": {"lrr": 1, "epochs": 0}}]).splitlines() == [
+        "defense ce: schedule.epochs = 0: Input should be greater than or equal to 1",
+        "defense ce: schedule has no key 'lrr'; did you mean 'lr'? "
+        "Known: batch_size, epochs, lr, milestones, momentum, weight_decay",
+    ]
+
+
+def test_settings_of_one_defense_are_told_apart_by_name(plan):
+    """A default among them is named too: a reader of the table does not know it."""
+    grid = [{"name": "crl", "alpha_rce": [0.5, 1.0], "tau_rce": 0.2}, {"name": "relaxloss", "alpha": 1.0}]
+    labels = [cell.label for cell in plan(defense=grid).index.cells]
+    assert labels == ["crl alpha_rce=0.5 tau_rce=0.2", "crl alpha_rce=1.0 tau_rce=0.2", "relaxloss"]
+    entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 0.9}]
+    labels = [cell.label for cell in plan(defense=entries).index.cells]
+    assert labels == ["relaxloss alpha=1.0 upper=1.0", "relaxloss alpha=0.5 upper=0.9"]
+
+
+def test_which_named_settings_are_defaults(plan):
+    """Those named only to tell settings apart; the keys of a schedule are none."""
+    entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 1.0, "schedule": {"lr": 0.5}}, "ce"]
+    cells = plan(defense=entries).index.cells
+    assert [list(cell.params) for cell in cells] == [["alpha", "upper"], ["alpha", "upper", "schedule.lr"], []]
+    assert [cell.by_default for cell in cells] == [["alpha", "upper"], ["upper"], []]

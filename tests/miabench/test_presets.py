@@ -48,10 +48,11 @@ def built(experiment, kind):
     """Every plugin of a kind in an experiment, grids expanded, by name."""
     choices = getattr(experiment, "attacks" if kind == "attack" else kind)
     plugins = discover()
+    found = [(choice, plugins.get(kind, choice.name)) for choice in choices]
     return [
-        (choice.name, plugins.get(kind, choice.name).build(params))
-        for choice in choices
-        for params in expand(plugins.get(kind, choice.name), {**GIVEN_BY_USERS.get(choice.name, {}), **choice.params})
+        (choice.name, plugin.build(params))
+        for choice, plugin in found
+        for params in expand(plugin.load(), {**GIVEN_BY_USERS.get(choice.name, {}), **choice.params})
     ]
 
 

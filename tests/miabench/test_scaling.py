@@ -64,6 +64,12 @@ def test_records_that_the_experiment_sets(tiny, records, expected):
     assert scaled(experiment, 0.25).dataset[0].params == {"records": expected}
 
 
+def test_schedules_that_defenses_have_of_their_own(tiny):
+    own = {"name": "ce", "schedule": {"lr": 0.2, "epochs": [40, 80], "milestones": {"20": 0.1}}}
+    experiment = load_experiment(tiny(defense=[own], schedule={"epochs": 100}))
+    assert scaled(experiment, 0.25).defense[0].schedule == {"lr": 0.2, "epochs": [20, 40], "milestones": {10: 0.1}}
+
+
 def test_what_the_user_chose_stays():
     full = load_experiment("uai24/fig4")
     small = scaled(full, 0.04, keep={"runs", "epochs", "dataset"})

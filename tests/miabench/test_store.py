@@ -23,16 +23,19 @@ def store(tmp_path):
 
 def put(store, ref=REF):
     with store.write(ref, {"spec": {"a": 1}}) as folder:
-        np.savez(folder / "arrays.npz", x=np.arange(3))
+        np.savez(folder / "arrays.npz", x=np.arange(3), y=np.arange(2))
+        (folder / "rows.json").write_text("[1, 2]")
 
 
 def test_write_then_read(store):
     assert not store.has(REF)
     put(store)
     assert store.has(REF)
-    assert store.arrays(REF)["x"].tolist() == [0, 1, 2]
+    assert {name: values.tolist() for name, values in store.arrays(REF).items()} == {"x": [0, 1, 2], "y": [0, 1]}
+    assert list(store.arrays(REF, "y")) == ["y"]
+    assert store.json(REF, "rows.json") == [1, 2]
     assert store.manifest(REF)["spec"] == {"a": 1}
-    assert set(store.manifest(REF)["files"]) == {"arrays.npz"}
+    assert set(store.manifest(REF)["files"]) == {"arrays.npz", "rows.json"}
 
 
 def test_an_error_while_writing_leaves_nothing(store):
@@ -68,12 +71,29 @@ def test_another_living_process_keeps_its_temporary_folder(store):
     assert mine.exists()
 
 
-def test_a_damaged_file_is_not_used(store):
+READERS = {
+    "arrays.npz": [
+        Store.file,
+        lambda store, ref, name: store.arrays(ref),
+        lambda store, ref, name: store.arrays(ref, "x"),
+    ],
+    "rows.json": [Store.file, Store.json],
+}
+
+
+@pytest.mark.parametrize(("name", "read"), [(name, read) for name, readers in READERS.items() for read in readers])
+def test_a_damaged_file_is_not_used(store, name, read):
     put(store)
-    path = store.path(REF) / "arrays.npz"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(miabench.UserError, match=r"arrays.npz is damaged; remove the folder .*abc and run again"):
-        store.arrays(REF)
+    path = store.path(REF) / name
+    whole = path.read_bytes()
+    read(store, REF, name)
+    for damaged in (whole[:-1] + b" ", b""):
+        path.write_bytes(damaged)
+        with pytest.raises(miabench.UserError, match=rf"{name} is damaged; remove the folder .*abc and run again"):
+            read(store, REF, name)
+    path.unlink()
+    with pytest.raises(miabench.UserError, match=rf"{name} is damaged"):
+        read(store, REF, name)
 
 
 def test_nothing_is_unpickled(store):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,18 +14,17 @@ import pytest
 
 import miabench
 from miabench.discovery import discover
-from miabench.experiment import Choice, Experiment, load_experiment
+from miabench.experiment import DefenseChoice, Experiment, load_experiment
 from miabench.plan import Places, make_plan
 from miabench.schedule import Schedule
 from miabench.search_space import Dimension, search_space, with_values
 from miabench.splits import roles, split
 from miabench.stages import Hands
 from miabench.store import Store
-from miabench.toml_text import toml_text
 
 pytest.importorskip("optuna")
 
-from miabench.pareto import front_text, pareto_front, point_toml
+from miabench.pareto import front_text, pareto_front
 from miabench.trials import STARTUP, Trial, Trials
 from miabench.tuning import IDLE, Settings, Study, objectives, tune
 
@@ -207,7 +207,7 @@ class Ranged(miabench.Defense, frozen=True):
 
 
 def test_ranges_are_as_declared_and_start_at_the_defaults():
-    space = search_space(Ranged, Choice(name="ranged"), Schedule(epochs=6))
+    space = search_space(Ranged, DefenseChoice(name="ranged"), Schedule(epochs=6))
     assert space == (
         Dimension("rate", 0.1, 4, log=True, integer=False, first=0.1),
         Dimension("steps", 1, 6, log=False, integer=True, first=6),
@@ -216,29 +216,41 @@ def test_ranges_are_as_declared_and_start_at_the_defaults():
 
 
 def test_what_the_experiment_sets_is_kept():
-    choice = Choice.model_validate({"name": "ranged", "rate": 0.5, "needed": 2.5})
+    choice = DefenseChoice.model_validate({"name": "ranged", "rate": 0.5, "needed": 2.5})
     assert [item.name for item in search_space(Ranged, choice, Schedule())] == ["steps"]
 
 
 def test_without_ranges_the_learning_rate_is_searched():
     ce = discover().get("defense", "ce").load()
-    space = search_space(ce, Choice(name="ce"), Schedule(lr=0.05))
+    space = search_space(ce, DefenseChoice(name="ce"), Schedule(lr=0.05))
     assert space == (Dimension("schedule.lr", 0.005, 0.5, log=True, integer=False, first=0.05),)
 
 
-def test_milestones_follow_the_learning_rate():
-    experiment = load_experiment(
-        {
-            "dataset": "bits",
-            "model": "mlp",
-            "defense": "ce",
-            "attacks": "loss",
-            "schedule": {"lr": 0.1, "milestones": {"5": 0.01}},
-        }
-    )
-    schedule = with_values(experiment, {"schedule.lr": 0.3}).schedule
-    assert schedule.lr_at(1) == 0.3
-    assert schedule.lr_at(6) == pytest.approx(0.03)
+@pytest.mark.parametrize(
+    ("name", "params", "expected"),
+    [
+        ("dp-sgd", {}, ["noise_multiplier", "max_grad_norm"]),
+        ("dp-sgd", {"target_epsilon": 4.0}, ["max_grad_norm"]),
+        ("early-stopping", {"patience": 3}, ["schedule.lr"]),
+    ],
+)
+def test_what_takes_a_parameters_place_leaves_it_alone(name, params, expected):
+    choice = DefenseChoice.model_validate({"name": name, **params})
+    space = search_space(type(miabench.create_defense(name)), choice, Schedule())
+    assert [item.name for item in space] == expected
+
+
+@pytest.mark.parametrize("schedule", [{"lr": 0.1}, {"milestones": {"5": 0.01}}])
+def test_a_learning_rate_that_is_set_is_kept(schedule):
+    ce = type(miabench.create_defense("ce"))
+    assert search_space(ce, DefenseChoice(name="ce", schedule=schedule), Schedule()) == ()
+
+
+def test_values_join_what_the_experiment_sets():
+    choice = DefenseChoice.model_validate({"name": "crl", "alpha_rce": 0.5, "schedule": {"epochs": 7}})
+    chosen = with_values(choice, {"tau_rce": 0.2, "schedule.lr": 0.3})
+    assert chosen.params == {"alpha_rce": 0.5, "tau_rce": 0.2}
+    assert chosen.schedule == {"epochs": 7, "lr": 0.3}
 
 
 def test_a_range_for_no_hyper_parameter():
@@ -246,7 +258,7 @@ def test_a_range_for_no_hyper_parameter():
         tune: ClassVar = {"alfa": miabench.Range(0, 1)}
         alpha: float = 0.5
 
-    text = message(search_space, Misspelt, Choice(name="misspelt"), Schedule())
+    text = message(search_space, Misspelt, DefenseChoice(name="misspelt"), Schedule())
     assert text.startswith("defense misspelt declares a range for 'alfa', which it does not have; did you mean 'alpha'")
 
 
@@ -254,7 +266,7 @@ def test_a_range_for_no_hyper_parameter():
 def test_every_defense_accepts_the_ends_of_its_ranges_and_starts_within(name):
     found = discover().get("defense", name)
     declared = found.load().tune
-    for item in search_space(found.load(), Choice(name=name), Schedule(epochs=50)):
+    for item in search_space(found.load(), DefenseChoice(name=name), Schedule(epochs=50)):
         assert item.low < item.high
         assert item.low <= item.first <= item.high
         assert item.low > 0 or not item.log
@@ -390,6 +402,22 @@ def test_the_sampler_looks_at_both_objectives(tmp_path):
     assert (np.median(tried[STARTUP + 1 :], axis=0) > 0.75).all()
 
 
+def test_suggestions_have_three_digits_within_the_range(tmp_path):
+    space = [
+        Dimension("x", 0.12345, 0.12445, log=False, integer=False, first=0.124),
+        Dimension("y", 0.001, 1000.0, log=True, integer=False, first=1.0),
+        Dimension("n", 1, 10**6, log=True, integer=True, first=10),
+    ]
+    trials = Trials(tmp_path / "study", space, seed=0)
+    for _ in range(20):
+        values = trials.suggest()
+        assert 0.12345 <= values["x"] <= 0.12445
+        assert values["y"] == float(f"{values['y']:.3g}")
+        assert isinstance(values["n"], int)
+        trials.add(Trial(values, values["x"], values["y"], 1, ()))
+    assert len({trial.values["n"] for trial in trials.stored()}) > 10
+
+
 # --- trials that fail, defenses that cannot be tuned, bad input ---
 
 
@@ -432,18 +460,22 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(search, with_file):
         assert bool(trial.why) == (strength > 0.5)
     failed = [trial for trial in study.trials if trial.why]
     assert 0 < len(failed) < len(study.trials)
-    text = front_text([study])
+    text = front_text(load_experiment(experiment), [study])
     assert f"# fragile: {len(study.trials)} trials, 36 of 36 trainings, {len(failed)} trials failed" in text
     assert "failed: the loss is not finite" in text
     assert all(not study.trials[point.number].why for point in pareto_front(study))
 
 
-def test_a_defense_that_is_na_does_not_stop_the_others(search):
+def test_a_defense_that_is_na_does_not_stop_the_others(search, tiny):
     (image_only, ce), _ = search(3, defense=["dmp-gan", "ce"])
     assert image_only.reason
     assert image_only.trials == ()
     assert len(ce.trials) == 1
-    assert f"# dmp-gan: n/a: {image_only.reason}\n" in front_text([image_only, ce])
+    experiment = load_experiment(tiny(defense=["dmp-gan", "ce"]))
+    text = front_text(experiment, [image_only, ce])
+    assert f"# dmp-gan: n/a: {image_only.reason}\n" in text
+    assert [choice.name for choice in load_experiment(tomllib.loads(text)).defense] == ["ce"]
+    assert front_text(experiment, [image_only]) == f"# dmp-gan: n/a: {image_only.reason}"
 
 
 def test_errors(search, tiny):
@@ -497,31 +529,38 @@ def study_of(experiment, *outcomes):
 
 def test_the_front_by_hand(tiny):
     outcomes = [(0.6, 0.7), (0.7, 0.8), (0.6, 0.75), (0.5, 0.7), (None, None), (0.7, 0.8), (0.4, 0.5)]
-    front = pareto_front(study_of(tiny(defense=["relaxloss"]), *outcomes))
+    study = study_of(tiny(defense=["relaxloss"]), *outcomes)
+    study = replace(study, trials=(*study.trials, study.trials[1]))  # tried twice: one point
+    front = pareto_front(study)
     assert [(point.number, point.accuracy, point.auc) for point in front] == [
         (1, 0.7, 0.8),
         (5, 0.7, 0.8),
         (0, 0.6, 0.7),
         (6, 0.4, 0.5),
     ]
+    assert [point.choice.params["alpha"] for point in front] == [0.1 * (n + 1) for n in (1, 5, 0, 6)]
 
 
-@pytest.mark.parametrize("defense", ["crl", "ce"])
-def test_a_points_toml_is_exact(search, tiny, defense):
-    """Put into the experiment, or written out whole, it gives the point's experiment, to the last bit."""
-    experiment = tiny(defense=[defense])
-    (study,), _ = search(9, experiment)
-    point = pareto_front(study)[-1]
-    values = study.trials[point.number].values
-    assert load_experiment({**experiment, **tomllib.loads(point_toml(point))}) == point.experiment
-    assert load_experiment(tomllib.loads(toml_text(point.experiment.model_dump(mode="json")))) == point.experiment
-    assert point.experiment.protocol == "disjoint"
-    assert point.experiment.tuned[defense].study == study.key
-    (chosen,) = point.experiment.defense
-    assert chosen.params | {"schedule.lr": point.experiment.schedule.lr} == {"schedule.lr": 0.05} | dict(values)
-    text = front_text([study])
-    assert f"# {defense}: test accuracy {point.accuracy:.4f}, attack AUC {point.auc:.4f} (trial {point.number})" in text
-    assert point_toml(point).rstrip() in text
+def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path):
+    """What is printed reads back, to the last bit, as the tuned experiment with all points; those are trained so."""
+    experiment = tiny(defense=["ce", "crl"])
+    studies, _ = search(9, experiment)
+    text = front_text(load_experiment(experiment), studies)
+    tuned = load_experiment(tomllib.loads(text))
+    fronts = [pareto_front(study) for study in studies]
+    assert tuned.defense == [point.choice for front in fronts for point in front]
+    assert tuned.protocol == "disjoint"
+    assert tuned.name == f"{load_experiment(experiment).name}-tuned"
+    for study, front in zip(studies, fronts, strict=True):
+        assert tuned.tuned[study.defense].study == study.key
+        for point in front:
+            figures = f"test accuracy {point.accuracy:.4f}, attack AUC {point.auc:.4f} on the shadow half"
+            assert f"# {study.defense}: {figures} (trial {point.number})\n[[defense]]" in text
+            values = study.trials[point.number].values
+            assert point.choice.params | {f"schedule.{k}": v for k, v in point.choice.schedule.items()} == dict(values)
+    index = make_plan(tuned, Places(tmp_path / "store")).index
+    assert len(index.cells) == sum(len(front) for front in fronts)
+    assert not any(tuned.chosen_otherwise(cell.defense, cell.params) for cell in index.cells)
 
 
 def test_what_tuning_did_not_choose_can_be_told():
@@ -538,17 +577,3 @@ def test_what_tuning_did_not_choose_can_be_told():
     assert experiment.chosen_otherwise("crl", {"alpha_rce": 1, "upper_rce": 0.9}) == ["upper_rce"]
     assert experiment.chosen_otherwise("relaxloss", ["alpha"]) == ["alpha"]
     assert experiment.chosen_otherwise("ce", []) == []
-
-
-def test_toml_reads_back():
-    table = {
-        "quoted": 'a "b" \\ c\nd é \x7f',
-        "number": 1e-05,
-        "whole": 3,
-        "yes": True,
-        "list": [1, 2.5, "x"],
-        "empty": [],
-        "table": {"20": 0.005, "two words": {"inner": [{"a": 1}]}},
-        "tables": [{"name": "x"}, {"name": "y", "list": [0.1]}],
-    }
-    assert tomllib.loads(toml_text({**table, "nothing": None})) == table

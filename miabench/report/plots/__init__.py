@@ -13,30 +13,26 @@ from miabench.report.cost import costs
 from miabench.report.plots import against_cost, heat_map, histograms, origin, roc
 from miabench.report.plots.against_accuracy import draw, draw_ablation, trade_off
 from miabench.report.plots.answers import see
-from miabench.report.plots.sheet import Figures, check_suffix, save
-from miabench.report.summary import Summary, summarize
+from miabench.report.plots.sheet import SUFFIXES, Figures, save
+from miabench.report.summary import Summary
 from miabench.results import Results
 
 __all__ = ["all_figures", "all_plots", "draw", "draw_ablation", "trade_off"]
 
 
-def all_plots(results: Results, folder: Path, suffix: str) -> list[Path]:
-    """Write every figure that the results support: `trade-off`, `ablation`, `cost`, `attacks` and so on.
+def all_plots(results: Results, summary: Summary, folder: Path) -> list[Path]:
+    """Write every figure that the results support, as PNG, SVG and PDF: `trade-off`, `ablation`, `cost` and so on.
 
     Args:
         results: of an experiment, finished or not.
+        summary: see `all_figures`.
         folder: made if need be.
-        suffix: `.png`, `.svg` or `.pdf`.
 
     Returns:
         The files that were written; a figure without data is none of them.
-
-    Raises:
-        UserError: another suffix.
     """
-    check_suffix(folder / f"trade-off{suffix}")
-    made = all_figures(results, summarize(results))
-    return [path for name, figures in made for path in save(figures, folder / f"{name}{suffix}")]
+    made = all_figures(results, summary)
+    return [path for name, figures in made for path in save(figures, folder / name, SUFFIXES)]
 
 
 def all_figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figures]]:

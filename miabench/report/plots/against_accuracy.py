@@ -34,8 +34,9 @@ def trade_off(results: Results, path: str | Path) -> list[Path]:
     Raises:
         UserError: another suffix.
     """
-    sheet.check_suffix(Path(path))
-    return sheet.save(draw(summarize(results)), Path(path))
+    path = Path(path)
+    sheet.check_suffix(path)
+    return sheet.save(draw(summarize(results)), path.with_suffix(""), [path.suffix])
 
 
 def draw(summary: Summary) -> dict[sheet.Site, Figure]:

@@ -1,4 +1,4 @@
-"""What privacy costs: processor seconds of making one target against the AUC of its strongest attack."""
+"""What privacy costs: seconds of making one target against the AUC of its strongest attack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ LOG_FROM = 10.0  # the largest cost over the least from which the axis is logari
 def draw(summary: Summary, spent: Costs) -> dict[sheet.Site, Figure]:
     """A panel per attacker, by dataset and model; nothing where no cost is known.
 
-    Seconds are means over runs of all trainings that one target needs (teachers and the like included).
+    Seconds are the processor's, or an accelerator's where one was used: means over runs of all trainings that one
+    target needs (teachers and the like included).
     """
     looks = choose_looks(line.cell.defense for line in summary.lines)
     figures = {}
@@ -44,7 +45,7 @@ def _points(lines: Sequence[Line], attacker: str, spent: Costs) -> Iterator[Poin
         if line.attacker == attacker and cost is not None and worst is not None:
             y, y_std = scatter.percent(worst)
             assert y is not None
-            yield Point(line, cost.cpu_seconds, y, None, y_std)
+            yield Point(line, cost.paid, y, None, y_std)
 
 
 def _figure(panels: Sequence[Panel], looks: Mapping[str, Look], spent: Costs) -> Figure:
@@ -63,7 +64,8 @@ def _figure(panels: Sequence[Panel], looks: Mapping[str, Look], spent: Costs) ->
         axes.set(ylim=y_limits)
         scatter.draw_panel(axes, panel, series)
     name = panels[0].measure.name
-    x = "CPU seconds of one target's trainings, less is better"
+    whose = "CPU" if all(spent[_place(line)].on_cpu for line in shown) else "wall"
+    x = f"{whose} seconds of one target's trainings, less is better"
     y = f"{name} of the strongest attack (%),\nless is better"
     sheet.label_sheet(figure, _heading(shown, f"cost against {name} of the strongest attack", spent), x, y)
     sheet.add_legend(figure, [*scatter.legend(series, panels, every[0])])
@@ -75,7 +77,7 @@ def _heading(lines: Sequence[Line], what: str, spent: Costs) -> str:
     runs = max(line.test.runs for line in lines)
     bars = f"mean and standard deviation over {runs_of(runs)}" if runs > 1 else runs_of(runs)
     text = f"{cells[0].dataset}, {cells[0].model}: {what}\n{bars}\n{records_of(cells)}"
-    if len({spent[_place(line)].measured_with for line in lines}) > 1:
+    if len(frozenset().union(*(spent[_place(line)].measured_with for line in lines))) > 1:
         text += "\ntimes were measured on different devices or with different numbers of threads or workers"
     return text
 

@@ -34,7 +34,7 @@ def _figure(site: sheet.Site, view: View) -> Figure:
         *([view.choice] if view.choice else []),
     ]
     x = "distance to the origin: length of the feature vector"
-    y = "distance to the decision boundary:\nlargest minus second largest softmax probability"
+    y = "distance to the decision boundary:\nlargest minus second largest\nsoftmax probability"
     sheet.label_sheet(figure, "\n".join(lines), x, y)
     sheet.add_legend(figure, [handle("members", MEMBERS), handle("non-members", OTHERS, "o")])
     return figure

@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from miabench.bootstrap import record_draws, run_shares
+from miabench.bootstrap import Counts, record_draws, run_shares
 from miabench.metrics import TAIL, Booleans, Estimate, Floats, with_unseen
 
 REPLICATES = 200  # a band is looked at: the second digit of its edges does not show
 POINTS = 60  # of a curve, evenly spread over orders of magnitude
-
-Counts = NDArray[np.int64]
 
 
 class Curve(NamedTuple):
@@ -47,7 +44,7 @@ def roc(scores: Floats, members: Booleans, replicates: int = REPLICATES) -> Curv
     """
     m, n = int(members.sum()), int((~members).sum())
     allowed = np.unique(np.geomspace(1, n, POINTS).round().astype(np.int64))
-    once = np.ones((len(members), 1))
+    once = np.ones((len(members), 1), dtype=np.uint8)
     tpr = np.mean([_hits(run, members, allowed, once)[:, 0] for run in scores], axis=0) / m
     drawn = np.concatenate([*_replicates(scores, members, allowed, replicates)], axis=1) / m
     low, high = np.quantile(drawn, [TAIL, 1 - TAIL], axis=1)
@@ -64,13 +61,13 @@ def _replicates(scores: Floats, members: Booleans, allowed: Counts, replicates: 
         done += drawn.shape[1]
 
 
-def _hits(scores: Floats, members: Booleans, allowed: Counts, drawn: Floats) -> Floats:
+def _hits(scores: Floats, members: Booleans, allowed: Counts, drawn: Counts) -> Floats:
     """Members found with at most so many false positives (G, b), of records that count as often as drawn (N, b)."""
     order = np.argsort(-scores, kind="stable")
     falling, kinds, weights = scores[order], members[order], drawn[order]
     last = np.append(falling[1:] != falling[:-1], True)  # of each block of equal scores
-    true = np.cumsum(weights * kinds[:, None], axis=0)[last]
-    false = np.cumsum(weights * ~kinds[:, None], axis=0)[last]
+    true = np.cumsum(weights * kinds[:, None], axis=0, dtype=np.int64)[last]
+    false = np.cumsum(weights * ~kinds[:, None], axis=0, dtype=np.int64)[last]
     found = np.zeros((len(allowed), drawn.shape[1]))
     for b in range(drawn.shape[1]):
         blocks = np.searchsorted(false[:, b], allowed, side="right")  # how many may be taken

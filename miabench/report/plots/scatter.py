@@ -124,6 +124,11 @@ def pareto_front(points: Iterable[tuple[float, float]], better: tuple[int, int] 
     return sorted(front)
 
 
+def _short(value: object) -> str:
+    """A number as long as a plot has room for."""
+    return str(value) if not isinstance(value, float) or len(str(value)) <= 6 else f"{value:.3g}"
+
+
 def _series(defense: str, lines: Iterable[Line], look: Look) -> Series:
     cells = {line.cell.label: line.cell.params for line in lines if line.cell.defense == defense}
     varying = _varying(list(cells.values()))
@@ -131,7 +136,7 @@ def _series(defense: str, lines: Iterable[Line], look: Look) -> Series:
     if len(cells) > MOST_TAGS:
         return Series(defense, look, f"{label}, {len(cells)} settings of {', '.join(varying)}", {}, len(varying) == 1)
     if len(varying) < 2:
-        tags = {cell: str(params.get(name, "default")) for name in varying for cell, params in cells.items()}
+        tags = {cell: _short(params.get(name, "default")) for name in varying for cell, params in cells.items()}
         return Series(defense, look, ", by ".join([label, *varying]), tags, curve=bool(varying))
     tags = {cell: str(i) for i, cell in enumerate(cells, 1)}
     settings = (f"{tags[cell]}: {cell.removeprefix(defense).strip() or 'default'}" for cell in cells)

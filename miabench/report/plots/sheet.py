@@ -23,6 +23,7 @@ NO_DATES: Mapping[str, dict[str, Any]] = {  # the same results give the same fil
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
+SUFFIXES = tuple(NO_DATES)
 DPI = 150  # of a PNG, and of what is drawn as an image in the others
 PANEL = (3.0, 2.7)  # inches
 ABREAST = 3
@@ -40,8 +41,8 @@ def abreast(attackers: int) -> int:
 
 def open_sheet(panels: int, most: int = ABREAST, size: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels, at most so many side by side, and room for a legend at its right."""
-    columns = min(panels, most)
-    rows = math.ceil(panels / columns)
+    rows = math.ceil(panels / most)
+    columns = math.ceil(panels / rows)  # rows as full as can be: four panels are two by two
     width, height = SINGLE_PANEL if panels == 1 else size
     figure = Figure(figsize=(columns * width + LEGEND, rows * height), layout="constrained")
     return figure, [_open_panel(figure, (rows, columns, i + 1)) for i in range(panels)]
@@ -67,25 +68,28 @@ def check_suffix(path: Path) -> None:
     Raises:
         UserError: the name ends neither in .png nor in .svg nor in .pdf.
     """
-    if path.suffix.lower() not in NO_DATES:
-        raise UserError(f"cannot write the plot {path}: its name must end in {', '.join(NO_DATES)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"cannot write the plot {path}: its name must end in {', '.join(SUFFIXES)}")
 
 
-def save(figures: Figures, path: Path) -> list[Path]:
-    """Write the figures; with several, each name also gets the dataset and the model.
+def save(figures: Figures, stem: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Write the figures in every format: each is drawn and laid out once, for the first, and saved so in the others.
 
-    Raises:
-        UserError: the suffix is unknown.
+    Args:
+        figures: with several, each name also gets the dataset and the model.
+        stem: path without suffix.
+        suffixes: some of .png, .svg and .pdf.
     """
-    check_suffix(path)
     written = []
     for (dataset, model), figure in figures.items():
-        name = f"{path.stem}-{slug(dataset)}-{slug(model)}" if len(figures) > 1 else path.stem
-        written.append(path.with_stem(name))
-        written[-1].parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"Title": figure.get_suptitle().replace("\n", "; ")} | NO_DATES[path.suffix.lower()]
-        with matplotlib.rc_context({"svg.hashsalt": "miabench"}):
-            figure.savefig(written[-1], dpi=DPI, metadata=metadata)
+        name = f"{stem.name}-{slug(dataset)}-{slug(model)}" if len(figures) > 1 else stem.name
+        for suffix in suffixes:
+            written.append(stem.with_name(name + suffix))
+            written[-1].parent.mkdir(parents=True, exist_ok=True)
+            metadata = {"Title": figure.get_suptitle().replace("\n", "; ")} | NO_DATES[suffix.lower()]
+            with matplotlib.rc_context({"svg.hashsalt": "miabench"}):
+                figure.savefig(written[-1], dpi=DPI, metadata=metadata)
+            figure.set_layout_engine("none")  # the axes stay where they are
     return written
 
 

@@ -46,7 +46,7 @@ def mean_over(runs: int) -> str:
 
 def title_of(cell: Cell) -> str:
     """A cell's label as the title of its panel."""
-    return f"{cell.label} (no defense)" if cell.label == BASELINE else cell.label
+    return f"{cell.label} (no defense)" if cell.defense == BASELINE else cell.label
 
 
 def _numbers(cells: Sequence[Cell], part: str) -> str:

@@ -197,6 +197,20 @@ def test_image_that_is_cut_off(load):
         load({**FILES, "train/dog/9.jpg": encoded(noise(0, 64, 64), suffix="JPEG")[:-400]})
 
 
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
+@pytest.mark.parametrize("damage", ["cut off", "flipped"])
+def test_damaged_archive(tmp_path, form, damage):
+    whole = pack(tmp_path / "whole", FILES, form).read_bytes()
+    place = len(whole) // 2
+    if form == "tar":  # which has no checksum of a file's content: the decoder tells
+        place = whole.index(FILES["train/dog/2.png"]) + 50
+    flipped = bytearray(whole)
+    flipped[place] ^= 1
+    (tmp_path / "pool").write_bytes(flipped if damage == "flipped" else whole[:place])
+    with pytest.raises(UserError, match=r"\S*pool (is no .*, or is damaged or cut off|cannot be decoded): \w"):
+        load_pool(Images(path=tmp_path / "pool"), tmp_path / "data")
+
+
 def test_image_of_more_than_8_bits(load):
     deep = encoded(np.arange(20, dtype=np.uint16).reshape(4, 5) * 3000)
     with pytest.raises(UserError, match=r"a/1.png in .* cannot be decoded: it has more than 8 bits a channel; save"):

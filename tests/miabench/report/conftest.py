@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -39,6 +39,7 @@ class FakeCell:
 
     defense: str = "ce"
     params: Mapping[str, Any] = field(default_factory=dict)
+    by_default: Sequence[str] = ()
     accuracy: PerRun = 0.8
     auc: Mapping[str, PerRun] = field(default_factory=dict)
     dataset: str = "toy"
@@ -61,7 +62,8 @@ class Builder:
     def add(self, fake: FakeCell, runs: int, attackers: tuple[str, ...]) -> None:
         counts = {"members": self.records - fake.withheld, "non-members": self.records}
         counts |= {"reference": fake.withheld} if fake.withheld else {}
-        names = {name: getattr(fake, name) for name in ("dataset", "model", "defense", "params", "reason")}
+        same = ("dataset", "model", "defense", "params", "by_default", "reason")
+        names = {name: getattr(fake, name) for name in same}
         self.cells.append(Cell(**names, counts={} if fake.reason else counts))
         for run in range(runs):
             self._add_entry(fake, run, None, of_run(fake.accuracy, run))
@@ -144,6 +146,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         environments: tuple[dict[str, str], ...] = ({"torch": "2.9"},),
         notes: tuple[str, ...] = (),
         warnings: tuple[str, ...] = (),
+        tuned: Mapping[str, list[str]] = {},
     ) -> Results:
         cells = [FakeCell(**given) for given in fields]
         attacks = list(dict.fromkeys(attack for cell in cells for attack in cell.auc)) or ["entropy"]
@@ -161,6 +164,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
                 "attacks": attacks,
                 "runs": runs,
                 "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
+                "tuned": {name: {"study": "0" * 32, "parameters": chosen} for name, chosen in tuned.items()},
             }
         )
         index = Index(

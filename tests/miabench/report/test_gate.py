@@ -32,6 +32,11 @@ def test_an_attack_that_cannot_be_is_left_out(make_results):
     assert verdicts(results, "auc=1") == {"entropy": True}
 
 
+@pytest.mark.parametrize("name", ["balanced-accuracy-global", "balanced_accuracy_global"])
+def test_a_metric_is_found_with_hyphens_and_underscores(name):
+    assert Limit.parse(f"{name}=0.6") == Limit("balanced_accuracy_global", 0.6)
+
+
 def test_every_named_attack_counts(make_results):
     results = make_results({"auc": {"entropy": 0.9, "nn": 0.5, "loss": 0.9}}, runs=1)
     assert verdicts(results, "auc=0.8", attacks=["nn", "loss"]) == {"nn": True, "loss": False}

@@ -54,10 +54,10 @@ def test_the_layout_of_table_1(make_results, latex):
     spread = r"{\scriptsize ($\pm$%s)}"
     zero, some = spread % "0.00", spread % "7.07"
     assert rf"mlp & ce (no defense) & 100.00 {zero} & 85.00 {some} & 85.00 {some} \\" in lines
-    assert rf" & crl alpha\_rce=0.5 & 100.00 {zero} & 80.00 {zero} & \textbf{{60.00 {zero}}} \\" in lines
+    assert rf" & crl alpha\_rce=0.5$^\dagger$ & 100.00 {zero} & 80.00 {zero} & \textbf{{60.00 {zero}}} \\" in lines
     at = lines.index(rf"cnn & ce (no defense) & 100.00 {zero} & 80.00 {zero} & 90.00 {zero} \\")
     assert lines[at - 1] == r"\midrule"
-    assert "% warning: alpha is low" in lines
+    assert "warning: alpha is low" in lines
     caption = next(line for line in lines if line.startswith(r"\caption"))
     for said in (
         "Seed 0",
@@ -112,6 +112,7 @@ def test_the_table_compiles_as_it_is(make_results, latex, compiled):
     assert "*star" in flat
     assert "n/a1" in flat
     assert "U+4E2DU+6587 U+1F642" in flat
+    assert "warning: \\input{x} a_b^c~d" in flat
 
 
 def test_the_table_can_be_put_into_a_document(make_results, latex, compiled, tmp_path):

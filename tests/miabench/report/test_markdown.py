@@ -14,7 +14,7 @@ PARSER = MarkdownIt("commonmark").enable("table")
 def markdown():
     def make(results, made_with="torch 2.9", **given):
         summary = summarize(results, **given)
-        return to_markdown(summary, compare(results, summary), made_with)
+        return to_markdown(summary, compare(results, summary), {}, made_with)
 
     return make
 
@@ -47,8 +47,8 @@ def test_a_row_per_cell_with_the_best_value_bold(make_results, markdown):
     table = rows(text)
     assert table[0] == ["approach", "train acc. ↑", "test acc. ↑", "entropy ↓"]
     assert table[1] == ["ce (no defense)", "100.00 (±0.00)", "85.00 (±7.07)", "85.00 (±7.07)"]
-    assert table[2] == ["crl alpha_rce=0.5", "100.00 (±0.00)", "80.00 (±0.00)", "<b>60.00 (±0.00)</b>"]
-    assert table[4][0] == "crl alpha_rce=0.5"
+    assert table[2] == ["crl alpha_rce=0.5†", "100.00 (±0.00)", "80.00 (±0.00)", "<b>60.00 (±0.00)</b>"]
+    assert table[4][0] == "crl alpha_rce=0.5†"
     assert table[4][2].startswith("-25.00 [")
     assert "- bold: the lowest defended value of the attack, where test accuracy is within 5 points of ce's\n" in text
     assert "- seed 0 (splits of the target" in text

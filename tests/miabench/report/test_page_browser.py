@@ -74,7 +74,7 @@ def test_sorting_by_number_keeps_missing_values_last(page):
     nn.get_by_role("button").click()
     assert nn.get_attribute("aria-sort") == "ascending"
     ascending = rows(page)
-    assert [name.split("-")[0] for name in ascending] == ["a", "dmp", "ce (no defense)", "crl alpha_rce=1"]
+    assert [name.split("-")[0] for name in ascending] == ["a", "dmp", "ce (no defense)", "crl alpha_rce=1†"]
     nn.get_by_role("button").focus()
     page.keyboard.press("Enter")
     assert nn.get_attribute("aria-sort") == "descending"
@@ -88,13 +88,13 @@ def test_sorting_by_name_and_one_column_at_a_time(page):
     header(page, "entropy").get_by_role("button").click()
     header(page, "approach").get_by_role("button").click()
     assert header(page, "entropy").get_attribute("aria-sort") is None
-    assert [name.split("-")[0] for name in rows(page)] == ["a", "ce (no defense)", "crl alpha_rce=1", "dmp"]
+    assert [name.split("-")[0] for name in rows(page)] == ["a", "ce (no defense)", "crl alpha_rce=1†", "dmp"]
 
 
 def test_filtering(page):
     box = page.get_by_label("Show only rows with")
     box.fill("CRL")
-    assert rows(page) == ["crl alpha_rce=1"]
+    assert rows(page) == ["crl alpha_rce=1†"]
     assert page.get_by_role("status").inner_text() == "2 of 7 rows"  # of the results and of the differences
     box.fill("-crl -long toy")
     assert rows(page) == ["ce (no defense)", "dmp"]
@@ -124,6 +124,14 @@ def test_a_link_in_the_table_opens_the_cell(page):
     page.get_by_role("link", name="dmp").first.click()
     assert page.locator("details[open] h3").all_inner_texts() == ["toy, mlp: dmp"]
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
+def test_the_mark_beside_a_cell_leads_to_its_note(page):
+    row = page.get_by_role("rowheader", name="crl alpha_rce=1").first
+    assert row.get_by_role("link").count() == 2  # the cell, and the mark
+    row.get_by_role("link", name="tuned on target").click()
+    assert page.locator(":target").inner_text().startswith("† tuned on target: hyper-parameters")
+    assert page.locator("details[open]").count() == 0
 
 
 def test_the_first_tab_stop_skips_to_the_summary(page):

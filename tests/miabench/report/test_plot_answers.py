@@ -4,15 +4,16 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 import miabench
-from miabench.errors import UserError
 from miabench.experiment import load_experiment
 from miabench.index import Index
-from miabench.report.cost import Cost, costs
+from miabench.report.cost import Cost, Setup, costs
 from miabench.report.plots import against_cost, all_plots, histograms, origin
 from miabench.report.plots.answers import distance_to_boundary, see
 from miabench.report.plots.histograms import BOUNDARY, CONFIDENCE, overlaps, shares
+from miabench.report.plots.sheet import SUFFIXES, save
 from miabench.report.summary import summarize
 from miabench.results import Results
 from miabench.store import Store
@@ -137,11 +138,14 @@ def test_cost_against_the_strongest_attack(results):
 
 
 def fake_costs(**seconds):
-    measured_with = {"crl": ("cuda", 1, 1)}
+    elsewhere = {"crl": Setup("cpu", "another", 1, 1)}
     return {
-        ("toy", "mlp", name): Cost(1, value, value, 1, 1, None, 0, measured_with.get(name, ("cpu", 1, 1)))
+        ("toy", "mlp", name): Cost(1, value, value, 1, 1, None, 0, frozenset([elsewhere.get(name, HERE)]))
         for name, value in seconds.items()
     }
+
+
+HERE = Setup("cpu", "a processor", 1, 1)
 
 
 def test_the_strongest_attack_is_the_one_of_largest_mean(make_results):
@@ -162,29 +166,43 @@ def test_costs_of_different_magnitude_are_on_a_logarithmic_axis_and_different_de
     assert "times were measured on different devices" in one.get_suptitle().replace("\n ", "")
 
 
+def test_seconds_on_an_accelerator_are_the_accelerators(make_results):
+    gpu = frozenset([Setup("cuda", "an accelerator", 1, 1)])
+    spent = {("toy", "mlp", name): Cost(1, 7.0, 3.0, 1, 1, None, 0, gpu) for name in ("ce", "crl")}
+    (one,) = against_cost.draw(summarize(make_results({}, {"defense": "crl"})), spent).values()
+    assert [float(c.lines[0].get_xdata()[0]) for c in one.axes[0].containers] == [7, 7]
+    assert one.get_supxlabel().startswith("wall seconds")
+
+
 def test_without_costs_there_is_no_figure(make_results):
     assert against_cost.draw(summarize(make_results({})), {}) == {}
 
 
 def test_all_plots_writes_what_the_results_support(results, tmp_path):
-    written = all_plots(results, tmp_path / "new", ".svg")
+    written = all_plots(results, summarize(results), tmp_path / "new")
     names = ["trade-off", "cost", "attacks", "roc", "boundary-histograms", "confidence-histograms", "origin-boundary"]
-    assert [path.name for path in written] == [f"{name}.svg" for name in names]
-    assert all(path.read_text().startswith("<?xml") for path in written)
+    assert [path.name for path in written] == [f"{name}{suffix}" for name in names for suffix in SUFFIXES]
+    heads = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    assert all(path.read_bytes().startswith(heads[path.suffix]) for path in written)
 
 
 def test_all_plots_of_results_without_networks(make_results, tmp_path):
-    written = all_plots(make_results({}, {"defense": "crl"}, {"defense": "imp-relaxloss"}), tmp_path, ".png")
-    assert [path.name for path in written] == ["trade-off.png", "ablation.png", "attacks.png", "roc.png"]
+    results = make_results({}, {"defense": "crl"}, {"defense": "imp-relaxloss"})
+    written = all_plots(results, summarize(results), tmp_path)
+    assert list(dict.fromkeys(path.stem for path in written)) == ["trade-off", "ablation", "attacks", "roc"]
 
 
 def test_all_plots_of_nothing(make_results, tmp_path):
-    assert all_plots(make_results({"accuracy": None, "auc": {"nn": None}}), tmp_path, ".png") == []
-    assert [*tmp_path.glob("*.png")] == []
+    results = make_results({"accuracy": None, "auc": {"nn": None}})
+    assert all_plots(results, summarize(results), tmp_path / "new") == []
+    assert not (tmp_path / "new").exists()
 
 
-def test_all_plots_refuses_another_suffix(make_results, tmp_path):
-    with pytest.raises(
-        UserError, match=r"cannot write the plot .*trade-off\.gif: its name must end in \.png, \.svg, \.pdf"
-    ):
-        all_plots(make_results({}), tmp_path, ".gif")
+def test_a_figure_is_laid_out_once_for_all_formats(results, tmp_path, monkeypatch):
+    laid_out = []
+    execute = ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine, "execute", lambda self, fig: laid_out.append(fig) or execute(self, fig)
+    )
+    save(histograms.draw(see(results, summarize(results)), BOUNDARY), tmp_path / "plot", SUFFIXES)
+    assert len(laid_out) == 1

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from miabench.bootstrap import replicate_aucs
-from miabench.report.recommendation import in_words, recommend
+from miabench.errors import UserError
+from miabench.report.recommendation import in_words, points, recommend
 from miabench.report.summary import summarize
 
 CE = {"accuracy": 0.8, "auc": {"entropy": 0.9, "nn": 0.85}}
@@ -80,3 +81,10 @@ def test_in_words(make_results):
         "toy, mlp, adaptive attacker: of what costs at most 5 points of accuracy, relaxloss (AUC 80"
     )
     assert any("ce (AUC 90" in line and "dominated by relaxloss" in line for line in lines)
+
+
+def test_the_budget_as_it_is_written():
+    assert points("accuracy=1.0") == 1
+    for text in ("1.0", "accuracy", "accuracy=-1", "accuracy=much", "auc=1", "accuracy=nan"):
+        with pytest.raises(UserError, match=r"points of test accuracy that may be lost, as in accuracy=1\.0$"):
+            points(text)

@@ -37,7 +37,7 @@ def test_intervals_are_those_of_the_differences(make_results, say):
     (change,) = compare(results, summary).values()
     low, high = (f"{100 * end:+.2f}" for end in (change.attacks["entropy"].low, change.attacks["entropy"].high))
     sentence = say(results, differences=True)[1]
-    assert f"from 90.00% to 60.00% AUC (95% interval {low} to {high}) and costs 10.00 points" in sentence
+    assert f"from 90.00% to 60.00% AUC (95% interval of the change {low} to {high}) and costs 10.00 points" in sentence
     assert sentence.endswith(f"{100 * change.accuracy.low:+.2f} to {100 * change.accuracy.high:+.2f}).")
 
 
@@ -84,6 +84,11 @@ def test_collapsed_and_unfinished_defenses(make_results, say):
         "crl collapsed to chance accuracy, so its attacks say nothing.",
         "dmp has no finished result yet.",
     ]
+
+
+def test_a_defense_that_cannot_be_used(make_results, say):
+    results = make_results({}, {"defense": "dmp-gan", "reason": "its GAN makes images"})
+    assert say(results)[-1] == "dmp-gan cannot be used here: its GAN makes images."
 
 
 def test_without_an_undefended_cell(make_results, say):

@@ -290,6 +290,14 @@ def test_another_schedule_is_said(make_results):
     )
 
 
+def test_a_schedule_of_one_defense_is_said(make_results):
+    schedule = load_experiment("uai24/table1a-resnet18").schedule
+    results = changed(make_results(TABLE1A, {**TABLE1A, "params": {"schedule.lr": 0.2}}), schedule=schedule)
+    assert compare(results).warnings == (
+        "a schedule of its own, which is not the paper's: cifar10, resnet18, ce schedule.lr=0.2",
+    )
+
+
 # --- the text ---
 
 

@@ -67,6 +67,11 @@ def test_another_metric(make_results):
         summarize(make_results({"defense": "crl"}), metric="aux")
 
 
+def test_a_metric_is_found_with_hyphens_and_underscores(make_results):
+    results = make_results({})
+    assert summarize(results, "balanced-accuracy") == summarize(results, "balanced_accuracy")
+
+
 def test_the_lowest_defended_value_within_five_points_is_marked(make_results):
     results = make_results(
         {"accuracy": 0.525, "auc": {"entropy": 0.5}},  # lower than all, but no defense
@@ -87,6 +92,15 @@ def test_ce_with_parameters_is_neither_marked_nor_what_others_are_compared_with(
     )
     assert marks(results) == ["crl"]
     assert [line.undefended for line in summarize(results).lines] == [True, False, False]
+    assert "toy, mlp: ce that others are compared with: ce" in summarize(results).notes
+
+
+def test_the_first_ce_stands_for_one_with_the_common_schedule(make_results):
+    tuned = [{"params": {"schedule.lr": lr}, "accuracy": 0.6} for lr in (0.2, 0.1)]
+    results = make_results({"defense": "crl", "accuracy": 0.6}, *tuned)
+    assert [line.undefended for line in summarize(results).lines] == [False, True, False]
+    assert "toy, mlp: ce that others are compared with: ce schedule.lr=0.2" in summarize(results).notes
+    assert marks(results) == ["crl"]
 
 
 def test_values_that_print_alike_are_all_marked_and_missing_ones_are_not(make_results):

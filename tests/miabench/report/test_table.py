@@ -41,7 +41,7 @@ def test_the_layout_of_table_1(make_results, report):
     assert lines[0] == "toy: accuracy, and AUC of each attack, in percent"
     assert fields(text, "model") == ["approach", "train acc. ↑", "test acc. ↑", "entropy ↓", "nn ↓"]
     assert fields(text, "ce (no defense)") == ["100.00 (±0.00)", "85.00 (±7.07)", "85.00 (±7.07)", "75.00 (±0.00)"]
-    assert fields(text, "crl alpha_rce=0.5") == ["100.00 (±0.00)", "80.00 (±0.00)", "*60.00 (±0.00)", "*70.00 (±0.00)"]
+    assert fields(text, "crl alpha_rce=0.5†") == ["100.00 (±0.00)", "80.00 (±0.00)", "*60.00 (±0.00)", "*70.00 (±0.00)"]
     assert "± is the spread (standard deviation) over 2 trainings on fixed splits" in lines
     assert "* the lowest defended value of the attack, where test accuracy is within 5 points of ce's" in lines
     assert "toy: each target has 40 members, 40 non-members, none withheld" in lines

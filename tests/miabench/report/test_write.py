@@ -2,13 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
 from miabench.errors import UserError
 from miabench.report import write
-from miabench.report.selection import ALL, Selection
-from miabench.report.write import FILES, FORMS, Report, report
+from miabench.report.selection import Selection
+from miabench.report.write import FILES, FORMS, report
 
 
 @pytest.fixture
@@ -21,6 +23,7 @@ def results(make_results):
 @pytest.mark.parametrize(
     ("form", "start"),
     [
+        ("table", "toy: accuracy"),
         ("csv", "dataset,model,defense"),
         ("json", '{"experiment": {'),
         ("markdown", "**toy, mlp: accuracy"),
@@ -29,33 +32,51 @@ def results(make_results):
     ],
 )
 def test_each_form_stands_alone_on_standard_output(results, capsys, form, start):
-    report(results, form, 5.0, None)
+    report(results, form)
     printed = capsys.readouterr()
     assert printed.out.startswith(start)
     assert printed.err == ""
-    assert not (results.store.folder / "reports").exists()
+    assert sorted(path.name for path in results.store.folder.iterdir()) == ["metrics", "scores"]
 
 
-def test_a_folder_gets_all_forms_and_the_plots(results, capsys, tmp_path):
-    report(results, "json", 5.0, tmp_path / "out")
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_folder_gets_all_forms_and_the_plots_in_three_formats(results, capsys, tmp_path, form):
+    report(results, form, out=tmp_path / "out")
     printed = capsys.readouterr()
-    json.loads(printed.out)
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names >= {*FILES.values(), "trade-off.png"}
-    assert (tmp_path / "out" / "results.json").read_text() == printed.out
-    assert printed.err.splitlines()[0] == f"wrote {tmp_path / 'out' / 'results.csv'}"
-    assert len(printed.err.splitlines()) == len(names)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES.values(), "plots"}
+    plots = {path.name for path in (tmp_path / "out" / "plots").iterdir()}
+    assert plots == {f"{name}.{suffix}" for name in ("trade-off", "attacks", "roc") for suffix in ("png", "svg", "pdf")}
+    lines = printed.err.splitlines()
+    assert lines[0] == f"wrote {tmp_path / 'out' / 'results.csv'}"
+    assert f"wrote {tmp_path / 'out' / 'plots' / 'roc.pdf'}" in lines
+    assert len(lines) == len(FILES) + len(plots)
+    if form == "json":
+        assert json.loads(printed.out) == json.loads((tmp_path / "out" / "results.json").read_text())
 
 
-def test_the_table_leaves_its_files_in_the_store(results, capsys):
-    report(results, "table", 5.0, None)
-    assert capsys.readouterr().out.startswith("toy: accuracy")
-    assert (results.store.folder / "reports" / "fake" / "report.html").exists()
+def test_a_selection_holds_in_the_plots(results, tmp_path):
+    report(results, "csv", out=tmp_path, selection=Selection(metric="balanced-accuracy", columns=("nn",)))
+    svg = (tmp_path / "plots" / "trade-off.svg").read_text()
+    assert "balanced accuracy (per-class thresholds)" in svg
+    assert "entropy" not in svg
+
+
+def test_a_table_is_made_without_what_is_slow_to_load(results):
+    code = (
+        "import sys\nfrom miabench.index import Index\nfrom miabench.report.write import report\n"
+        "from miabench.results import Results\nfrom miabench.store import Store\n"
+        "report(Results(Index.model_validate_json(sys.stdin.read()), Store(sys.argv[1])), 'table')\n"
+        "sys.exit(str({'torch', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-P", "-c", code, str(results.store.folder)]
+    done = subprocess.run(command, input=results.index.model_dump_json(), capture_output=True, text=True)
+    assert done.stdout.startswith("toy: accuracy")
+    assert done.stderr == "set()\n"
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "html"])
 def test_a_selection_holds_in_every_form(results, capsys, form):
-    report(results, form, 5.0, None, Selection(metric="tpr@1%", columns=("nn",)))
+    report(results, form, selection=Selection(metric="tpr@1%", columns=("nn",)))
     out = capsys.readouterr().out
     assert re.search(r"TPR at 1\\?% FPR", out)
     assert "nn" in out
@@ -64,19 +85,23 @@ def test_a_selection_holds_in_every_form(results, capsys, form):
 
 def test_an_unknown_metric_is_refused(results):
     with pytest.raises(UserError, match="metric 'ac' is not measured; did you mean 'auc'"):
-        report(results, "markdown", 5.0, None, Selection(metric="ac"))
+        report(results, "markdown", selection=Selection(metric="ac"))
 
 
-def test_differences_that_would_take_long_are_left_out(results, capsys, monkeypatch):
-    assert write._resampled(Report(results, 5.0, ALL).summary) == 3 * (2500 + 2 * 400)  # accuracy and two attacks
-    monkeypatch.setattr(write, "MOST_RESAMPLED", 3 * 3300 - 1)
-    report(results, "markdown", 5.0, None)
+@pytest.mark.parametrize(
+    ("bound", "value"),
+    [("MOST_RESAMPLED", 3 * 2 * 400), ("MOST_DIFFERENCES", 3)],  # accuracy and two attacks; two runs of 400 records
+)
+def test_differences_that_would_take_long_are_left_out(results, capsys, monkeypatch, bound, value):
+    monkeypatch.setattr(write, bound, value)
+    report(results, "markdown")
+    assert "difference to ce, in points" in capsys.readouterr().out
+    monkeypatch.setattr(write, bound, value - 1)
+    report(results, "markdown")
     out = capsys.readouterr().out
     assert "difference to ce, in points" not in out
-    assert (
-        "differences to ce with intervals would take minutes and are left out: choose fewer --rows or --columns" in out
-    )
-    report(results, "markdown", 5.0, None, Selection(columns=("nn",)))
+    assert "differences to ce with intervals would take long and are left out: choose fewer --rows or --columns" in out
+    report(results, "markdown", selection=Selection(columns=("nn",)))
     assert "difference to ce, in points" in capsys.readouterr().out
 
 

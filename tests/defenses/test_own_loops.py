@@ -1,0 +1,80 @@
+"""Every loop of its own trains the classifier on augmented records and in train mode, as the shared loop does."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+import miabench
+from miabench.data import Data
+from miabench.discovery import discover
+from miabench.network import Classifier
+from miabench.schedule import Schedule
+from miabench.training import Setting, Task
+
+OWN_LOOPS = {
+    "ce": {},
+    "advreg": {"alpha": 0.0},
+    "dmp": {},
+    "dp-sgd": {"noise_multiplier": 1e-12},
+    "early-stopping": {"patience": 9},
+}
+
+
+class Watch(nn.Module):
+    """Remembers in which mode it was differentiated."""
+
+    modes: ClassVar = set()
+
+    def forward(self, x):
+        if torch.is_grad_enabled():
+            self.modes.add(self.training)
+        return x
+
+
+class Linear(miabench.Model, frozen=True):
+    """One layer, the first, whose weight feels nothing where all inputs are 0."""
+
+    def build(self, domain):
+        return Classifier(Watch(), nn.Linear(*domain.shape, domain.num_classes), *domain.shape)
+
+
+def weight(name, augment):
+    """Of the trained network, and as it was."""
+    x = torch.randn(24, 5, generator=torch.Generator().manual_seed(1)).abs()
+    data = Data(x, torch.arange(24) % 3, ("a", "b", "c"))
+    defense = miabench.create_defense(name, **OWN_LOOPS[name])
+    setting = Setting(
+        defense=defense,
+        model=Linear(),
+        data=data,
+        ids={"train": torch.arange(12), "reference": torch.arange(12, 24), "validation": torch.arange(12, 24)},
+        given={"teacher": Linear().build(data.domain).eval()},
+        schedule=Schedule(epochs=2, lr=0.1, batch_size=4, weight_decay=0),
+        seed=3,
+        device=torch.device("cpu"),
+    )
+    task = Task(setting, x, data.y)
+    if augment:
+        task.augment = augment
+    return defense.fit(task).head.weight.detach(), task.net().head.weight.detach()
+
+
+@pytest.mark.parametrize("name", OWN_LOOPS)
+def test_what_is_not_seen_is_not_learnt(name):
+    """A weight stays as it is where every record is augmented to nothing."""
+    if name == "dp-sgd":
+        pytest.importorskip("opacus")
+    Watch.modes.clear()
+    trained, start = weight(name, None)
+    assert Watch.modes == {True}
+    assert (trained - start).abs().max() > 0.01
+    trained, start = weight(name, torch.zeros_like)
+    torch.testing.assert_close(trained, start, rtol=0, atol=1e-6)
+
+
+def test_no_loop_is_left_out():
+    """Memguard's trains no classifier, and dmp-gan's is dmp's."""
+    fit = {found.name for found in discover().of("defense") if found.load().fit is not miabench.Defense.fit}
+    assert fit - {"memguard", "dmp-gan"} == OWN_LOOPS.keys() - {"ce"}
