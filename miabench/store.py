@@ -176,8 +176,8 @@ class Store:
         if why is None:
             path.unlink(missing_ok=True)
         else:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps({"why": why}))
+            with replace_file(path) as temporary:  # a full disk must not leave half of a reason
+                temporary.write_text(json.dumps({"why": why}))
 
     def failure(self, key: str) -> str | None:
         """Why a job failed last time, or None."""

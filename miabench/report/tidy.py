@@ -6,7 +6,7 @@ import json
 
 import pandas as pd
 
-from miabench.results import Results
+from miabench.results import COLUMNS, Results
 
 KINDS = {"value": "float64", "low": "float64", "high": "float64", "n_members": "Int64", "n_nonmembers": "Int64"}
 
@@ -19,7 +19,8 @@ def to_csv(results: Results) -> str:
 def to_json(results: Results) -> str:
     """One object of the resolved `experiment` and `rows`, each on its line; what is missing is null."""
     table = _typed(results).astype(object)
-    rows = table.where(table.notna(), None).to_dict("records")
+    table = table.where(table.notna(), None)
+    rows = (dict(zip(COLUMNS, row, strict=True)) for row in zip(*(table[name] for name in COLUMNS), strict=True))
     lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
     return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n]}}\n'

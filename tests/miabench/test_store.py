@@ -1,9 +1,11 @@
 """Artifacts appear whole or not at all, and what is damaged is never used."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +164,19 @@ def test_reading_makes_no_store_and_needs_no_permission_to_write(tmp_path, monke
 def test_manifests_are_json(store):
     put(store)
     assert json.loads((store.path(REF) / "manifest.json").read_text())["kind"] == "scores"
+
+
+def test_a_reason_that_does_not_fit_on_the_disk_leaves_none(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.set_failure("key", "it broke")
+    assert store.failure("key") == "it broke"
+
+    def half(path, text):
+        with path.open("w") as file:
+            file.write(text[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match="No space left"):
+        store.set_failure("other", "it broke too")
+    assert store.failure("other") is None
