@@ -54,7 +54,7 @@ SUM_TOLERANCE = 1e-3  # of a row of probabilities; what rounding to four decimal
 SEED = 0  # of everything random here
 SAME_DISTRIBUTION = (
     "members and non-members must come from one distribution, told apart by nothing but training: where they differ "
-    "otherwise (in time, source or filtering), every value below measures that difference too"
+    "otherwise (in time, source or filtering), every value measures that difference too"
 )
 NEEDS_SHADOWS = "its thresholds are learnt on shadow models: give --shadow-members and --shadow-nonmembers"
 NOTHING_TO_LEARN_ON = "it learns on shadow models: give --shadow-members and --shadow-nonmembers"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import inspect
 import shlex
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from miabench.errors import UserError
+from miabench.errors import DISK_FULL, UserError, disk_is_full
 
 if TYPE_CHECKING:
     from miabench.experiment import Experiment
@@ -234,9 +233,8 @@ def main() -> None:
             typer.echo(f"error: {problem}", err=True)
         sys.exit(2)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = error.filename or "of the store or the data"
-            typer.echo(f"error: the disk is full ({where}); what was finished is kept", err=True)
+        if disk_is_full(error):
+            typer.echo(f"error: {DISK_FULL}" + (f" ({error.filename})" if error.filename else ""), err=True)
         elif error.filename is not None:  # a file or folder of the user's that cannot be used
             typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
         else:

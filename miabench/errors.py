@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +23,15 @@ class UserError(Exception):
 
 class TrainingError(Exception):
     """A training that cannot go on (a loss that is not finite, for example): fails its own job only."""
+
+
+DISK_FULL = "the disk is full; what was finished is kept: make room, and run the same command again"
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether that is the reason; safetensors has it in words only."""
+    said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return said or os.strerror(errno.ENOSPC) in str(error)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

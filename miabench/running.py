@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from miabench.errors import DISK_FULL
 from miabench.executors.base import Event, Executor
 from miabench.specs import Context, Job
 from miabench.store import Store
@@ -24,7 +25,7 @@ class Outcome:
         done: how many were done now.
         stored: how many were there before.
         failed: why, by key, of the jobs that raised or whose worker died.
-        blocked: the jobs that could not run because of those, by key of the first cause.
+        blocked: why the other jobs could not run, by key: the failure at the root of what each waits for.
     """
 
     done: int = 0
@@ -86,17 +87,22 @@ def run_jobs(
                     queue.finished(event.job.key)
                 elif event.kind == "failed":
                     outcome.failed[event.job.key] = event.why
+                    queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
     finally:
         hands.close()
-    outcome.blocked = {key: queue.first_cause(key, outcome.failed) for key in queue.blocked()}
+    outcome.blocked = {
+        key: DISK_FULL if queue.stopped else queue.first_cause(key, outcome.failed) for key in queue.waiting()
+    }
     return outcome
 
 
 class _Queue:
-    """Jobs in their order, each handed out once all that it needs is there."""
+    """Jobs in their order, each handed out once all that it needs is there; none once it is `stopped`."""
 
     def __init__(self, todo: Mapping[str, Job]) -> None:
+        self.stopped = False
         self._todo = todo
+        self._waiting = set(todo)
         self._order = {key: i for i, key in enumerate(todo)}
         makers = {ref: job.key for job in todo.values() for ref in job.gives}
         self._needs = {key: {makers[ref] for ref in job.needs if ref in makers} for key, job in todo.items()}
@@ -108,7 +114,11 @@ class _Queue:
 
     def next(self) -> Job | None:
         """The first job that can run now."""
-        return self._todo[heapq.heappop(self._ready)[1]] if self._ready else None
+        if self.stopped or not self._ready:
+            return None
+        _, key = heapq.heappop(self._ready)
+        self._waiting.discard(key)
+        return self._todo[key]
 
     def finished(self, key: str) -> None:
         """What a finished job gives is there."""
@@ -117,9 +127,9 @@ class _Queue:
             if not self._needs[other]:
                 heapq.heappush(self._ready, (self._order[other], other))
 
-    def blocked(self) -> list[str]:
-        """Jobs that still wait for something."""
-        return [key for key, needs in self._needs.items() if needs]
+    def waiting(self) -> list[str]:
+        """Jobs that were not handed out."""
+        return [key for key in self._todo if key in self._waiting]
 
     def first_cause(self, key: str, failed: Mapping[str, str]) -> str:
         """Why a job could not run: the failure at the root of what it waits for."""

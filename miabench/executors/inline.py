@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from miabench.discovery import describe
-from miabench.errors import TrainingError, UserError
+from miabench.errors import DISK_FULL, TrainingError, UserError, disk_is_full
 from miabench.executors.base import Event
 from miabench.specs import Context, Job
 
@@ -48,5 +48,5 @@ def attempt(
     except (TrainingError, UserError) as error:
         return str(error)
     except Exception as error:
-        return describe(error)
+        return DISK_FULL if disk_is_full(error) else describe(error)
     return ""

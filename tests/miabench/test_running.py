@@ -1,5 +1,6 @@
 """Experiments end to end, through both executors: failures stay where they are, and nothing is done twice."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import miabench
+from miabench.errors import DISK_FULL, disk_is_full
 from miabench.experiment import load_experiment
 from miabench.plan import Places, make_plan
 from miabench.results import Results
@@ -115,6 +117,24 @@ def test_a_worker_that_dies_fails_its_own_job(do):
     assert set(outcome.failed.values()) == {"its worker process was killed by SIGKILL (out of memory?)"}
     table = results.table
     assert table[(table.defense == "ce") & (table.metric == "auc")].value.notna().all()
+
+
+@pytest.mark.parametrize("hands", [Hands("inline"), Hands("local", 1)], ids=["inline", "local"])
+def test_on_a_full_disk_nothing_more_is_begun(do, hands):
+    plan, outcome, events, results = do(
+        hands=hands, defense=["fills-the-disk", "ce"], more_plugins=["fills_the_disk"], shadows=1
+    )
+    assert list(outcome.failed.values()) == [DISK_FULL]
+    assert [event.kind for event in events] == ["started", "failed"]
+    assert set(outcome.blocked.values()) == {DISK_FULL}
+    assert outcome.failed.keys() | outcome.blocked.keys() == plan.jobs.keys()
+    assert results.table.reason.eq(DISK_FULL).all()
+
+
+def test_a_full_disk_is_recognised_in_the_words_of_safetensors():
+    assert disk_is_full(ValueError("Error while serializing: I/O error: No space left on device (os error 28)"))
+    assert disk_is_full(OSError(errno.EDQUOT, "Disk quota exceeded"))
+    assert not disk_is_full(OSError(errno.EACCES, "Permission denied"))
 
 
 def test_failed_jobs_are_tried_again(do, tmp_path, tiny):
