@@ -45,31 +45,20 @@ def _beats(one: Point, other: Point) -> bool:
     return good != bad and good[0] >= bad[0] and good[1] >= bad[1]
 
 
-def tuned_experiment(experiment: Experiment, studies: Sequence[Study]) -> Experiment | None:
-    """The experiment with every point of every front, to be run on the target half; None where there is no point."""
-    fronts = [(study, pareto_front(study)) for study in studies]
-    update = {
-        "name": f"{experiment.name}-tuned",
-        "defense": [point.choice for _, front in fronts for point in front],
-        "tuned": {
-            study.defense: Tuned(study=study.key, parameters=list(study.trials[0].values))
-            for study, front in fronts
-            if front
-        },
-    }
-    return experiment.model_copy(update=update) if update["defense"] else None
-
-
 def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
-    """`tuned_experiment` as a TOML file, with each point's figures, and what became of the trials, as comments."""
+    """The experiment with every point of every front, as a TOML file to be run on the target half.
+
+    Comments say what became of the trials and, above each point, its figures; where there is no point they are all.
+    """
     told = [line for study in studies for line in _outcome(study)]
-    tuned = tuned_experiment(experiment, studies)
-    if tuned is None:
+    points = [(study, point) for study in studies for point in pareto_front(study)]
+    if not points:
         return "\n".join(told)
-    table = tuned.model_dump(mode="json")
-    points = table.pop("defense")
-    figures = [_figures(study, point) for study in studies for point in pareto_front(study)]
-    entries = [f"{said}\n{toml_text({'defense': [point]})}" for said, point in zip(figures, points, strict=True)]
+    tuned = {study.defense: Tuned(study=study.key, parameters=list(study.trials[0].values)) for study, _ in points}
+    update = {"name": f"{experiment.name}-tuned", "defense": [point.choice for _, point in points], "tuned": tuned}
+    table = experiment.model_copy(update=update).model_dump(mode="json")
+    choices = zip(points, table.pop("defense"), strict=True)
+    entries = [f"{_figures(*point)}\n{toml_text({'defense': [choice]})}" for point, choice in choices]
     return "\n".join([*told, "", toml_text(table), *entries]).rstrip()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from miabench.errors import UserError, nearest
+from miabench.errors import UserError, expected, nearest
 
 
 class Schedule(BaseModel, frozen=True, extra="forbid"):
@@ -58,4 +58,4 @@ def _problem(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"schedule has no key {key!r}{nearest(key, Schedule.model_fields)}"
-    return f"schedule.{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+    return f"schedule.{key} = {item['input']!r}: {expected(item)}"

@@ -30,6 +30,17 @@ class Reasons:
             yield f"[{number}] {reason}"
 
 
+def beside(summary: Summary, differences: Differences, reasons: Reasons) -> Iterator[str]:
+    """What must be said beside the tables, how to read them and warnings left out."""
+    yield from reasons.notes()
+    yield from tuned_on_target(summary.lines)
+    yield from claims(summary.lines)
+    yield from dict.fromkeys(unfinished(summary))
+    yield from records(summary)
+    yield from interval(differences)
+    yield from (f"note: {note}" for note in summary.notes)
+
+
 def reading(summary: Summary) -> Iterator[str]:
     """How to read the numbers and marks of the results."""
     runs = summary.index.experiment.runs

@@ -98,7 +98,7 @@ def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
     floats = [text for table in sheet.results(summary, reasons) for text in _floats(table, said)]
     more = [*sheet.differences(summary, compared), *sheet.gaps(summary)]
     floats += [text for table in more for text in _floats(table, [])]
-    notes = [*sheet.notes(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
+    notes = [*footnotes.beside(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
 
 

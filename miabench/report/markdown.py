@@ -32,7 +32,7 @@ def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with
     sheets = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.gaps(summary)]
     parts = [*map(_table, sheets), *map(_table, sheet.spent(summary, costs))]
     said = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
-    notes = [*sheet.reading(summary), *sheet.notes(summary, compared, reasons), *said]
+    notes = [*sheet.reading(summary), *footnotes.beside(summary, compared, reasons), *said]
     notes += [f"warning: {warning}" for warning in summary.warnings]
     parts.append("\n".join(f"- {escape(note)}" for note in notes))
     return "\n\n".join(parts) + "\n"

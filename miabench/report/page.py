@@ -85,7 +85,7 @@ def to_html(
         alerts=list(dict.fromkeys(alerts(summary))),
         tables=tables,
         dagger=footnotes.DAGGER,
-        notes=[*sheet.reading(summary), *sheet.notes(summary, compared, reasons)],
+        notes=[*sheet.reading(summary), *footnotes.beside(summary, compared, reasons)],
         plots={title: _inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
         sections=_sections(results, summary),
         anchors={key: f"cell-{i}" for i, key in enumerate(_cells(summary))},

@@ -135,17 +135,6 @@ def reading(summary: Summary) -> Iterator[str]:
         yield f"bold: {note[2:]}" if note.startswith("* ") else note
 
 
-def notes(summary: Summary, compared: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
-    """What else must be said beside the tables, warnings left out."""
-    yield from reasons.notes()
-    yield from footnotes.tuned_on_target(summary.lines)
-    yield from footnotes.claims(summary.lines)
-    yield from dict.fromkeys(footnotes.unfinished(summary))
-    yield from footnotes.records(summary)
-    yield from footnotes.interval(compared)
-    yield from (f"note: {note}" for note in summary.notes)
-
-
 def _by_dataset(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
     for dataset in dict.fromkeys(line.cell.dataset for line in lines):
         yield dataset, [line for line in lines if line.cell.dataset == dataset]

@@ -101,13 +101,7 @@ def cell_key(line: Line) -> tuple[str, str, str]:
 
 def _notes(summary: Summary, differences: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
     yield from footnotes.reading(summary)
-    yield from reasons.notes()
-    yield from footnotes.tuned_on_target(summary.lines)
-    yield from footnotes.claims(summary.lines)
-    yield from dict.fromkeys(footnotes.unfinished(summary))
-    yield from footnotes.records(summary)
-    yield from footnotes.interval(differences)
-    yield from (f"note: {note}" for note in summary.notes)
+    yield from footnotes.beside(summary, differences, reasons)
     yield from (f"warning: {warning}" for warning in summary.warnings)
 
 
