@@ -33,7 +33,7 @@ LAYERS = [
     {"plan", "jobs"},
     {"index", "evaluation", "specs", "environment"},
     {"training", "store", "serving", "checkpoint", "cost", "grid", "labels", "toml_text"},
-    {"datasets", "models", "splits", "data", "augmentation", "metrics", "bootstrap"},
+    {"datasets", "models", "splits", "data", "augmentation", "metrics"},
     {"archive", "download", "kept_arrays", "normalisation", "npz", "text"},
     {"atomic"},
     {"experiment", "discovery"},

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench.bootstrap import Replicates, auc_replicates, difference, mean_replicates
+from miabench.metrics.bootstrap import Replicates, auc_replicates, difference, mean_replicates
 from miabench.report.summary import Line, Summary
 from miabench.results import Records, Results
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench.bootstrap import percentile_interval, record_draws, replicate_aucs, run_shares
 from miabench.errors import UserError
 from miabench.metrics import Estimate, auc
+from miabench.metrics.bootstrap import percentile_interval, record_draws, replicate_aucs, run_shares
 from miabench.report.summary import Line, Summary
 from miabench.results import Records, Results
 

@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 from miabench.errors import UserError
 from miabench.evaluation import ACCURACIES
 from miabench.experiment import Experiment, load_experiment, presets
-from miabench.metrics import TAIL, Estimate
+from miabench.metrics.estimates import TAIL, Estimate
 from miabench.report.published import Moments, PaperCell, paper
 from miabench.report.summary import Line, Statistic, Summary
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from miabench.index import Cell
-from miabench.metrics import Booleans, Floats
+from miabench.metrics.estimates import Booleans, Floats
 from miabench.report.plots.choice import choose, sites
 from miabench.report.plots.sheet import Site
 from miabench.report.summary import Summary

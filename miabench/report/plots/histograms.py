@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from miabench.metrics import Floats
+from miabench.metrics.estimates import Floats
 from miabench.report.plots import sheet
 from miabench.report.plots.answers import Seen, View, Views
 from miabench.report.plots.words import escaped, records_of, runs_of, title_of

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from miabench.bootstrap import Counts, record_draws, run_shares
-from miabench.metrics import TAIL, Booleans, Estimate, Floats, with_unseen
+from miabench.metrics.bootstrap import Counts, record_draws, run_shares
+from miabench.metrics.estimates import TAIL, Booleans, Estimate, Floats, with_unseen
 
 REPLICATES = 200  # a band is looked at: the second digit of its edges does not show
 POINTS = 60  # of a curve, evenly spread over orders of magnitude
@@ -31,7 +31,7 @@ class Curve(NamedTuple):
 
 
 def roc(scores: Floats, members: Booleans, replicates: int = REPLICATES) -> Curve:
-    """Mean over runs at each false positive rate, with the band of the crossed bootstrap (see miabench.bootstrap).
+    """Mean over runs at each false positive rate, with the crossed bootstrap's band (see miabench.metrics.bootstrap).
 
     A run's true positive rate is that of the last point of its curve with at most so many false positives; records of
     equal score are taken together. The band is pointwise: records are drawn once for all runs, runs are drawn too,

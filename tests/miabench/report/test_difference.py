@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from miabench.bootstrap import crossed_auc_difference, crossed_mean_difference
+from miabench.metrics.bootstrap import crossed_auc_difference, crossed_mean_difference
 from miabench.report.difference import compare, in_common
 from miabench.report.summary import summarize
 from miabench.results import Records

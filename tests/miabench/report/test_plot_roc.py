@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from miabench.bootstrap import record_draws, run_shares
 from miabench.metrics import tpr_at_fpr
+from miabench.metrics.bootstrap import record_draws, run_shares
 from miabench.report.plots import roc as figures
 from miabench.report.plots.roc_band import roc
 from miabench.report.summary import summarize

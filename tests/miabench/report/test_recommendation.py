@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from miabench.bootstrap import replicate_aucs
 from miabench.errors import UserError
+from miabench.metrics.bootstrap import replicate_aucs
 from miabench.report.recommendation import in_words, points, recommend
 from miabench.report.summary import summarize
 

@@ -2,7 +2,7 @@
 
 Scores are larger for likelier members; `members` is True for members. All values are fractions. Intervals are for
 one trained model and speak about records: other records from the same population would give another number.
-Intervals over several runs are in `miabench.bootstrap`.
+Intervals over several runs are in `miabench.metrics.bootstrap`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import norm, t
 from sklearn.metrics import roc_auc_score
 
-from miabench import bootstrap, metrics
+from miabench import metrics
+from miabench.metrics import bootstrap
 
 
 def runs_on_shared_records(rng, runs=5, records=120, spread=0.0):

@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from miabench.metrics import REPLICATES, TAIL, Booleans, Estimate, Floats, checked, with_unseen
+from miabench.metrics.estimates import REPLICATES, TAIL, Booleans, Estimate, Floats, checked, with_unseen
 from miabench.seeds import derive
 
 CHUNK = 2**24  # records x replicates at once: for 30,000 records several times as fast as 2**19, which fits a cache
