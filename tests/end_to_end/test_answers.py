@@ -47,6 +47,16 @@ def test_feature_norms_are_those_of_the_stored_weights_in_evaluation_mode(run):
         np.testing.assert_allclose(norms, forward(run.weights(network), x)[1].norm(dim=1), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_probe_of_the_network_itself_asks_it_in_evaluation_mode(spied, number):
+    seen = spied.scores(defense="ce", run=number, attacker="adaptive", attack="spy-on-own")
+    x = spied.pool().x
+    for i in range(spied.experiment["shadows"]):
+        asked = x[seen[f"state.{i}.Asked"][:, 0].astype(int) - FIRST]
+        logits = forward(spied.weights(spied.network("ce", number, f"shadow-{i}")), asked)[0]
+        np.testing.assert_allclose(seen[f"state.{i}.Bare"], logits, rtol=1e-4, atol=1e-5)
+
+
 def test_asking_leaves_a_network_as_it_was_trained(run):
     """No record that was asked about is among those that the network was trained on."""
     for network in answered(run):

@@ -68,6 +68,23 @@ def test_auc_counts_pairs_of_the_target(levels):
     assert values["auc"] != pytest.approx(0.5, abs=1e-6)
 
 
+def test_tpr_is_counted_where_so_few_non_members_as_allowed_score_higher(tmp_path, run_in):
+    """With 1,100 non-members 11 may be called members at 1%, and one at 0.1%."""
+    many = run_in(
+        tmp_path,
+        dataset={"name": "numbered", "n": 4400},
+        model={"name": "mlp", "hidden": [4]},
+        attacks=["spy"],
+        shadows=2,
+        schedule={"epochs": 1},
+    )
+    scores, values = many.scores(attack="spy"), {row.metric: row.value for row in many.table.itertuples()}
+    member, falling = scores["target_member"], np.sort(scores["target"][~scores["target_member"]])[::-1]
+    for metric, allowed in (("tpr@1%", 11), ("tpr@0.1%", 1)):
+        assert values[metric] == pytest.approx((scores["target"][member] > falling[allowed]).mean())
+    assert values["tpr@1%"] > values["tpr@0.1%"]
+
+
 @pytest.mark.parametrize("alpha", [None, 0.5, 2.0])
 @pytest.mark.parametrize("run", [0, 1])
 def test_accuracies_are_those_of_the_stored_logits(spied, split, alpha, run):
