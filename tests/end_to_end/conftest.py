@@ -151,7 +151,7 @@ def run_in():
 @pytest.fixture(scope="session")
 def spied(tmp_path_factory, run_in):
     """Two defenses, two runs, both attackers, three shadows, and attacks that tell what they saw."""
-    told = ["number", "place", "membership", "reference", "level"]
+    told = ["number", "label", "place", "membership", "reference", "level"]
     return run_in(
         tmp_path_factory.mktemp("spied"),
         defense=["ce", {"name": "relaxloss", "alpha": [0.5, 2.0]}],

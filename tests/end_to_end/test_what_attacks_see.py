@@ -121,6 +121,7 @@ def test_scores_of_the_target_are_kept_beside_their_records(spied, scores, split
     assert sorted(rows[member]) == sorted(members)
     assert sorted(rows[~member]) == sorted(others)
     np.testing.assert_array_equal(told["target_label"], y[rows])
+    np.testing.assert_array_equal(scores("label")["target"], y[rows])
 
 
 @every_attack

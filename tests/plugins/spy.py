@@ -21,7 +21,7 @@ class Spy(Attack, frozen=True):
     """Scores tell one thing about every record."""
 
     references = "shadows"
-    told: Literal["number", "place", "membership", "reference", "level"] = "number"
+    told: Literal["number", "label", "place", "membership", "reference", "level"] = "number"
 
     def probes(self):
         return (Logits(), Numbers())
@@ -45,6 +45,9 @@ class Spy(Attack, frozen=True):
 
     def _number(self, target):
         return target[Numbers()]
+
+    def _label(self, target):
+        return target.labels
 
     def _place(self, target):
         return np.arange(len(target))
