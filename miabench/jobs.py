@@ -141,8 +141,9 @@ class Workbench:
         model = cast(Model, self.build("model", spec.model))
         with seeds.global_stream(0, "weights that are replaced"):
             net = defense.architecture(model.build(data.domain))
+        net.to(self.device, DTYPES[spec.compute.precision])  # before they are loaded, or float64 weights are rounded
         net.load_state_dict(load_file(self.store.file(ref, "weights.safetensors")))
-        return net.to(self.device, DTYPES[spec.compute.precision]).eval(), defense, spec
+        return net.eval(), defense, spec
 
     # --- the four kinds of job ---
 
