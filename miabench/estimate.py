@@ -207,7 +207,8 @@ def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) ->
     setting = Setting(
         defense=cast(Defense, bench.build("defense", spec.defense)),
         model=cast(Model, bench.build("model", spec.model)),
-        data=data,
+        domain=data.domain,
+        augmentation=data.augmentation,
         ids=ids,
         given={name: _fresh(bench, makers[key], pool) for name, key in spec.given.items()},
         schedule=spec.schedule.model_copy(update=short),

@@ -8,6 +8,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from miabench.environment import environment
 from miabench.errors import TrainingError, UserError
 from miabench.experiment import Choice
 from miabench.npz import write_npz
+from miabench.process_state import isolated
 from miabench.serving import Served
 from miabench.specs import (
     AttackSpec,
@@ -61,7 +63,7 @@ class Workbench:
         self.device = torch.device(context.device)
         self._pools: dict[str, Data] = {}
         self._inputs: dict[tuple[str, torch.dtype], Tensor] = {}
-        warm_up()
+        self._unchanged: Callable[[], None] = lambda: None  # of the job at hand, see `isolated`
 
     def run(self, job: Job, progress: Progress) -> None:
         """Do a job, unless what it gives is stored already; another process at the same job is waited for.
@@ -85,16 +87,24 @@ class Workbench:
     def _do(self, job: Job, log: io.StringIO, progress: Progress) -> None:
         match job.spec:
             case TrainingSpec() as spec:
-                with arithmetic(spec.compute):
+                with arithmetic(spec.compute), isolated(_code_of(job), spec.seed) as self._unchanged:
                     self._train(job, spec, log, progress)
             case ObservationSpec() as spec:
-                with arithmetic(spec.compute):
+                with arithmetic(spec.compute), isolated(_code_of(job), spec.seed) as self._unchanged:
                     self._observe(job, spec)
             case AttackSpec() as spec:
-                with arithmetic(spec.compute):
+                with arithmetic(spec.compute), isolated(_code_of(job), spec.seed) as self._unchanged:
                     self._attack(job, spec)
             case MeasureSpec() as spec:
-                self._measure(job, spec)
+                with isolated(_code_of(job), seed=0) as self._unchanged:
+                    self._measure(job, spec)
+
+    @contextlib.contextmanager
+    def _write(self, ref: Ref, about: Mapping[str, Any]) -> Iterator[Path]:
+        """As `Store.write`, unless the job has changed what jobs share: its results are then not to be trusted."""
+        self._unchanged()
+        with self.store.write(ref, about) as folder:
+            yield folder
 
     def _remember_failure(self, job: Job, error: Exception, log: str) -> None:
         detail = str(error) if isinstance(error, (TrainingError, UserError)) else traceback.format_exc()
@@ -148,6 +158,7 @@ class Workbench:
     # --- the four kinds of job ---
 
     def _train(self, job: Job, spec: TrainingSpec, log: io.StringIO, progress: Progress) -> None:
+        warm_up()
         data = self.pool(job.dataset, job.identity)
         wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not self.store.has(ref)}
         unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
@@ -155,10 +166,11 @@ class Workbench:
         setting = Setting(
             defense=cast(Defense, self.build("defense", spec.defense)),
             model=cast(Model, self.build("model", spec.model)),
-            data=data,
+            domain=data.domain,
+            augmentation=data.augmentation,
             ids={name: self.rows(part.ids) for name, part in spec.parts.items()},
             given={name: self.network(key, data)[0] for name, key in spec.given.items()},
-            schedule=spec.schedule,
+            schedule=spec.schedule.model_copy(deep=True),
             seed=spec.seed,
             device=self.device,
             dtype=DTYPES[spec.compute.precision],
@@ -181,7 +193,7 @@ class Workbench:
                 "cost": task.costs[epoch] | {"workers": self.context.workers},
                 **environment(self.device),
             }
-            with self.store.write(ref, about) as folder:
+            with self._write(ref, about) as folder:
                 weights = {name: value.detach().cpu().clone() for name, value in task.snapshots[epoch].items()}
                 write_file(folder / "weights.safetensors", save(weights))
                 write_file(folder / "history.json", json.dumps(task.history[:epoch]).encode())
@@ -230,7 +242,7 @@ class Workbench:
 
     def _measure(self, job: Job, spec: MeasureSpec) -> None:
         data = self.pool(job.dataset, job.identity)
-        with self.store.write(job.gives[0], {"spec": spec.model_dump(mode="json")}) as folder:
+        with self._write(job.gives[0], {"spec": spec.model_dump(mode="json")}) as folder:
             if spec.scores is not None:
                 scores = self.store.arrays(Ref("scores", spec.scores))
                 rows = evaluation.measure_attack(scores, data.num_classes)
@@ -252,7 +264,7 @@ class Workbench:
 
     def _save(self, job: Job, spec: Spec, arrays: Mapping[str, NDArray[Any]], more: Mapping[str, Any]) -> None:
         about = {"spec": spec.model_dump(mode="json"), **environment(self.device), **more}
-        with self.store.write(job.gives[0], about) as folder:
+        with self._write(job.gives[0], about) as folder:
             write_npz(folder / "arrays.npz", arrays)
 
 
@@ -334,6 +346,13 @@ def _named(name: str, observed: Observed, scores: NDArray[np.float64]) -> dict[s
     return {name: scores, f"{name}_member": cast(Any, observed.member), f"{name}_label": observed.labels}
 
 
+def _code_of(job: Job) -> str:
+    """Whose code a job runs, for an error."""
+    names = [Path(file.path).name for file in job.plugins]
+    return f"the code of {' or '.join(names)}" if names else "the job"
+
+
+@cache
 def warm_up() -> None:
     """One optimizer step: the first in a process loads code, which must not count as the first training's cost."""
     parameter = torch.zeros(1, requires_grad=True)

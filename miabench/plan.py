@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import torch
 
 from miabench import metrics
-from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Role, Train
+from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Probe, Role, Train
 from miabench.data import Data, load_pool
-from miabench.discovery import Found, Plugins, discover, plugin_files_blamed
+from miabench.discovery import Found, PluginFile, Plugins, discover, plugin_files_blamed
 from miabench.errors import UserError
 from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
@@ -96,21 +96,31 @@ class _Built:
 
 @dataclass(frozen=True)
 class _Site:
-    """One dataset and model: where cells stand."""
+    """One dataset and model: where cells stand.
+
+    Attributes:
+        plugins: the plugin file of the dataset, if it is one's.
+    """
 
     choice: Choice
     dataset: str
     data: Data
     model: _Built
+    plugins: tuple[PluginFile, ...]
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """One planned network, and the lists of the records it must protect and is tested on."""
+    """One planned network, and the lists of the records it must protect and is tested on.
+
+    Attributes:
+        plugins: the plugin files whose code its training runs.
+    """
 
     network: str
     members: str
     non_members: str
+    plugins: tuple[PluginFile, ...]
 
 
 class _Planner:
@@ -192,7 +202,7 @@ class _Planner:
                 "non-member; deduplicate = true drops them"
             )
         for model in self.models:
-            site = _Site(choice, built.label, data, model)
+            site = _Site(choice, built.label, data, model, self.plugins.files_of(built.plugin))
             for defense in self.defenses:
                 self._plan_cell(site, defense)
 
@@ -285,8 +295,10 @@ class _Planner:
             compute=self.compute,
             given={name: trained.network for name, trained in given.items()},
         )
-        network = self._add_training(wanted, spec)
-        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test))
+        own = self.plugins.files_of(defense, wanted.site.model.plugin)
+        plugins = _united(own, *(trained.plugins for trained in given.values()), wanted.site.plugins)
+        network = self._add_training(wanted, spec, plugins)
+        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test), plugins)
 
     def _plan_required(self, wanted: _Wanted, train: Train, train_ids: torch.Tensor, depth: int) -> _Trained:
         rows = train_ids if isinstance(train.ids, str) else train.ids
@@ -297,7 +309,7 @@ class _Planner:
         required = _Wanted(wanted.site, built, records, wanted.seed, label, schedule, train.epochs)
         return self._plan_training(required, depth + 1)
 
-    def _add_training(self, wanted: _Wanted, spec: TrainingSpec) -> str:
+    def _add_training(self, wanted: _Wanted, spec: TrainingSpec, plugins: tuple[PluginFile, ...]) -> str:
         """Add a training, or another snapshot of one that is planned already; the network's key."""
         last = spec.schedule.epochs
         epoch = last if wanted.epochs is None else wanted.epochs
@@ -315,6 +327,7 @@ class _Planner:
             needs=tuple(Ref("networks", key) for key in spec.given.values()),
             gives=tuple(spec.network(e) for e in epochs),
             snapshots=tuple(epochs),
+            plugins=plugins,
             weight=float(epochs[-1] * len(self.store.ids(spec.parts["train"].ids))),
         )
         return spec.network(epoch).key
@@ -324,29 +337,29 @@ class _Planner:
 
     # --- observations, attacks, metrics ---
 
-    def _plan_observation(self, site: _Site, trained: _Trained, probe: ProbeSpec, whole_pool: bool) -> Ref:
-        if whole_pool:
+    def _plan_observation(self, site: _Site, trained: _Trained, probe: Probe, attack: Attack | None = None) -> Ref:
+        """What a probe answers about a network, for an attack or for the accuracy."""
+        if probe.whole_pool:
             rows = torch.arange(len(site.data))
         else:
             lists = (self.store.ids(trained.members), self.store.ids(trained.non_members))
             rows = torch.cat([torch.from_numpy(ids) for ids in lists])
         spec = ObservationSpec(
             network=trained.network,
-            probe=probe,
+            probe=ProbeSpec.of(probe),
             part=self._part(site.data, rows),
             preparation=site.data.preparation,
             seed=self.experiment.seed,
             compute=self.compute,
         )
         needs = [Ref("networks", trained.network)]
-        what = f"{probe.qualname} of network {trained.network[:8]}"
-        return self._add(site, spec, needs, what, weight=len(rows))
+        own = type(probe).__module__.startswith("miabench.")  # otherwise found by importing the attack's file
+        plugins = trained.plugins if own else _united(self.plugins.files_of(attack), trained.plugins)
+        what = f"{spec.probe.qualname} of network {trained.network[:8]}"
+        return self._add(site, spec, needs, _Work(what, plugins, len(rows)))
 
     def _plan_view(self, site: _Site, trained: _Trained, attack: Attack) -> View:
-        observations = [
-            self._plan_observation(site, trained, ProbeSpec.of(probe), probe.whole_pool).key
-            for probe in attack.probes()
-        ]
+        observations = [self._plan_observation(site, trained, probe, attack).key for probe in attack.probes()]
         return View(observations=observations, members=trained.members, non_members=trained.non_members)
 
     def _plan_attack(self, site: _Site, who: tuple[int, str], built: _Built, models: list[_Trained]) -> None:
@@ -371,7 +384,8 @@ class _Planner:
         records = sum(
             len(self.store.ids(ids)) for view in (target, *shadows) for ids in (view.members, view.non_members)
         )
-        scores = self._add(site, spec, needs, what, weight=3 * records)
+        plugins = _united(self.plugins.files_of(attack), site.plugins)
+        scores = self._add(site, spec, needs, _Work(what, plugins, 3 * records))
         measure = MeasureSpec(
             version=metrics.VERSION,
             scores=scores.key,
@@ -379,7 +393,7 @@ class _Planner:
             members=target.members,
             non_members=target.non_members,
         )
-        measured = self._add(site, measure, [scores], what)
+        measured = self._add(site, measure, [scores], _Work(what, site.plugins))
         network = Ref("networks", models[0].network)
         self._enter(run, attacker=attacker, attack=built.label, metrics=measured, records=scores, network=network)
 
@@ -393,7 +407,7 @@ class _Planner:
         return attack.unsupported(PROTOCOL, site.data, cast(Model, site.model.plugin))
 
     def _plan_accuracy(self, site: _Site, run: int, trained: _Trained) -> None:
-        logits = self._plan_observation(site, trained, ProbeSpec.of(Logits()), whole_pool=True)
+        logits = self._plan_observation(site, trained, Logits())
         measure = MeasureSpec(
             version=metrics.VERSION,
             scores=None,
@@ -401,10 +415,11 @@ class _Planner:
             members=trained.members,
             non_members=trained.non_members,
         )
-        measured = self._add(site, measure, [logits], f"accuracy of {self.index.cells[-1].label} run {run}")
+        what = f"accuracy of {self.index.cells[-1].label} run {run}"
+        measured = self._add(site, measure, [logits], _Work(what, site.plugins))
         self._enter(run, metrics=measured, records=measured, network=Ref("networks", trained.network))
 
-    def _add(self, site: _Site, spec: _AfterTraining, needs: list[Ref], what: str, weight: float = 100) -> Ref:
+    def _add(self, site: _Site, spec: _AfterTraining, needs: list[Ref], work: _Work) -> Ref:
         kind, gives = _KINDS[type(spec)]
         ref = Ref(gives, spec.key)
         self.jobs.setdefault(
@@ -412,13 +427,14 @@ class _Planner:
             Job(
                 kind=kind,
                 key=spec.key,
-                label=f"{kind} {what}",
+                label=f"{kind} {work.what}",
                 dataset=site.choice,
                 identity=site.data.identity,
                 spec=spec,
                 needs=tuple(needs),
                 gives=(ref,),
-                weight=weight,
+                plugins=work.plugins,
+                weight=work.weight,
             ),
         )
         return ref
@@ -432,6 +448,14 @@ _KINDS: Mapping[type[_AfterTraining], tuple[Literal["observe", "attack", "measur
 }
 
 
+class _Work(NamedTuple):
+    """What a job does, in words; the plugin files whose code it runs; how much work it is."""
+
+    what: str
+    plugins: tuple[PluginFile, ...]
+    weight: float = 100
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """A network that is wanted: under which defense, on which records, after how many epochs (None: all)."""
@@ -443,6 +467,11 @@ class _Wanted:
     label: str
     schedule: Schedule
     epochs: int | None = None
+
+
+def _united(*plugins: tuple[PluginFile, ...]) -> tuple[PluginFile, ...]:
+    """All plugin files, each once, in their order."""
+    return tuple(dict.fromkeys(itertools.chain(*plugins)))
 
 
 def _varying(choices: Sequence[Choice], choice: Choice) -> set[str]:

@@ -211,6 +211,7 @@ class Job(BaseModel, frozen=True):
         needs: artifacts that must be stored before.
         gives: artifacts that are stored after.
         snapshots: of a training, the epoch after which each artifact of `gives` is taken.
+        plugins: the plugin files whose code it runs; it runs in a process that has imported no other.
         weight: expected work, for the estimate of the time left: passes over one record, roughly.
     """
 
@@ -223,4 +224,5 @@ class Job(BaseModel, frozen=True):
     needs: tuple[Ref, ...]
     gives: tuple[Ref, ...]
     snapshots: tuple[int, ...] = ()
+    plugins: tuple[PluginFile, ...] = ()
     weight: float = 1.0
