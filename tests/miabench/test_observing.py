@@ -96,6 +96,31 @@ def test_asking_leaves_the_network_and_global_random_numbers_as_they_were(probe,
     assert all(parameter.grad is None for parameter in served.parameters())
 
 
+def test_the_base_observation_is_what_the_model_serves_and_how_long_its_features_are(served, records):
+    """For Logits and FeatureNorm alike: both stand for arrays of it."""
+    everyone = torch.arange(RECORDS)
+    with torch.no_grad():
+        logits, features = served(records[0])
+    for kind in (miabench.Logits, miabench.FeatureNorm):
+        found = observe(kind, served, Questions(*records, everyone, everyone), seed=0)
+        assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+        np.testing.assert_allclose(found["answers"], logits, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found["feature_norm"], np.linalg.norm(features, axis=1), rtol=1e-5)
+
+
+def test_global_random_numbers_are_the_same_each_time(served, records):
+    """A probe should draw from its noise; one that does not is at least repeatable, and disturbs nobody."""
+
+    class Careless(Probe, frozen=True):
+        def observe(self, ask, x, y, noise):
+            return torch.rand(len(y))
+
+    everyone, before = torch.arange(RECORDS), torch.get_rng_state()
+    first, again = (observe(make(Careless), served, Questions(*records, everyone, everyone), seed=0) for _ in range(2))
+    np.testing.assert_array_equal(first["answers"], again["answers"])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 class Spy(Probe, frozen=True):
     def observe(self, ask, x, y, noise):
         answer = ask(x)
