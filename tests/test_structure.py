@@ -39,7 +39,7 @@ LAYERS = [
     {"archive", "download", "kept_arrays", "normalisation", "npz", "text"},
     {"atomic"},
     {"experiment", "discovery"},
-    {"contracts", "probes", "network", "criterion", "schedule", "seeds", "errors", "logprob"},
+    {"contracts", "probes", "network", "criterion", "schedule", "seeds", "errors", "hashed", "logprob"},
 ]
 PUBLIC = {"miabench", "miabench.logprob"}
 MODULES = sorted(info.name for info in pkgutil.walk_packages(miabench.__path__, "miabench."))
