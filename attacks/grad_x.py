@@ -34,6 +34,7 @@ class LogGradientNorm(Probe, frozen=True):
     norm: Norm = Field("l2", description="l1, l2 or l-inf")
 
     sees: ClassVar[Literal["served", "network"]] = "network"
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.grad_x", "LogGradientNorm")
 
     def observe(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Natural logarithms (n,), float64; parameters' gradients are not computed."""

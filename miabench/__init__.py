@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from miabench.errors import TrainingError as TrainingError
     from miabench.errors import UserError as UserError
     from miabench.experiment import Experiment as Experiment
+    from miabench.hashed import LATER as LATER
     from miabench.network import Classifier as Classifier
     from miabench.schedule import Schedule as Schedule
     from miabench.serving import RecordNoise as RecordNoise
@@ -67,6 +68,7 @@ _HOME = {
     "TrainingError": "miabench.errors",
     "UserError": "miabench.errors",
     "Experiment": "miabench.experiment",
+    "LATER": "miabench.hashed",
     "Classifier": "miabench.network",
     "RecordNoise": "miabench.serving",
     "Schedule": "miabench.schedule",

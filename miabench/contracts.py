@@ -32,7 +32,11 @@ Kind: TypeAlias = Literal["defense", "attack", "dataset", "model"]
 
 
 class Plugin(BaseModel, frozen=True, extra="forbid"):
-    """What all plugins share. Raise `version` when results change: what is stored is then computed anew."""
+    """What all plugins share. Raise `version` when results change: what is stored is then computed anew.
+
+    A field that is added when results are stored already, and changes none while it has its default, is marked:
+    `steps: Annotated[int, LATER] = 1`. What is stored is then found again.
+    """
 
     version: ClassVar[int] = 1
 
@@ -176,11 +180,19 @@ class Probe(BaseModel, frozen=True, extra="forbid"):
             (white-box).
         whole_pool: asked about every record of the pool (cheap probes), or only about the records that the
             model's own member and non-member parts hold.
+        stored_as: of a built-in probe: module and class under which its answers are stored, wherever it is now.
     """
 
     version: ClassVar[int] = 1
     sees: ClassVar[Literal["served", "network"]] = "served"
     whole_pool: ClassVar[bool] = False
+    stored_as: ClassVar[tuple[str, str] | None] = None
+
+    @classmethod
+    def place(cls) -> tuple[str, str]:
+        """Module and class, as keys have them; neither a subclass nor a user's probe takes a built-in one's."""
+        fixed = cls.__dict__.get("stored_as") if cls.__module__.startswith("miabench.") else None
+        return fixed or (cls.__module__, cls.__qualname__)
 
     def observe(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Answers (n, ...) for one batch of normalised inputs x (n, ...) with labels y (n,).
@@ -194,6 +206,7 @@ class Logits(Probe, frozen=True):
     """The logits (C,) that the model's API answers; stored for the whole pool."""
 
     whole_pool: ClassVar[bool] = True
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.contracts", "Logits")
 
     def observe(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Logits (n, C), float32."""

@@ -20,11 +20,11 @@ from importlib import import_module, metadata
 from pathlib import Path
 from traceback import extract_tb, walk_tb
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
-from miabench.contracts import KINDS, Kind, Plugin
+from miabench.contracts import KINDS, Kind, Plugin, Probe
 from miabench.errors import UserError, expected, nearest
 
 MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
@@ -140,6 +140,31 @@ def _built_in() -> tuple[Found, ...]:
         for info in pkgutil.iter_modules(package.__path__)
         if not info.name.startswith("_")
     )
+
+
+def probe_class(module: str, qualname: str) -> type[Probe]:
+    """A probe's class by its place in keys; a file plugin's module is there since the file was discovered."""
+    built_in = _built_in_probes().get((module, qualname))
+    if built_in is not None:
+        return built_in
+    found: Any = import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    return cast(type[Probe], found)
+
+
+@cache
+def _built_in_probes() -> Mapping[tuple[str, str], type[Probe]]:
+    for found in _built_in():
+        if found.kind == "attack":
+            found.load()
+    return {cls.place(): cls for cls in _below(Probe) if cls.__module__.startswith("miabench.")}
+
+
+def _below(cls: type[Probe]) -> Iterator[type[Probe]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _below(subclass)
 
 
 def _lazily(module: str, kind: Kind) -> Callable[[], type[Plugin]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import json
 import time
@@ -16,18 +15,20 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from miabench import evaluation, seeds
+from miabench.atomic import write_file
 from miabench.checkpoint import Checkpoint
 from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Observed, Plugin, Probe
 from miabench.data import Data, load_pool
-from miabench.discovery import discover
+from miabench.discovery import discover, probe_class
 from miabench.environment import environment
 from miabench.errors import TrainingError, UserError
 from miabench.experiment import Choice
+from miabench.npz import write_npz
 from miabench.process_state import isolated
 from miabench.serving import Served
 from miabench.specs import (
@@ -135,11 +136,8 @@ class Workbench:
         return self.plugins.get(kind, component.name).build(component.params)
 
     def probe(self, spec: ProbeSpec) -> Probe:
-        """A probe from its description; a file plugin's module is there since the file was discovered."""
-        kind: Any = importlib.import_module(spec.module)
-        for name in spec.qualname.split("."):
-            kind = getattr(kind, name)
-        return cast(Probe, kind(**spec.params))
+        """A probe from its description."""
+        return probe_class(spec.module, spec.qualname)(**spec.params)
 
     def rows(self, name: str) -> Tensor:
         """A list of pool rows as a CPU tensor."""
@@ -153,8 +151,9 @@ class Workbench:
         model = cast(Model, self.build("model", spec.model))
         with seeds.global_stream(0, "weights that are replaced"):
             net = defense.architecture(model.build(data.domain))
+        net.to(self.device, DTYPES[spec.compute.precision])  # before they are loaded, or float64 weights are rounded
         net.load_state_dict(load_file(self.store.file(ref, "weights.safetensors")))
-        return net.to(self.device, DTYPES[spec.compute.precision]).eval(), defense, spec
+        return net.eval(), defense, spec
 
     # --- the four kinds of job ---
 
@@ -196,9 +195,9 @@ class Workbench:
             }
             with self._write(ref, about) as folder:
                 weights = {name: value.detach().cpu().clone() for name, value in task.snapshots[epoch].items()}
-                save_file(weights, folder / "weights.safetensors")
-                (folder / "history.json").write_text(json.dumps(task.history[:epoch]))
-                (folder / "log.txt").write_text(log.getvalue())
+                write_file(folder / "weights.safetensors", save(weights))
+                write_file(folder / "history.json", json.dumps(task.history[:epoch]).encode())
+                write_file(folder / "log.txt", log.getvalue().encode(errors="replace"))
         checkpoint.remove()
 
     def _observe(self, job: Job, spec: ObservationSpec) -> None:
@@ -250,8 +249,8 @@ class Workbench:
             else:
                 arrays = self._correctness(spec, data)
                 rows = evaluation.measure_accuracy(arrays["target"] == 1, arrays["target_member"])
-                np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
-            (folder / "rows.json").write_text(json.dumps(rows, allow_nan=False))
+                write_npz(folder / "arrays.npz", arrays)
+            write_file(folder / "rows.json", json.dumps(rows, allow_nan=False).encode())
 
     def _correctness(self, spec: MeasureSpec, data: Data) -> dict[str, NDArray[Any]]:
         """Whether each member and non-member is classified correctly: laid out like an attack's scores."""
@@ -266,7 +265,7 @@ class Workbench:
     def _save(self, job: Job, spec: Spec, arrays: Mapping[str, NDArray[Any]], more: Mapping[str, Any]) -> None:
         about = {"spec": spec.model_dump(mode="json"), **environment(self.device), **more}
         with self._write(job.gives[0], about) as folder:
-            np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+            write_npz(folder / "arrays.npz", arrays)
 
 
 class _Looker:
@@ -363,13 +362,42 @@ def warm_up() -> None:
 
 @contextlib.contextmanager
 def arithmetic(compute: Compute) -> Iterator[None]:
-    """Threads and matrix precision of one job, put back after it."""
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    """Threads and precision of one job, put back after it."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(compute.threads)
-    torch.set_float32_matmul_precision("high" if compute.precision == "tf32" else "highest")
     try:
-        with threadpool_limits(compute.threads):
+        with threadpool_limits(compute.threads), _tf32(compute.precision == "tf32"):
             yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
+
+
+@contextlib.contextmanager
+def _tf32(on: bool) -> Iterator[None]:
+    """Whether matrix products and convolutions of float32 may be computed in TF32 on a GPU."""
+    newer = _newer_switches()
+    try:
+        older = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # the program has used the newer switches, which these then cannot tell
+        older = None
+    before = [switch.fp32_precision for switch in newer.values()]
+    torch.set_float32_matmul_precision("high" if on else "highest")
+    torch.backends.cudnn.allow_tf32 = on
+    for name in newer.keys() & {"conv", "rnn"}:  # which otherwise follow what the program chose for all operations
+        newer[name].fp32_precision = "tf32" if on else "ieee"
+    try:
+        yield
+    finally:
+        if older:
+            torch.set_float32_matmul_precision(older[0])
+            torch.backends.cudnn.allow_tf32 = older[1]
+        for switch, precision in zip(newer.values(), before, strict=True):
+            switch.fp32_precision = precision
+
+
+def _newer_switches() -> dict[str, Any]:
+    """The switches of torch 2.9 and later that the two older ones set as well."""
+    of: Any = torch.backends
+    if not hasattr(of.cudnn, "conv"):
+        return {}
+    return {"cuda": of.cuda.matmul, "cpu": of.mkldnn.matmul, "conv": of.cudnn.conv, "rnn": of.cudnn.rnn}

@@ -129,9 +129,7 @@ class _Planner:
         self.experiment = experiment
         self.plugins: Plugins = discover(experiment.plugins)
         device = resolve_device(experiment.device)
-        self.compute = Compute(
-            device=cast(Any, device.split(":")[0]), precision=experiment.precision, threads=experiment.threads
-        )
+        self.compute = Compute.on(device, experiment.precision, experiment.threads)
         problems: list[str] = []
         self.datasets = self._build_all("dataset", experiment.dataset, problems)
         self.models = self._build_all("model", experiment.model, problems)

@@ -37,7 +37,7 @@ LAYERS = [
     {"archive", "download", "kept_arrays", "normalisation", "npz", "text"},
     {"atomic"},
     {"experiment", "discovery"},
-    {"contracts", "network", "criterion", "schedule", "seeds", "errors", "logprob", "process_state"},
+    {"contracts", "network", "criterion", "schedule", "seeds", "errors", "hashed", "logprob", "process_state"},
 ]
 PUBLIC = {"miabench", "miabench.logprob"}
 MODULES = sorted(info.name for info in pkgutil.walk_packages(miabench.__path__, "miabench."))

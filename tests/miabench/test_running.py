@@ -200,6 +200,19 @@ def test_damaged_weights_are_named_and_fail_only_what_needs_them(do):
     assert outcome.done
 
 
+def test_damaged_membership_lists_are_made_anew_before_they_are_read(do):
+    _, _, _, results = do("damaged", stages=("train",))
+    for path in (results.store.folder / "ids").iterdir():
+        content = bytearray(path.read_bytes())
+        content[200] ^= 1
+        path.write_bytes(content)
+    _, outcome, _, results = do("damaged")
+    assert outcome.failed == {}
+    _, _, _, whole = do("whole")
+    assert contents(results.store) == contents(whole.store)
+    assert results.table.equals(whole.table)
+
+
 def test_what_a_serving_defense_answers(do, tmp_path):
     """Black-box probes see the served logits, the same each time and in any company; white-box ones the network."""
     plan, _, _, results = do(
