@@ -89,19 +89,19 @@ class Workbench:
     def _do(self, job: Job, log: io.StringIO, progress: Progress) -> None:
         match job.spec:
             case TrainingSpec() as spec:
-                with arithmetic(spec.compute), isolated(_code_of(job), spec.seed) as self._unchanged:
+                with arithmetic(spec.compute), isolated(code_of(job), spec.seed) as self._unchanged:
                     self._train(job, spec, log, progress)
             case ObservationSpec() as spec:
-                with arithmetic(spec.compute), isolated(_code_of(job), spec.seed) as self._unchanged:
+                with arithmetic(spec.compute), isolated(code_of(job), spec.seed) as self._unchanged:
                     self._observe(job, spec)
             case DerivedSpec() as spec:
-                with arithmetic(spec.compute), isolated(_code_of(job), seed=0) as self._unchanged:
+                with arithmetic(spec.compute), isolated(code_of(job), seed=0) as self._unchanged:
                     self._derive(job, spec)
             case AttackSpec() as spec:
-                with arithmetic(spec.compute), isolated(_code_of(job), spec.seed) as self._unchanged:
+                with arithmetic(spec.compute), isolated(code_of(job), spec.seed) as self._unchanged:
                     self._attack(job, spec)
             case MeasureSpec() as spec:
-                with isolated(_code_of(job), seed=0) as self._unchanged:
+                with isolated(code_of(job), seed=0) as self._unchanged:
                     self._measure(job, spec)
 
     @contextlib.contextmanager
@@ -300,7 +300,7 @@ def _named(name: str, observed: Observed, scores: NDArray[np.float64]) -> dict[s
     return {name: scores, f"{name}_member": cast(Any, observed.member), f"{name}_label": observed.labels}
 
 
-def _code_of(job: Job) -> str:
+def code_of(job: Job) -> str:
     """Whose code a job runs, for an error."""
     names = [Path(file.path).name for file in job.plugins]
     return f"the code of {' or '.join(names)}" if names else "the job"

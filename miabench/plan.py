@@ -21,6 +21,7 @@ from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
 from miabench.index import Cell, Entry, Index
 from miabench.labels import changed, changed_schedule, labelled, unchanged
+from miabench.process_state import isolated
 from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -73,7 +74,7 @@ def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:
     Raises:
         UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
     """
-    with plugin_files_blamed():
+    with plugin_files_blamed(), isolated("planning", experiment.seed):
         return _Planner(experiment, places).plan()
 
 
