@@ -14,11 +14,12 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from miabench.contracts import Defense, Model
-from miabench.data import Data
-from miabench.discovery import discover
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.defense import Defense
+from miabench.plugins.discover import discover
+from miabench.plugins.model import Model
+from miabench.training.schedule import Schedule
+from miabench.training.task import Setting, Task
 
 TURNS = 7
 CASES = {  # model -> (records, shape, epochs)

@@ -14,15 +14,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
-from miabench.experiment import load_experiment
-from miabench.plan import Places, make_plan
-from miabench.report.plots import draw
-from miabench.report.plots.sheet import save
-from miabench.report.summary import Summary, summarize
-from miabench.report.table import show
-from miabench.results import Results
-from miabench.stages import Hands, perform
-from miabench.store import Store
+from miabench.experiment.load import load_experiment
+from miabench.jobs.plan import Places, make_plan
+from miabench.jobs.stages import Hands, perform
+from miabench.reports.numbers.summary import Summary, summarize
+from miabench.reports.plots import draw
+from miabench.reports.plots.figure import save
+from miabench.reports.tables.terminal import show
+from miabench.results.results import Results
+from miabench.store.store import Store
 
 FOLDER = Path(__file__).parent
 WIDTH = 96  # columns of the terminal

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from miabench.contracts import Attack, Dataset, Defense, Domain, Model
-from miabench.discovery import discover
+from miabench.data.pool import Domain
+from miabench.plugins.attack import Attack
+from miabench.plugins.dataset import Dataset
+from miabench.plugins.defense import Defense
+from miabench.plugins.discover import discover
+from miabench.plugins.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from miabench.data import Data
-    from miabench.experiment import Experiment
-    from miabench.network import Classifier
+    from miabench.data.pool import Data
+    from miabench.experiment.model import Experiment
+    from miabench.training.classifier import Classifier
 
 
 def create_defense(name: str, **params: Any) -> Defense:
@@ -63,8 +67,8 @@ def load_dataset(name: str, *, data_root: str | Path | None = None, **params: An
     Raises:
         UserError: unknown name or argument, data that is missing or bad.
     """
-    from miabench.data import load_pool
-    from miabench.store import data_folder
+    from miabench.data.pool import load_pool
+    from miabench.store.store import data_folder
 
     dataset = cast(Dataset, discover().get("dataset", name).build(params))
     return load_pool(dataset, data_folder(data_root))
@@ -96,11 +100,11 @@ def run(
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data.
     """
-    from miabench.experiment import load_experiment
-    from miabench.plan import Places, make_plan
-    from miabench.results import Results
-    from miabench.stages import Hands, perform
-    from miabench.store import Store
+    from miabench.experiment.load import load_experiment
+    from miabench.jobs.plan import Places, make_plan
+    from miabench.jobs.stages import Hands, perform
+    from miabench.results.results import Results
+    from miabench.store.store import Store
 
     resolved = load_experiment(experiment, {"plugins": [str(file) for file in plugins]} if plugins else {})
     plan = make_plan(resolved, Places(Path(store), None if data_root is None else Path(data_root)))

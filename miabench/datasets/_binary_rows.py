@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench import UserError
-from miabench.archive import content_hash
-from miabench.download import Remote, first_use_recorded
-from miabench.kept_arrays import kept_arrays
+from miabench.files.archive import content_hash
+from miabench.files.array_cache import kept_arrays
+from miabench.files.download import Remote, first_use_recorded
 
 REPOSITORY = "https://github.com/privacytrustlab/datasets/raw/master"
 GZIP, TAR = b"\x1f\x8b", b"ustar"  # how such files begin, the second at byte 257

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from miabench.archive import contents
-from miabench.download import Remote, download
-from miabench.kept_arrays import Arrays, kept_arrays
+from miabench.files.archive import contents
+from miabench.files.array_cache import Arrays, kept_arrays
+from miabench.files.download import Remote, download
 
 SCALE = 1 / 255
 

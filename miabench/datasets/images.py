@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from miabench import Data, Dataset, Field, UserError
-from miabench.archive import content_hash, contents
-from miabench.kept_arrays import Arrays, kept_arrays
-from miabench.normalisation import channel_moments
+from miabench.data.normalisation import channel_moments
+from miabench.files.archive import content_hash, contents
+from miabench.files.array_cache import Arrays, kept_arrays
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SCALE = 1 / 255

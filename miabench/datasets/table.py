@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from miabench import Data, Dataset, Field, UserError
+from miabench.data.normalisation import feature_moments
 from miabench.errors import nearest
-from miabench.normalisation import feature_moments
-from miabench.npz import opened_npz
+from miabench.files.npz import opened_npz
 
 WHICH_COLUMN = "set `label` to the column with the classes"
 WHICH_ARRAY = "set `label` to the array with the classes"

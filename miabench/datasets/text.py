@@ -25,10 +25,10 @@ import numpy as np
 import torch
 
 from miabench import Data, Dataset, Field, UserError
-from miabench.datasets._csv_rows import Column, csv_rows
-from miabench.hashed import hashed
-from miabench.kept_arrays import Arrays, kept_arrays
-from miabench.text import encode, frequent_words, glove_words
+from miabench.data.tokens import encode, frequent_words, glove_words
+from miabench.files.array_cache import Arrays, kept_arrays
+from miabench.files.csv_rows import Column, csv_rows
+from miabench.store.hashed import hashed
 
 CHOOSE = "`label` and `text` name the columns to read"
 

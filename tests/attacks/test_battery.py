@@ -16,9 +16,9 @@ from torch import nn
 
 import miabench
 from miabench import Classifier, Observed
-from miabench.observed import named_answers, own_answers
-from miabench.observing import Questions, observe
-from miabench.serving import Served
+from miabench.jobs.observe import Questions, observe
+from miabench.jobs.observed import named_answers, own_answers
+from miabench.training.serving import Served
 
 FOLDER = Path(__file__).parents[2] / "attacks"
 NAMES = sorted(file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if not file.name.startswith("_"))

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from miabench.experiment import load_experiment
-from miabench.plan import Places, make_plan
-from miabench.stages import Hands, perform
-from miabench.store import Store
+from miabench.experiment.load import load_experiment
+from miabench.jobs.plan import Places, make_plan
+from miabench.jobs.stages import Hands, perform
+from miabench.store.store import Store
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,13 @@ from miabench.defenses.advreg import InferenceNetwork
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.network import Classifier
-from miabench.report.summary import summarize
-from miabench.report.write import report
-from miabench.results import Results
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.reports.numbers.summary import summarize
+from miabench.reports.write import report
+from miabench.results.results import Results
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Setting, Task
 
 
 class WithBatchNorm(miabench.Model, frozen=True):

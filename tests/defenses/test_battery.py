@@ -15,14 +15,14 @@ from miabench.defenses import ce
 from torch.func import functional_call
 
 import miabench
-from miabench.discovery import discover
-from miabench.experiment import load_experiment
-from miabench.jobs import Workbench
-from miabench.plan import Places, Plan, make_plan
-from miabench.serving import Served
-from miabench.specs import Component
-from miabench.stages import Hands, perform
-from miabench.store import Store
+from miabench.experiment.load import load_experiment
+from miabench.jobs.execute import Workbench
+from miabench.jobs.plan import Places, Plan, make_plan
+from miabench.jobs.specs import Component
+from miabench.jobs.stages import Hands, perform
+from miabench.plugins.discover import discover
+from miabench.store.store import Store
+from miabench.training.serving import Served
 
 FOUND = {found.name: found for found in discover().of("defense") if found.source == "built-in"}
 WITH_CRITERION = [name for name, found in FOUND.items() if found.load().criterion is not miabench.Defense.criterion]

@@ -10,13 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import miabench
-from miabench.contracts import Domain
-from miabench.data import Data
-from miabench.experiment import load_experiment
-from miabench.network import Classifier
-from miabench.plan import Places, make_plan
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data, Domain
+from miabench.experiment.load import load_experiment
+from miabench.jobs.plan import Places, make_plan
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Setting, Task
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 IMAGES = {

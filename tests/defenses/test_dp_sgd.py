@@ -18,16 +18,16 @@ from torch import nn
 from torch.nn import functional as F
 
 import miabench
-from miabench.checkpoint import Checkpoint
-from miabench.data import Data
-from miabench.experiment import load_experiment
-from miabench.index import Index
-from miabench.report.write import report
-from miabench.results import Results
-from miabench.schedule import Schedule
+from miabench.data.pool import Data
+from miabench.experiment.load import load_experiment
+from miabench.reports.write import report
+from miabench.results.index import Index
+from miabench.results.results import Results
 from miabench.seeds import global_stream
-from miabench.store import Store
-from miabench.training import Setting, Task
+from miabench.store.store import Store
+from miabench.training.checkpoint import Checkpoint
+from miabench.training.schedule import Schedule
+from miabench.training.task import Setting, Task
 
 pytest.importorskip("opacus")
 
@@ -341,7 +341,7 @@ def test_the_network_is_plain_and_loads():
 
 
 def _model(name):
-    return miabench.discovery.discover().get("model", name).build({})
+    return miabench.plugins.discover.discover().get("model", name).build({})
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ def test_a_model_that_opacus_cannot_serve_is_refused_while_planning(layer, reaso
     assert reason in refused
 
 
-IMAGE_MODELS = [found.name for found in miabench.discovery.discover().of("model") if found.name != "han"]
+IMAGE_MODELS = [found.name for found in miabench.plugins.discover.discover().of("model") if found.name != "han"]
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)

@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 import miabench
-from miabench.checkpoint import Checkpoint
-from miabench.data import Data
-from miabench.network import Classifier
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.training.checkpoint import Checkpoint
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Setting, Task
 
 EPOCHS = 8
 SCHEDULE = {"epochs": EPOCHS, "batch_size": 16, "milestones": {3: 0.01}}

@@ -12,10 +12,10 @@ from miabench.defenses._distillation import distillation_loss, lowest_entropy
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.network import Classifier
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Setting, Task
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "b_losses.json").read_text())["cases"]

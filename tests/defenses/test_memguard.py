@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.jobs import Workbench
-from miabench.schedule import Schedule
+from miabench.data.pool import Data
+from miabench.jobs.execute import Workbench
 from miabench.seeds import global_stream
-from miabench.serving import RecordNoise, Served
-from miabench.training import Setting, Task
+from miabench.training.schedule import Schedule
+from miabench.training.serving import RecordNoise, Served
+from miabench.training.task import Setting, Task
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.discovery import discover
-from miabench.network import Classifier
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.discover import discover
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Setting, Task
 
 OWN_LOOPS = {
     "ce": {},

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data import load_pool
+from miabench.data.pool import load_pool
 from miabench.datasets.arxiv10 import Arxiv10
-from miabench.discovery import discover
 from miabench.errors import UserError
+from miabench.plugins.discover import discover
 
 LONG = "one " * 41 + "."
 ROWS = [

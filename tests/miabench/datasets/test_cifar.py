@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision.datasets
 
-from miabench.data import load_pool
+from miabench.data.pool import load_pool
 from miabench.datasets.cifar10 import Cifar10
 from miabench.datasets.cifar100 import Cifar100
 from miabench.errors import UserError

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from miabench import download as module
-from miabench.download import Remote, download, first_use_recorded
 from miabench.errors import UserError
+from miabench.files import download as module
+from miabench.files.download import Remote, download, first_use_recorded
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 OTHER = CONTENT[::-1]
@@ -110,7 +110,8 @@ def test_killed_after_the_last_byte(server, remote, tmp_path):
 def test_a_killed_download_is_resumed(server, remote, tmp_path):
     server.break_after = 600_000
     server.release.clear()
-    code = f"from pathlib import Path; from miabench.download import *; download([{remote!r}], Path({str(tmp_path)!r}))"
+    call = f"download([{remote!r}], Path({str(tmp_path)!r}))"
+    code = f"from pathlib import Path; from miabench.files.download import *; {call}"
     with subprocess.Popen([sys.executable, "-P", "-c", code], env={**os.environ, "no_proxy": "*"}) as process:
         assert server.stalled.wait(60)
         part = tmp_path / "data.bin.part"

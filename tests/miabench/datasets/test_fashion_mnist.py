@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchvision.datasets
 
-from miabench.data import load_pool
+from miabench.data.pool import load_pool
 from miabench.datasets.fashion_mnist import FashionMnist
 from miabench.errors import UserError
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from miabench.data import load_pool
+from miabench.data.pool import load_pool
 from miabench.datasets.images import Images
 from miabench.errors import UserError
 

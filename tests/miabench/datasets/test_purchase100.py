@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data import load_pool
+from miabench.data.pool import load_pool
 from miabench.datasets import _binary_rows, purchase100
 from miabench.datasets.purchase100 import Purchase100
 from miabench.errors import UserError

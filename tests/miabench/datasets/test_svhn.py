@@ -9,7 +9,7 @@ import scipy.io
 import torch
 import torchvision.datasets
 
-from miabench.data import load_pool
+from miabench.data.pool import load_pool
 from miabench.datasets.svhn import Svhn
 from miabench.errors import UserError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data import load_pool
+from miabench.data.pool import load_pool
 from miabench.datasets import _binary_rows, texas100
 from miabench.datasets.texas100 import Texas100
 from miabench.errors import UserError
