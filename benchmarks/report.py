@@ -30,7 +30,7 @@ from miabench.experiment.load import load_experiment
 from miabench.files import atomic
 from miabench.files.toml import toml_text
 from miabench.jobs.machine import environment
-from miabench.jobs.plan import Places, Plan, make_plan
+from miabench.jobs.plan import Paths, Plan, make_plan
 from miabench.jobs.specs import Job
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.difference import compare
@@ -141,7 +141,7 @@ def make(folder: Path, cells: int) -> Path:
     if not path.exists():
         atomic.sync = lambda path: None  # waiting for the disk after each of 300,000 files would take hours
         (folder / "new.toml").write_text(toml_text(experiment(cells)))
-        plan = make_plan(load_experiment(folder / "new.toml"), Places(folder / "store", folder))
+        plan = make_plan(load_experiment(folder / "new.toml"), Paths(folder / "store", folder))
         Faker(plan, Store(folder / "store")).fill()
         plan.index.save(Store(folder / "store"))
         (folder / "new.toml").rename(path)

@@ -101,12 +101,12 @@ def run(
         UserError: whatever is wrong with the experiment, its files or its data.
     """
     from miabench.experiment.load import load_experiment
-    from miabench.jobs.plan import Places, make_plan
-    from miabench.jobs.stages import Hands, perform
+    from miabench.jobs.plan import Paths, make_plan
+    from miabench.jobs.stages import ExecutorConfig, run_stages
     from miabench.results.results import Results
     from miabench.store.store import Store
 
     resolved = load_experiment(experiment, {"plugins": [str(file) for file in plugins]} if plugins else {})
-    plan = make_plan(resolved, Places(Path(store), None if data_root is None else Path(data_root)))
-    perform(plan, ("train", "attack"), Hands(executor, workers), lambda event: None)
+    plan = make_plan(resolved, Paths(Path(store), None if data_root is None else Path(data_root)))
+    run_stages(plan, ("train", "attack"), ExecutorConfig(executor, workers), lambda event: None)
     return Results(plan.index, Store(store)).table

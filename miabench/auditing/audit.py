@@ -35,12 +35,12 @@ from miabench.evaluation.measure import ATTACK_METRICS, FPRS, Row, measure_accur
 from miabench.evaluation.scoring import checked_scores, score_hidden
 from miabench.files.csv_rows import Row as CsvRow
 from miabench.files.csv_rows import csv_rows
-from miabench.files.npz import opened_npz
+from miabench.files.npz import open_npz
 from miabench.jobs.execute import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.logprob import FLOOR
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
-from miabench.plugins.discover import Found, describe, discover
+from miabench.plugins.discover import PluginInfo, describe, discover
 from miabench.reports.numbers.summary import printed
 from miabench.reports.tables.terminal import METRICS
 from miabench.reports.tables.terminal_layout import Column, Item, Rows, open_console, print_columns, print_note
@@ -124,7 +124,7 @@ def audit(
     shadows = [_observed(*pair) for pair in zip(files[2 : 2 + k], files[2 + k :], strict=True)]
     model_free = _model_free(files[0], files[1]) if features else None
     with arithmetic(Compute(device="cpu", precision="float32", threads=1)):
-        attacks = [one for found in discover().of("attack") for one in _attack_rows(found, target, shadows)]
+        attacks = [one for found in discover().all("attack") for one in _attack_rows(found, target, shadows)]
     baselines = [*_gap_rows(target), *([model_free] if model_free else [])]
     table = pd.DataFrame([*_accuracy_rows(target), *baselines, *attacks], columns=list(COLUMNS))
     kinds = dict.fromkeys(("value", "low", "high"), "float64") | {"n_members": "Int64", "n_nonmembers": "Int64"}
@@ -212,7 +212,7 @@ def _observed(members: Predictions, others: Predictions) -> Observed:
     )
 
 
-def _attack_rows(found: Found, target: Observed, shadows: Sequence[Observed]) -> Iterator[Row]:
+def _attack_rows(found: PluginInfo, target: Observed, shadows: Sequence[Observed]) -> Iterator[Row]:
     """All metrics of one attack, or why there are none; an attack that fails does not end the others."""
     rows: list[Row] = []
     try:
@@ -472,7 +472,7 @@ def _features(file: _File, n: int) -> NDArray[np.float64]:
 
 def _read_npz(path: Path, features: bool) -> _File:
     names = (*FORMS, "labels", *(["features"] if features else []))
-    with opened_npz(path) as file:
+    with open_npz(path) as file:
         return _File(path, {name: file[name] for name in names if name in file.files})
 
 

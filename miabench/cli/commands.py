@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from miabench.experiment.model import Experiment
     from miabench.jobs.plan import Plan
     from miabench.jobs.scheduler import Outcome, Stage
-    from miabench.jobs.stages import Hands
+    from miabench.jobs.stages import ExecutorConfig
     from miabench.results.results import Results
 
 app = typer.Typer(
@@ -152,9 +152,9 @@ class Options:
 
     def plan(self) -> Plan:
         """The experiment's plan; says what the user should know before training."""
-        from miabench.jobs.plan import Places, make_plan
+        from miabench.jobs.plan import Paths, make_plan
 
-        plan = make_plan(self.load(), Places(self.store, self.data_root))
+        plan = make_plan(self.load(), Paths(self.store, self.data_root))
         for warning in plan.index.warnings:
             typer.echo(f"warning: {warning}", err=True)
         return plan
@@ -181,13 +181,13 @@ class Options:
         store = Store(self.store, create=False)
         return Results(Index.load(store, self.load(without)), store)
 
-    def hands(self) -> Hands:
+    def hands(self) -> ExecutorConfig:
         """Who does the jobs."""
-        from miabench.jobs.stages import Hands
+        from miabench.jobs.stages import ExecutorConfig
 
         if self.workers != "auto" and not (self.workers.isdecimal() and int(self.workers)):
             raise UserError(f"--workers {self.workers!r}: give a number of 1 or more, or auto")
-        return Hands(self.executor.value, None if self.workers == "auto" else int(self.workers))
+        return ExecutorConfig(self.executor.value, None if self.workers == "auto" else int(self.workers))
 
     def again(self, command: str, own: Mapping[str, Any] | None = None) -> str:
         """The command line for another step of the same experiment.
@@ -354,17 +354,17 @@ def tune(
 
     Needs the extra `tune`. Prints the Pareto fronts of all defenses as one experiment.
     """
-    from miabench.jobs.plan import Places
+    from miabench.jobs.plan import Paths
     from miabench.tuning.front import front_text
-    from miabench.tuning.search import Settings, tune
+    from miabench.tuning.search import TuneConfig, tune
 
-    def told(defense: str, number: int, trial: Any) -> None:
+    def on_trial(defense: str, number: int, trial: Any) -> None:
         result = trial.why or f"test accuracy {trial.accuracy:.3f}, AUC {trial.auc:.3f}"
         typer.echo(f"{defense}, trial {number}: {dict(trial.values)}: {result}", err=True)
 
-    places = Places(options.store, options.data_root)
+    places = Paths(options.store, options.data_root)
     experiment = options.load()
-    typer.echo(front_text(experiment, tune(Settings(experiment, budget), places, options.hands(), told)))
+    typer.echo(front_text(experiment, tune(TuneConfig(experiment, budget), places, options.hands(), on_trial)))
     typer.echo("next: keep what was printed as a file, tuned.toml, and run it on the target half:", err=True)
     typer.echo("miabench run tuned.toml", err=True)
 
@@ -453,7 +453,7 @@ def new(
 
 def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome:
     from miabench.jobs.progress import Display
-    from miabench.jobs.stages import jobs_of, perform
+    from miabench.jobs.stages import jobs_of, run_stages
     from miabench.store.store import Store
 
     hands = options.hands()
@@ -461,7 +461,7 @@ def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome
     jobs = jobs_of(plan, stages)
     todo = {key: job for key, job in jobs.items() if not all(store.has(ref) for ref in job.gives)}
     with Display(todo) as display:
-        outcome = perform(plan, stages, hands, display)
+        outcome = run_stages(plan, stages, hands, display)
     typer.echo(
         f"{outcome.done} jobs done, {outcome.stored} were in the store, {len(outcome.failed)} failed, "
         f"{len(outcome.blocked)} could not run",

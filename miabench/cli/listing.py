@@ -17,7 +17,7 @@ from miabench.errors import UserError, nearest
 from miabench.experiment.load import PRESETS, load_experiment, presets
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.defense import Defense
-from miabench.plugins.discover import Found, discover
+from miabench.plugins.discover import PluginInfo, discover
 
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 
@@ -38,7 +38,7 @@ def listing(kind: str, name: str | None, files: Sequence[str], as_json: bool) ->
         return _presets(name, as_json)
     plugins, singular = discover(files), cast(Kind, kind.removesuffix("s"))
     if name is None:
-        about = [_describe(found) for found in plugins.of(singular)]
+        about = [_describe(found) for found in plugins.all(singular)]
         return json.dumps(about, indent=1) if as_json else "\n".join(_line(item) for item in about)
     one = _describe(plugins.get(singular, name))
     return json.dumps(one, indent=1) if as_json else _page(one)
@@ -61,7 +61,7 @@ def _preset(name: str) -> str:
     return f"{name:<26} {model} on {dataset}, {size}: {defense}"
 
 
-def _describe(found: Found) -> dict[str, Any]:
+def _describe(found: PluginInfo) -> dict[str, Any]:
     about: dict[str, Any] = {"name": found.name, "kind": found.kind, "source": found.source}
     try:
         cls = found.load()

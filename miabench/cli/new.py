@@ -26,7 +26,7 @@ def new_plugin(kind: Kind, name: str, folder: Path) -> Path:
     stem = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", stem):
         raise UserError(f"{name!r} cannot be a plugin's name: use small letters, digits and -, beginning with a letter")
-    if stem.replace("_", "-") in {found.name for found in discover().of(kind)}:
+    if stem.replace("_", "-") in {found.name for found in discover().all(kind)}:
         raise UserError(f"there is a {kind} {name!r} already; choose another name")
     path = folder / f"{stem}.py"
     words = stem.split("_")

@@ -12,12 +12,12 @@ from miabench.plugins.base import Plugin
 from miabench.training.schedule import Schedule
 
 
-def labelled(name: str, params: Mapping[str, Any]) -> str:
+def cell_label(name: str, params: Mapping[str, Any]) -> str:
     """`crl alpha_rce=0.5`."""
     return " ".join([name, *(f"{key}={value}" for key, value in params.items())])
 
 
-def changed(plugin: Plugin, also: Collection[str] = ()) -> dict[str, Any]:
+def non_default(plugin: Plugin, also: Collection[str] = ()) -> dict[str, Any]:
     """The parameters that differ from the plugin's defaults, as JSON; of a file its name, not where it lies.
 
     Args:
@@ -36,13 +36,13 @@ def changed(plugin: Plugin, also: Collection[str] = ()) -> dict[str, Any]:
     return found
 
 
-def unchanged(plugin: Plugin, names: Iterable[str]) -> list[str]:
+def by_default(plugin: Plugin, names: Iterable[str]) -> list[str]:
     """Of some names, those of parameters that have the plugin's defaults."""
-    differ = {name.partition(".")[0] for name in changed(plugin)}
+    differ = {name.partition(".")[0] for name in non_default(plugin)}
     return [name for name in names if name in type(plugin).model_fields and name not in differ]
 
 
-def changed_schedule(schedule: Schedule, common: Schedule) -> dict[str, Any]:
+def non_default_schedule(schedule: Schedule, common: Schedule) -> dict[str, Any]:
     """The keys, as `schedule.lr`, by which a defense's own schedule differs from the experiment's, as JSON.
 
     Milestones that only follow the learning rate are no difference of their own.

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from miabench.errors import UserError
 from miabench.experiment.model import Choice, DefenseChoice, Experiment
 from miabench.plugins.defense import Defense
-from miabench.plugins.discover import Plugins, discover
+from miabench.plugins.discover import PluginIndex, discover
 from miabench.training.schedule import Schedule
 
 FEWEST_EPOCHS = 10
@@ -74,7 +74,7 @@ def _fewer_records(choice: Choice, share: float) -> Choice:
     return _with(choice, "records", _each(choice.params.get("records"), fewer))
 
 
-def _fewer_epochs(choice: DefenseChoice, factor: float, plugins: Plugins) -> DefenseChoice:
+def _fewer_epochs(choice: DefenseChoice, factor: float, plugins: PluginIndex) -> DefenseChoice:
     """Those of a defense's parameters that count epochs, as its ranges for tuning tell, and of its own schedule."""
     cls = cast(type[Defense], plugins.get("defense", choice.name).load())
     counts = [name for name, range_ in cls.tune.items() if range_.high == "epochs" and name in choice.params]

@@ -17,7 +17,7 @@ from miabench.files.npz import write_npz
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
-def kept_arrays(folder: Path, compute: Callable[[], Arrays]) -> Arrays:
+def cached_arrays(folder: Path, compute: Callable[[], Arrays]) -> Arrays:
     """The arrays kept in a folder; computed and kept first where there are none, or what is there is damaged.
 
     A process killed at any moment leaves nothing that is taken for a whole copy, and of several processes one

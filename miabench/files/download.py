@@ -71,7 +71,7 @@ def download(remotes: Sequence[Remote], folder: Path) -> list[Path]:
 
 
 @contextmanager
-def first_use_recorded(remote: Remote, folder: Path) -> Iterator[Path]:
+def trust_on_first_use(remote: Remote, folder: Path) -> Iterator[Path]:
     """A published file without a published checksum, for the block of `with` to read.
 
     If it was fetched just now and the block refuses it with a `UserError` (an error page, half a file), it is not

@@ -21,7 +21,7 @@ BROKEN = (ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.Bad
 
 
 @contextmanager
-def opened_npz(path: Path) -> Iterator[NpzFile]:
+def open_npz(path: Path) -> Iterator[NpzFile]:
     """A user's file, for the block of `with` to read arrays from; nothing in it is unpickled.
 
     Raises:

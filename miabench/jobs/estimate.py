@@ -30,7 +30,7 @@ from miabench.plugins.model import Model
 from miabench.plugins.process_state import isolated
 from miabench.store.store import Ref
 from miabench.training.serving import Served
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 EPOCHS = 3  # the first warms up, the others are timed
 SMALL_BATCH = 32  # records of the first try: on a CPU a whole batch can take minutes
@@ -209,7 +209,7 @@ def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) ->
     data, ids = _few(bench, spec, pool, batch * batches)
     short = {"epochs": EPOCHS, "milestones": {}, "lr": STILL, "batch_size": batch}
     ticks: list[tuple[float, float]] = []
-    setting = Setting(
+    setting = TaskConfig(
         defense=cast(Defense, bench.build("defense", spec.defense)),
         model=cast(Model, bench.build("model", spec.model)),
         domain=data.domain,

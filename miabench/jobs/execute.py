@@ -53,7 +53,7 @@ from miabench.plugins.process_state import isolated
 from miabench.store.store import Ref, Store, digest
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.serving import Served
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 DTYPES = {"float32": torch.float32, "tf32": torch.float32, "float64": torch.float64}
 
@@ -173,7 +173,7 @@ class Workbench:
         wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not self.store.has(ref)}
         unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
         checkpoint = Checkpoint(self.store.folder / "checkpoints" / unfinished, self.context.checkpoint_seconds)
-        setting = Setting(
+        setting = TaskConfig(
             defense=cast(Defense, self.build("defense", spec.defense)),
             model=cast(Model, self.build("model", spec.model)),
             domain=data.domain,

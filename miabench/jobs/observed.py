@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from miabench.data.pool import Data
 from miabench.jobs.observe import ANSWERS
-from miabench.jobs.specs import View
+from miabench.jobs.specs import ModelView
 from miabench.plugins.attack import AnswersName, Attack, Observed, Probe
 from miabench.store.store import Ref, Store
 
@@ -49,13 +49,13 @@ class Gatherer:
         self._arrays: dict[str, tuple[NDArray[np.int64], Arrays]] = {}
         self._places: dict[str, NDArray[np.int64]] = {}
 
-    def rows(self, view: View) -> NDArray[np.int64]:
+    def rows(self, view: ModelView) -> NDArray[np.int64]:
         """Pool rows of the members that are scored, then of the non-members."""
         if view.scored is not None:
             return self.store.ids(view.scored)
         return np.concatenate([self.store.ids(view.members), self.store.ids(view.non_members)])
 
-    def observed(self, view: View, others: Sequence[View]) -> Observed:
+    def observed(self, view: ModelView, others: Sequence[ModelView]) -> Observed:
         """One model's answers, membership known; with the other models' where the attack compares with references."""
         references = others if self.attack.references != "none" else ()
         rows = self.rows(view)
@@ -65,7 +65,7 @@ class Gatherer:
         outside = self._about(self.store.ids(view.population), view, references)
         return replace(seen, population=replace(outside, member=np.zeros(len(outside), dtype=bool)))
 
-    def _about(self, rows: NDArray[np.int64], view: View, references: Sequence[View]) -> Observed:
+    def _about(self, rows: NDArray[np.int64], view: ModelView, references: Sequence[ModelView]) -> Observed:
         """Answers about some rows, membership unknown."""
         seen = Observed(
             labels=self.data.y.numpy()[rows],
@@ -91,7 +91,7 @@ class Gatherer:
         """Whether a list holds each of some rows."""
         return np.isin(rows, [] if ids is None else self.store.ids(ids))
 
-    def _answers(self, view: View, rows: NDArray[np.int64]) -> dict[AnswersName, NDArray[Any]]:
+    def _answers(self, view: ModelView, rows: NDArray[np.int64]) -> dict[AnswersName, NDArray[Any]]:
         found: dict[AnswersName, NDArray[Any]] = {}
         for probe, key in zip(self.probes, view.observations, strict=True):
             place, arrays = self._stored(key)

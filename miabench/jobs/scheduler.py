@@ -35,12 +35,12 @@ class Outcome:
     blocked: dict[str, str] = field(default_factory=dict)
 
 
-def make_executor(name: str, workers: int | None, context: Context, listen: Callable[[Event], None]) -> Executor:
+def make_executor(name: str, workers: int | None, context: Context, on_event: Callable[[Event], None]) -> Executor:
     """An executor by name: `inline` or `local`; workers None means one per core (one in all on an accelerator)."""
     if name == "inline":
         from miabench.jobs.executors.inline import Inline
 
-        return Inline(context, listen)
+        return Inline(context, on_event)
     from miabench.jobs.executors.local import Local
 
     slots = workers or workers_on(context.device)
@@ -54,7 +54,7 @@ def workers_on(device: str) -> int:
 
 
 def run_jobs(
-    jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, listen: Callable[[Event], None]
+    jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, on_event: Callable[[Event], None]
 ) -> Outcome:
     """Run all jobs that are not stored yet.
 
@@ -62,7 +62,7 @@ def run_jobs(
         jobs: by key, each after those it needs.
         executor: makes the executor; called only if there is something to run.
         store: where results go.
-        listen: hears every event.
+        on_event: hears every event.
     """
     outcome = Outcome()
     todo = {key: job for key, job in jobs.items() if not all(store.has(ref) for ref in job.gives)}
@@ -76,12 +76,12 @@ def run_jobs(
         while True:
             while running < hands.slots and (job := queue.next(hands.waiting())):
                 hands.start(job)
-                listen(Event("started", job))
+                on_event(Event("started", job))
                 running += 1
             if not running:
                 break
             for event in hands.wait():
-                listen(event)
+                on_event(event)
                 running -= event.kind != "progress"
                 if event.kind == "done":
                     outcome.done += 1

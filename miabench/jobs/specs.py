@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from miabench.experiment.model import Choice
 from miabench.plugins.attack import Probe
 from miabench.plugins.base import Plugin
-from miabench.plugins.discover import Found, PluginFile
+from miabench.plugins.discover import PluginFile, PluginInfo
 from miabench.store.hashed import LATER, NEVER, HashedAs, hashed
 from miabench.store.store import Ref, digest
 from miabench.training.schedule import Schedule
@@ -59,7 +59,7 @@ class Component(Parametrised, frozen=True):
     code: str
 
     @classmethod
-    def of(cls, found: Found, plugin: Plugin) -> Component:
+    def of(cls, found: PluginInfo, plugin: Plugin) -> Component:
         """Describe an instance."""
         return cls(name=found.name, code=f"{plugin.version} {found.identity}".strip(), **_described(plugin))
 
@@ -158,7 +158,7 @@ class DerivedSpec(Spec, frozen=True):
     compute: Compute
 
 
-class View(Spec, frozen=True):
+class ModelView(Spec, frozen=True):
     """One model as an attack sees it.
 
     Attributes:
@@ -189,8 +189,8 @@ class AttackSpec(Spec, frozen=True):
 
     attack: Component
     probes: list[ProbeSpec]
-    target: View
-    shadows: list[View]
+    target: ModelView
+    shadows: list[ModelView]
     labels: str
     seed: int
     compute: Compute

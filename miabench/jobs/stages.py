@@ -15,7 +15,7 @@ from miabench.store.store import Store
 
 
 @dataclass(frozen=True)
-class Hands:
+class ExecutorConfig:
     """Who does the jobs.
 
     Attributes:
@@ -33,7 +33,9 @@ def jobs_of(plan: Plan, stages: Iterable[Stage]) -> dict[str, Job]:
     return {key: job for key, job in plan.jobs.items() if job.kind in kinds}
 
 
-def perform(plan: Plan, stages: tuple[Stage, ...], hands: Hands, listen: Callable[[Event], None]) -> Outcome:
+def run_stages(
+    plan: Plan, stages: tuple[Stage, ...], hands: ExecutorConfig, on_event: Callable[[Event], None]
+) -> Outcome:
     """Do the stages of a plan; what is stored is skipped, and a failure stops only what needs it.
 
     Raises:
@@ -45,9 +47,9 @@ def perform(plan: Plan, stages: tuple[Stage, ...], hands: Hands, listen: Callabl
     plan.index.save(store)
     outcome = run_jobs(
         jobs_of(plan, stages),
-        lambda: make_executor(hands.executor, hands.workers, plan.context, listen),
+        lambda: make_executor(hands.executor, hands.workers, plan.context, on_event),
         store,
-        listen,
+        on_event,
     )
     with suppress(OSError):  # a full disk: the reasons are printed all the same
         for key, why in {**outcome.failed, **outcome.blocked}.items():

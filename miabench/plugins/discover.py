@@ -47,7 +47,7 @@ class PluginFile:
 
 
 @dataclass(frozen=True)
-class Found:
+class PluginInfo:
     """A plugin that was found; `load` imports it.
 
     Attributes:
@@ -84,12 +84,12 @@ class Found:
         return f"{self.kind} {self.name}: {given}{expected(item)}"
 
 
-class Plugins:
+class PluginIndex:
     """Everything that was found, by kind and name; both spellings of a name (`-`, `_`) are accepted."""
 
-    def __init__(self, found: Iterable[Found], files: tuple[PluginFile, ...] = ()) -> None:
+    def __init__(self, found: Iterable[PluginInfo], files: tuple[PluginFile, ...] = ()) -> None:
         self.files = files
-        self._found: dict[tuple[Kind, str], Found] = {}
+        self._found: dict[tuple[Kind, str], PluginInfo] = {}
         for item in found:
             other = self._found.setdefault((item.kind, item.name), item)
             if other is not item:
@@ -98,12 +98,12 @@ class Plugins:
                     "Rename your file: a plugin is called after its file"
                 )
 
-    def of(self, kind: Kind) -> list[Found]:
+    def all(self, kind: Kind) -> list[PluginInfo]:
         """All plugins of a kind, built-ins first, by name."""
         found = [item for (k, _), item in self._found.items() if k == kind]
         return sorted(found, key=lambda item: (item.source != "built-in", item.name))
 
-    def get(self, kind: Kind, name: str) -> Found:
+    def get(self, kind: Kind, name: str) -> PluginInfo:
         """One plugin.
 
         Raises:
@@ -111,7 +111,7 @@ class Plugins:
         """
         found = self._found.get((kind, name.replace("_", "-")))
         if found is None:
-            raise UserError(f"there is no {kind} {name!r}{nearest(name, (item.name for item in self.of(kind)))}")
+            raise UserError(f"there is no {kind} {name!r}{nearest(name, (item.name for item in self.all(kind)))}")
         return found
 
     def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
@@ -122,7 +122,7 @@ class Plugins:
         return tuple(dict.fromkeys(file for file in found if file))
 
 
-def discover(files: Iterable[str | Path | PluginFile] = ()) -> Plugins:
+def discover(files: Iterable[str | Path | PluginFile] = ()) -> PluginIndex:
     """Built-in and installed plugins and those in the given files.
 
     Raises:
@@ -130,13 +130,15 @@ def discover(files: Iterable[str | Path | PluginFile] = ()) -> Plugins:
             `PluginFile` that has changed since it was described.
     """
     loaded = [_from_file(file) for file in files]
-    return Plugins([*_built_in(), *_installed(), *(found for found, _ in loaded)], tuple(file for _, file in loaded))
+    return PluginIndex(
+        [*_built_in(), *_installed(), *(found for found, _ in loaded)], tuple(file for _, file in loaded)
+    )
 
 
 @cache
-def _built_in() -> tuple[Found, ...]:
+def _built_in() -> tuple[PluginInfo, ...]:
     return tuple(
-        Found(
+        PluginInfo(
             kind,
             info.name.replace("_", "-"),
             "built-in",
@@ -180,7 +182,7 @@ def _lazily(module: str, kind: Kind) -> Callable[[], type[Plugin]]:
     return lambda: _only_plugin(import_module(module), module, (kind,))[1]
 
 
-def _installed() -> list[Found]:
+def _installed() -> list[PluginInfo]:
     found = []
     for kind in KINDS:
         for entry in metadata.entry_points(group=f"miabench.{kind}s"):
@@ -188,7 +190,7 @@ def _installed() -> list[Found]:
                 name = f"{entry.dist.name}/{entry.name}".replace("_", "-")
                 version = entry.dist.version
                 source = f"{entry.dist.name} {version}"
-                found.append(Found(kind, name, source, version, partial(_load_entry, entry, kind, name)))
+                found.append(PluginInfo(kind, name, source, version, partial(_load_entry, entry, kind, name)))
     return found
 
 
@@ -202,7 +204,7 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
     return cls
 
 
-def _from_file(file: str | Path | PluginFile) -> tuple[Found, PluginFile]:
+def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo, PluginFile]:
     path = Path(file.path if isinstance(file, PluginFile) else file).expanduser().resolve()
     try:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -212,7 +214,7 @@ def _from_file(file: str | Path | PluginFile) -> tuple[Found, PluginFile]:
         raise UserError(f"{path} changed since this experiment started ({file.sha256[:8]} -> {sha256[:8]}): run again")
     kind, cls = _only_plugin(_import(path, sha256), str(path), tuple(KINDS))
     name = path.stem.replace("_", "-")
-    return Found(kind, name, str(path), sha256, lambda: cls), PluginFile(str(path), sha256)
+    return PluginInfo(kind, name, str(path), sha256, lambda: cls), PluginFile(str(path), sha256)
 
 
 def _import(path: Path, sha256: str) -> ModuleType:

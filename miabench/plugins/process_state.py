@@ -42,7 +42,7 @@ class ProcessChangedError(UserError):
     """A job changed what all jobs of its process share. It was put back, as far as it is known what to look at."""
 
 
-class Setting(NamedTuple):
+class TaskConfig(NamedTuple):
     """One setting of the whole process.
 
     Attributes:
@@ -63,18 +63,18 @@ class Setting(NamedTuple):
             return "contradictory"
 
 
-def _flag(owner: str, name: str) -> Setting:
+def _flag(owner: str, name: str) -> TaskConfig:
     """A setting that is an attribute below `torch.backends`."""
     backend = attrgetter(owner)(torch.backends)
-    return Setting(
+    return TaskConfig(
         f"torch.backends.{owner}.{name}", lambda: getattr(backend, name), lambda value: setattr(backend, name, value)
     )
 
 
-def _hooks(name: str) -> Setting:
+def _hooks(name: str) -> TaskConfig:
     """The hooks that every module of torch calls."""
     hooks = getattr(modules, name)
-    return Setting(
+    return TaskConfig(
         f"the hooks of all modules (torch.nn.modules.module.{name})",
         lambda: dict(hooks),
         lambda before: (hooks.clear(), hooks.update(before)),
@@ -82,12 +82,12 @@ def _hooks(name: str) -> Setting:
     )
 
 
-def _autocast(device: str) -> Setting:
+def _autocast(device: str) -> TaskConfig:
     def put(state: tuple[bool, torch.dtype]) -> None:
         torch.set_autocast_enabled(device, state[0])
         torch.set_autocast_dtype(device, state[1])
 
-    return Setting(
+    return TaskConfig(
         f"autocast on {device}", lambda: (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)), put
     )
 
@@ -101,32 +101,32 @@ def _flushes_denormals() -> bool:
     return smallest * 0.5 == 0.0
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
+SETTINGS: tuple[TaskConfig, ...] = (
+    TaskConfig(
         "torch's default dtype",
         torch.get_default_dtype,
         torch.set_default_dtype,
         "give dtype= where a tensor is made",
     ),
-    Setting(
+    TaskConfig(
         "torch's default device",
         torch.get_default_device,
         _put_device,
         "give device=task.device where a tensor is made",
     ),
-    Setting(
+    TaskConfig(
         "torch's gradient mode",
         torch.is_grad_enabled,
         torch.set_grad_enabled,
         "switch gradients off in a block: with torch.no_grad():",
     ),
-    Setting(
+    TaskConfig(
         "torch's inference mode",
         torch.is_inference_mode_enabled,
         lambda before: None,  # `isolated` puts it back
         "use it as a block: with torch.inference_mode():",
     ),
-    Setting(
+    TaskConfig(
         "torch's number of threads",
         torch.get_num_threads,
         torch.set_num_threads,
@@ -141,34 +141,34 @@ SETTINGS: tuple[Setting, ...] = (
     *(_flag("cudnn", name) for name in ("allow_tf32", "enabled", "benchmark", "deterministic")),
     *(_flag("cuda.matmul", f"allow_{kind}_reduced_precision_reduction") for kind in ("fp16", "bf16")),
     _flag("mkldnn", "enabled"),
-    Setting(
+    TaskConfig(
         "torch's precision of float32 products",
         torch.get_float32_matmul_precision,
         torch.set_float32_matmul_precision,
         "set `precision` in the experiment",
     ),
-    Setting(
+    TaskConfig(
         "torch's deterministic algorithms",
         torch.get_deterministic_debug_mode,
         torch.set_deterministic_debug_mode,
     ),
-    Setting(
+    TaskConfig(
         "torch's detection of anomalies",
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         lambda before: torch.set_anomaly_enabled(*before),
         "use it as a block: with torch.autograd.detect_anomaly():",
     ),
-    Setting("torch's flushing of denormal numbers", _flushes_denormals, torch.set_flush_denormal, "leave it"),
+    TaskConfig("torch's flushing of denormal numbers", _flushes_denormals, torch.set_flush_denormal, "leave it"),
     _autocast("cpu"),
     _autocast("cuda"),
     *(_hooks(name) for name in vars(modules) if name.startswith("_global") and name.endswith("_hooks")),
-    Setting(
+    TaskConfig(
         "numpy's handling of errors",
         np.geterr,
         lambda before: np.seterr(**before),
         "use a block: with np.errstate(...):",
     ),
-    Setting(
+    TaskConfig(
         "numpy's print options",
         np.get_printoptions,
         lambda before: np.set_printoptions(**before),
@@ -206,7 +206,7 @@ class ProcessState:
             os.environ.clear()
             os.environ.update(self._environ)
 
-    def _changed_settings(self) -> Iterator[tuple[Setting, Any]]:
+    def _changed_settings(self) -> Iterator[tuple[TaskConfig, Any]]:
         for setting, before in zip(SETTINGS, self._values, strict=True):
             if setting.read() != before:
                 yield setting, before

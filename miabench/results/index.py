@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from miabench.errors import UserError
-from miabench.experiment.cell_names import labelled
+from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file
 from miabench.plugins.defense import Claim
@@ -38,7 +38,7 @@ class Cell(BaseModel, frozen=True):
     @property
     def label(self) -> str:
         """The defense and whatever differs from its defaults."""
-        return labelled(self.defense, self.params)
+        return cell_label(self.defense, self.params)
 
 
 class Entry(BaseModel, frozen=True):

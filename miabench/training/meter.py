@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 COSTS = ("seconds", "cpu_seconds", "forwarded", "differentiated")
 
 
-class Meter:
+class CostMeter:
     """Runs from its making; goes on from where an interrupted training was saved.
 
     `forwarded` counts the records that any watched network answered (or made, as a GAN's generator does),

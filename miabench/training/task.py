@@ -22,13 +22,13 @@ from miabench.plugins.defense import Defense
 from miabench.plugins.model import Model
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.classifier import Classifier
-from miabench.training.meter import Meter
+from miabench.training.meter import CostMeter
 from miabench.training.records import Records
 from miabench.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
-class Setting:
+class TaskConfig:
     """What a task is made of; see `Task` for the meaning of each.
 
     Attributes:
@@ -73,7 +73,7 @@ class Task:
         meter: counts the records that go through `net()` and `given`; `meter.watch(other)` adds another network.
     """
 
-    def __init__(self, setting: Setting, x: Tensor, y: Tensor) -> None:
+    def __init__(self, setting: TaskConfig, x: Tensor, y: Tensor) -> None:
         self._setting = setting
         self.x = Records(x)
         self.y = y.clone()
@@ -85,7 +85,7 @@ class Task:
         self.history: list[dict[str, float]] = []
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.costs: dict[int, dict[str, float]] = {}
-        self.meter = Meter()
+        self.meter = CostMeter()
         for net in self.given.values():
             self.meter.watch(net)
         self._generators: dict[str, torch.Generator] = {}

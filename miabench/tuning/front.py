@@ -50,16 +50,16 @@ def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
 
     Comments say what became of the trials and, above each point, its figures; where there is no point they are all.
     """
-    told = [line for study in studies for line in _outcome(study)]
+    on_trial = [line for study in studies for line in _outcome(study)]
     points = [(study, point) for study in studies for point in pareto_front(study)]
     if not points:
-        return "\n".join(told)
+        return "\n".join(on_trial)
     tuned = {study.defense: Tuned(study=study.key, parameters=list(study.trials[0].values)) for study, _ in points}
     update = {"name": f"{experiment.name}-tuned", "defense": [point.choice for _, point in points], "tuned": tuned}
     table = experiment.model_copy(update=update).model_dump(mode="json")
     choices = zip(points, table.pop("defense"), strict=True)
     entries = [f"{_figures(*point)}\n{toml_text({'defense': [choice]})}" for point, choice in choices]
-    return "\n".join([*told, "", toml_text(table), *entries]).rstrip()
+    return "\n".join([*on_trial, "", toml_text(table), *entries]).rstrip()
 
 
 def _outcome(study: Study) -> Iterator[str]:

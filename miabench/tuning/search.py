@@ -1,12 +1,12 @@
 """`miabench tune`: choosing hyper-parameters on the shadow half alone, under a budget of trainings.
 
 A trial trains one setting of a defense on cuts of the shadow half (protocol `tune` of `miabench.data.splits`) and
-attacks it like any experiment: test accuracy should be high, the best attack's AUC low. No record of the target half, member or
-not, takes part. Every defense of an experiment gets the same budget: as many trainings, counted as they would be run
-with an empty store (one that several trials share counts once; one that must run again for another of its epochs
-counts again), whatever they cost and whatever the store holds. What is searched are the ranges that a defense
-declares (`Defense.tune`) and the experiment does not set; a defense with none, such as CE, spends its budget on the
-learning rate.
+attacks it like any experiment: test accuracy should be high, the best attack's AUC low. No record of the target half,
+member or not, takes part. Every defense of an experiment gets the same budget: as many trainings, counted as they
+would be run with an empty store (one that several trials share counts once; one that must run again for another of
+its epochs counts again), whatever they cost and whatever the store holds. What is searched are the ranges that a
+defense declares (`Defense.tune`) and the experiment does not set; a defense with none, such as CE, spends its budget
+on the learning rate.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from miabench.errors import UserError
 from miabench.experiment.grid import expand
 from miabench.experiment.model import DefenseChoice, Experiment
 from miabench.jobs.executors.base import Executor
-from miabench.jobs.plan import Places, Plan, make_plan
+from miabench.jobs.plan import Paths, Plan, make_plan
 from miabench.jobs.scheduler import make_executor, run_jobs
 from miabench.jobs.specs import Job
-from miabench.jobs.stages import Hands
+from miabench.jobs.stages import ExecutorConfig
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover
 from miabench.results.results import Results
@@ -41,7 +41,7 @@ IDLE = 20  # this many trials in a row that train nothing new end a search: its 
 
 
 @dataclass(frozen=True)
-class Settings:
+class TuneConfig:
     """What to tune, and how much it may cost.
 
     Attributes:
@@ -87,10 +87,10 @@ class Study:
 
 
 def tune(
-    settings: Settings,
-    places: Places = Places(),
-    hands: Hands = Hands(),
-    told: Callable[[str, int, Trial], None] = lambda defense, number, trial: None,
+    settings: TuneConfig,
+    places: Paths = Paths(),
+    hands: ExecutorConfig = ExecutorConfig(),
+    on_trial: Callable[[str, int, Trial], None] = lambda defense, number, trial: None,
 ) -> list[Study]:
     """Search settings of every defense of an experiment, each under the same budget.
 
@@ -100,7 +100,7 @@ def tune(
         settings: what to tune.
         places: where results and data are.
         hands: who does the jobs of a trial.
-        told: hears of every new trial: the defense, the trial's number from 0, the trial.
+        on_trial: hears of every new trial: the defense, the trial's number from 0, the trial.
 
     Raises:
         UserError: whatever is wrong with the experiment; more than one dataset or model; a list of values for a
@@ -108,12 +108,12 @@ def tune(
     """
     _check(settings)
     return [
-        _Search(settings, choice, places, hands).study(lambda *news, name=choice.name: told(name, *news))
+        _Search(settings, choice, places, hands).study(lambda *news, name=choice.name: on_trial(name, *news))
         for choice in settings.experiment.defense
     ]
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: TuneConfig) -> None:
     experiment = settings.experiment
     problems = [
         f"tuning takes one {kind}; the experiment has {len(choices)}: choose with --{kind}"
@@ -132,7 +132,7 @@ def _check(settings: Settings) -> None:
 class _Search:
     """One defense's search: plans, runs and judges trials."""
 
-    def __init__(self, settings: Settings, choice: DefenseChoice, places: Places, hands: Hands) -> None:
+    def __init__(self, settings: TuneConfig, choice: DefenseChoice, places: Paths, hands: ExecutorConfig) -> None:
         own = {"defense": [choice], "tuned": {}}
         self.settings = replace(settings, experiment=settings.experiment.model_copy(update=own))
         self.places, self.hands = places, hands
@@ -141,7 +141,7 @@ class _Search:
         schedule = settings.experiment.schedule.replaced(choice.schedule)
         self.space = search_space(cast(type[Defense], found.load()), choice, schedule)
 
-    def study(self, told: Callable[[int, Trial], None]) -> Study:
+    def study(self, on_trial: Callable[[int, Trial], None]) -> Study:
         """All trials, stored and new."""
         first = self._plan({item.name: item.first for item in self.space})
         (cell,) = first.index.cells
@@ -155,7 +155,7 @@ class _Search:
             trials = self._open(key)
             while trial := self._next(trials, executor):
                 trials.add(trial)
-                told(len(trials.stored()) - 1, trial)
+                on_trial(len(trials.stored()) - 1, trial)
             return replace(study, trials=tuple(trials.stored()))
 
     def _plan(self, values: dict[str, float]) -> Plan:

@@ -14,7 +14,7 @@ from miabench.reports.write import report
 from miabench.results.results import Results
 from miabench.training.classifier import Classifier
 from miabench.training.schedule import Schedule
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 
 class WithBatchNorm(miabench.Model, frozen=True):
@@ -29,7 +29,7 @@ def task():
     """Twelve members and eight reference records, in batches of four."""
     x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
     data = Data(x, torch.arange(20) % 2, ("a", "b"))
-    setting = Setting(
+    setting = TaskConfig(
         defense=miabench.create_defense("advreg"),
         model=WithBatchNorm(),
         domain=data.domain,

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 import miabench
 from miabench.data.pool import Data, Domain
 from miabench.experiment.load import load_experiment
-from miabench.jobs.plan import Places, make_plan
+from miabench.jobs.plan import Paths, make_plan
 from miabench.training.classifier import Classifier
 from miabench.training.schedule import Schedule
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 IMAGES = {
@@ -54,7 +54,7 @@ def task_for(defense, x, given, **changes):
         "seed": 5,
         "device": torch.device("cpu"),
     }
-    return Task(Setting(**(values | changes)), x, data.y)
+    return Task(TaskConfig(**(values | changes)), x, data.y)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_cells_share_the_teacher(tmp_path, tiny):
     """One for each role, whatever the student does with it; another share of reference records is another teacher."""
     students = {"name": "dmp", "tau": [1.0, 4.0], "selection": ["entropy", "all"]}
     other = {"name": "dmp", "reference_fraction": 0.25}
-    made = make_plan(load_experiment(tiny(defense=[students, other], shadows=1)), Places(tmp_path / "store"))
+    made = make_plan(load_experiment(tiny(defense=[students, other], shadows=1)), Paths(tmp_path / "store"))
     assert names(made) == 4 * ["ce"] + 10 * ["dmp"]
 
 
@@ -134,7 +134,7 @@ def test_cells_share_the_teacher(tmp_path, tiny):
 @pytest.fixture
 def plan(tmp_path, tiny):
     def make(**changes):
-        return make_plan(load_experiment(tiny(**(IMAGES | changes))), Places(tmp_path / "store"))
+        return make_plan(load_experiment(tiny(**(IMAGES | changes))), Paths(tmp_path / "store"))
 
     return make
 
@@ -164,7 +164,7 @@ def test_whatever_changes_the_gan_makes_another(plan):
 
 
 def test_it_is_not_available_for_other_data(plan, tiny, tmp_path):
-    made = make_plan(load_experiment(tiny(defense=["dmp-gan"])), Places(tmp_path / "store"))
+    made = make_plan(load_experiment(tiny(defense=["dmp-gan"])), Paths(tmp_path / "store"))
     assert made.jobs == {}
     assert made.index.cells[0].reason == (
         "its GAN makes RGB images of 3 x 32 x 32, but these records are 12; dmp takes any"

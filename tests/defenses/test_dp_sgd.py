@@ -27,7 +27,7 @@ from miabench.seeds import global_stream
 from miabench.store.store import Store
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.schedule import Schedule
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 pytest.importorskip("opacus")
 
@@ -127,7 +127,7 @@ def train(defense, data=None, kind=Task, stream="dropout", **changes):
         "seed": 7,
         "device": torch.device("cpu"),
     }
-    made = Setting(defense=defense, domain=data.domain, **(values | changes))
+    made = TaskConfig(defense=defense, domain=data.domain, **(values | changes))
     task = kind(made, data.inputs(torch.arange(len(data)), made.device, made.dtype), data.y)
     with global_stream(made.seed, stream):
         return defense.fit(task), task
@@ -361,7 +361,7 @@ def test_a_model_that_opacus_cannot_serve_is_refused_while_planning(layer, reaso
     assert reason in refused
 
 
-IMAGE_MODELS = [found.name for found in miabench.plugins.discover.discover().of("model") if found.name != "han"]
+IMAGE_MODELS = [found.name for found in miabench.plugins.discover.discover().all("model") if found.name != "han"]
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)

@@ -12,7 +12,7 @@ from miabench.data.pool import Data
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.classifier import Classifier
 from miabench.training.schedule import Schedule
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 EPOCHS = 8
 SCHEDULE = {"epochs": EPOCHS, "batch_size": 16, "milestones": {3: 0.01}}
@@ -110,7 +110,7 @@ def setting():
 
 
 @dataclass(frozen=True)
-class WithData(Setting):
+class WithData(TaskConfig):
     data: Data | None = None
 
 

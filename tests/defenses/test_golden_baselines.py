@@ -15,7 +15,7 @@ import miabench
 from miabench.data.pool import Data
 from miabench.training.classifier import Classifier
 from miabench.training.schedule import Schedule
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "b_losses.json").read_text())["cases"]
@@ -321,7 +321,7 @@ def test_advreg_trajectory(golden):
     arrays, about = reference.arrays, reference.json["advreg"]
     x, y = (torch.tensor(np.concatenate([arrays[a], arrays[b]])) for a, b in (("X", "R"), ("Y", "RY")))
     data = Data(x, y, ("a", "b", "c"))
-    setting = Setting(
+    setting = TaskConfig(
         defense=miabench.create_defense("advreg", alpha=about["alpha"]),
         model=TinyModel(),
         domain=data.domain,

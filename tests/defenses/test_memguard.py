@@ -15,7 +15,7 @@ from miabench.jobs.execute import Workbench
 from miabench.seeds import global_stream
 from miabench.training.schedule import Schedule
 from miabench.training.serving import RecordNoise, Served
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 
@@ -182,7 +182,7 @@ def fit(defense, given, epochs, norm=False, batch_size=16):
     ids = {"train": torch.arange(80), "reference": torch.arange(80, 160)}
     schedule = Schedule(epochs=epochs, lr=0.1, batch_size=batch_size)
     task = Task(
-        Setting(defense, Tiny(norm=norm), data.domain, ids, given, schedule, seed=1, device=torch.device("cpu")),
+        TaskConfig(defense, Tiny(norm=norm), data.domain, ids, given, schedule, seed=1, device=torch.device("cpu")),
         data.x,
         data.y,
     )
@@ -231,7 +231,7 @@ def test_unequal_parts_weigh_the_same():
     for p in plain.parameters():
         nn.init.zeros_(p)  # it answers everything alike, so the guard can only learn a constant
     defense, schedule = MemGuard(attack_lr=0.01), Schedule(epochs=40, batch_size=200)
-    made = Setting(defense, Tiny(), data.domain, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
+    made = TaskConfig(defense, Tiny(), data.domain, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
     h = defense.fit(Task(made, data.x, data.y)).guard.requires_grad_(False)
     assert float(h(torch.full((1, 4), 0.25))) == pytest.approx(0, abs=0.2), "unweighted it is log(160 / 40) = 1.39"
 

@@ -11,7 +11,7 @@ from miabench.data.pool import Data
 from miabench.plugins.discover import discover
 from miabench.training.classifier import Classifier
 from miabench.training.schedule import Schedule
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 OWN_LOOPS = {
     "ce": {},
@@ -45,7 +45,7 @@ def weight(name, augment):
     x = torch.randn(24, 5, generator=torch.Generator().manual_seed(1)).abs()
     data = Data(x, torch.arange(24) % 3, ("a", "b", "c"))
     defense = miabench.create_defense(name, **OWN_LOOPS[name])
-    setting = Setting(
+    setting = TaskConfig(
         defense=defense,
         model=Linear(),
         domain=data.domain,
@@ -76,5 +76,5 @@ def test_what_is_not_seen_is_not_learnt(name):
 
 def test_no_loop_is_left_out():
     """Memguard's trains no classifier, and dmp-gan's is dmp's."""
-    fit = {found.name for found in discover().of("defense") if found.load().fit is not miabench.Defense.fit}
+    fit = {found.name for found in discover().all("defense") if found.load().fit is not miabench.Defense.fit}
     assert fit - {"memguard", "dmp-gan"} == OWN_LOOPS.keys() - {"ce"}

@@ -15,11 +15,11 @@ class Inline:
 
     slots = 1
 
-    def __init__(self, context: Context, listen: Callable[[Event], None]) -> None:
+    def __init__(self, context: Context, on_event: Callable[[Event], None]) -> None:
         from miabench.jobs.execute import Workbench
 
         self._bench = Workbench(context)
-        self._listen = listen
+        self._listen = on_event
         self._job: Job | None = None
 
     def waiting(self) -> Collection[frozenset[PluginFile]]:

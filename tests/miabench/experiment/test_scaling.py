@@ -8,7 +8,7 @@ from miabench.errors import UserError
 from miabench.experiment.load import load_experiment
 from miabench.experiment.model import Experiment
 from miabench.experiment.scaling import scaled
-from miabench.jobs.plan import Places, make_plan
+from miabench.jobs.plan import Paths, make_plan
 from miabench.plugins.dataset import Dataset
 
 
@@ -111,7 +111,7 @@ def test_results_say_so(tiny, tmp_path):
         "a scaled experiment (--scale 0.25): that share of the pool, 50 epochs, runs: 2; "
         "its numbers are not those of the full experiment"
     )
-    plan = make_plan(small, Places(tmp_path / "store"))
+    plan = make_plan(small, Paths(tmp_path / "store"))
     assert {cell.dataset for cell in plan.index.cells} == {"toy records=0.25"}
     assert plan.index.cells[0].counts == {"members": 10, "non-members": 10}  # of 160 records
     (training,) = {job.spec.schedule.epochs for job in plan.jobs.values() if job.kind == "train"}

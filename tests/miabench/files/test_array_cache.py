@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from miabench.files.array_cache import kept_arrays
+from miabench.files.array_cache import cached_arrays
 
 ARRAYS = {"x": np.arange(1000, dtype=np.uint8).reshape(10, -1), "names": np.array(["a", "bé"])}
 
@@ -40,38 +40,38 @@ def assert_arrays(arrays):
 
 
 def test_computed_once(tmp_path):
-    assert_arrays(kept_arrays(tmp_path / "kept", lambda: ARRAYS))
-    assert_arrays(kept_arrays(tmp_path / "kept", never))
+    assert_arrays(cached_arrays(tmp_path / "kept", lambda: ARRAYS))
+    assert_arrays(cached_arrays(tmp_path / "kept", never))
 
 
 def test_another_folder_is_computed_on_its_own(tmp_path):
-    kept_arrays(tmp_path / "kept", lambda: {"x": np.zeros(1)})
-    assert_arrays(kept_arrays(tmp_path / "other", lambda: ARRAYS))
+    cached_arrays(tmp_path / "kept", lambda: {"x": np.zeros(1)})
+    assert_arrays(cached_arrays(tmp_path / "other", lambda: ARRAYS))
 
 
 @pytest.mark.parametrize("file", ["arrays.npz", "arrays.npz.sha256"])
 def test_damaged_by_one_byte_is_computed_again(tmp_path, file):
-    kept_arrays(tmp_path / "kept", lambda: ARRAYS)
+    cached_arrays(tmp_path / "kept", lambda: ARRAYS)
     path = tmp_path / "kept" / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    assert_arrays(kept_arrays(tmp_path / "kept", lambda: ARRAYS))
-    assert_arrays(kept_arrays(tmp_path / "kept", never))
+    assert_arrays(cached_arrays(tmp_path / "kept", lambda: ARRAYS))
+    assert_arrays(cached_arrays(tmp_path / "kept", never))
 
 
 @pytest.mark.parametrize("file", ["arrays.npz", "arrays.npz.sha256"])
 def test_missing_file_is_computed_again(tmp_path, file):
-    kept_arrays(tmp_path / "kept", lambda: ARRAYS)
+    cached_arrays(tmp_path / "kept", lambda: ARRAYS)
     (tmp_path / "kept" / file).unlink()
-    assert_arrays(kept_arrays(tmp_path / "kept", lambda: ARRAYS))
+    assert_arrays(cached_arrays(tmp_path / "kept", lambda: ARRAYS))
 
 
 def test_killed_while_writing(tmp_path):
     killed = subprocess.run([sys.executable, "-P", "-c", KILLED_WHILE_WRITING, str(tmp_path / "kept")], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert any(path.suffix == ".tmp" for path in tmp_path.iterdir())
-    assert_arrays(kept_arrays(tmp_path / "kept", lambda: ARRAYS))
+    assert_arrays(cached_arrays(tmp_path / "kept", lambda: ARRAYS))
     assert not any(path.suffix == ".tmp" for path in tmp_path.iterdir())
 
 
@@ -80,9 +80,9 @@ def test_interrupted_computation_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept_arrays(tmp_path / "kept", interrupted)
+        cached_arrays(tmp_path / "kept", interrupted)
     assert not (tmp_path / "kept").exists()
-    assert_arrays(kept_arrays(tmp_path / "kept", lambda: ARRAYS))
+    assert_arrays(cached_arrays(tmp_path / "kept", lambda: ARRAYS))
 
 
 def test_one_computes_while_the_others_wait(tmp_path):
@@ -94,6 +94,6 @@ def test_one_computes_while_the_others_wait(tmp_path):
         return ARRAYS
 
     with ThreadPoolExecutor(4) as pool:
-        for arrays in pool.map(lambda _: kept_arrays(tmp_path / "kept", slowly), range(4)):
+        for arrays in pool.map(lambda _: cached_arrays(tmp_path / "kept", slowly), range(4)):
             assert_arrays(arrays)
     assert len(computed) == 1

@@ -7,8 +7,8 @@ import pytest
 from miabench.experiment.load import load_experiment
 from miabench.jobs import estimate as module
 from miabench.jobs.estimate import describe, estimate
-from miabench.jobs.plan import Places, make_plan
-from miabench.jobs.stages import Hands, perform
+from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.plugins.discover import discover
 
 SLEEPER = """
@@ -29,13 +29,13 @@ class Sleeper(Defense, frozen=True):
 @pytest.fixture
 def plan(tmp_path, tiny):
     def make(**changes):
-        return make_plan(load_experiment(tiny(**changes)), Places(tmp_path / "store"))
+        return make_plan(load_experiment(tiny(**changes)), Paths(tmp_path / "store"))
 
     return make
 
 
 def train(plan):
-    outcome = perform(plan, ("train",), Hands("inline"), lambda event: None)
+    outcome = run_stages(plan, ("train",), ExecutorConfig("inline"), lambda event: None)
     assert not outcome.failed
 
 
@@ -115,7 +115,7 @@ def test_seconds_are_those_of_the_defenses_own_fit(plan, tmp_path, monkeypatch, 
     assert work.seconds == pytest.approx(3 * 3 * 256 / 16 * 0.005)
 
 
-@pytest.mark.parametrize("name", [found.name for found in discover().of("defense")])
+@pytest.mark.parametrize("name", [found.name for found in discover().all("defense")])
 def test_every_defense_can_be_timed(plan, name):
     if name == "dp-sgd":
         pytest.importorskip("opacus")
@@ -134,7 +134,7 @@ def test_nothing_is_left_behind(plan, tmp_path):
 
 
 def test_estimating_changes_no_result(plan, tmp_path, tiny):
-    first = make_plan(load_experiment(tiny()), Places(tmp_path / "other"))
+    first = make_plan(load_experiment(tiny()), Paths(tmp_path / "other"))
     train(first)
     made = plan()
     estimate(made, 1)
@@ -154,7 +154,7 @@ def test_the_disk_is_what_a_run_takes(plan, tmp_path):
         schedule={"epochs": 1, "batch_size": 256},
     )
     expected = estimate(made, 1).disk
-    perform(made, ("train", "attack"), Hands("inline"), lambda event: None)
+    run_stages(made, ("train", "attack"), ExecutorConfig("inline"), lambda event: None)
     files = [*tmp_path.rglob("arrays.npz"), *tmp_path.rglob("weights.safetensors")]
     assert expected == pytest.approx(sum(file.stat().st_size for file in files), rel=0.02)
 

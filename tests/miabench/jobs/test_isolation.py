@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from miabench.experiment.load import load_experiment
-from miabench.jobs.plan import Places, make_plan
-from miabench.jobs.stages import Hands, perform
+from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.results.results import Results
 from miabench.store.store import Store
 
@@ -51,13 +51,13 @@ def contents(store):
 def do(tmp_path_factory, tiny):
     """Run an experiment in a store of its own; gives plan, outcome, stored bytes, events and table."""
 
-    def do(defense, hands=Hands("inline"), **changes):
+    def do(defense, hands=ExecutorConfig("inline"), **changes):
         folder = tmp_path_factory.mktemp("isolation")
         settings = {"attacks": ATTACKS, "shadows": 1, "more_plugins": ["poison"]} | changes
         experiment = tiny(defense=defense, **settings)
-        plan = make_plan(load_experiment(experiment), Places(folder))
+        plan = make_plan(load_experiment(experiment), Paths(folder))
         events = []
-        outcome = perform(plan, ("train", "attack"), hands, events.append)
+        outcome = run_stages(plan, ("train", "attack"), hands, events.append)
         store = Store(folder)
         table = Results(plan.index, store).table
         return SimpleNamespace(
@@ -106,7 +106,7 @@ def test_in_one_process(do, clean):
 def test_in_worker_processes(do, clean, workers):
     """Here a poison that no check sees is contained too."""
     poisons = [*HARMLESS, "out_of_sight", "records_numpy", "dtype", "functional"]
-    run = do([{"name": "poison", "how": poisons}, "ce", "crl"], Hands("local", workers))
+    run = do([{"name": "poison", "how": poisons}, "ce", "crl"], ExecutorConfig("local", workers))
     assert_contained(run, clean, poisons)
 
 

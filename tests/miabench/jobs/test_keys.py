@@ -19,11 +19,11 @@ from miabench.jobs.specs import (
     Compute,
     DerivedSpec,
     MeasureSpec,
+    ModelView,
     ObservationSpec,
     Part,
     ProbeSpec,
     TrainingSpec,
-    View,
 )
 from miabench.plugins.attack import Logits, Probe
 from miabench.plugins.discover import KINDS, discover, probe_class
@@ -69,7 +69,7 @@ def derived(probe):
 
 
 def attack(name):
-    view = View(observations=["1" * 32], members="a" * 32, non_members="c" * 32)
+    view = ModelView(observations=["1" * 32], members="a" * 32, non_members="c" * 32)
     return AttackSpec(
         attack=component("attack", name),
         probes=probes(name),
@@ -116,7 +116,7 @@ SPEC_KEYS = {
     "probe": (lambda: probes("grad-x")[0], "d7b74dc67590f11abd66ddc384d523e9"),
     "compute": (lambda: Compute(device="cpu", precision="tf32", threads=4), "de3db3347e1c042d65cc7c0ab8bfb9a4"),
     "view": (
-        lambda: View(observations=["1" * 32], members="a" * 32, non_members="c" * 32),
+        lambda: ModelView(observations=["1" * 32], members="a" * 32, non_members="c" * 32),
         "37ac5b0ded948350c4924640d02ecffd",
     ),
 }
@@ -194,7 +194,7 @@ OWN = {FeatureNorm, LogOdds, TrueProbability}  # of no attack
 def built_in_probes():
     return {
         type(probe)
-        for found in discover().of("attack")
+        for found in discover().all("attack")
         if found.source == "built-in"
         for probe in found.build({}).probes()
     }
@@ -245,7 +245,7 @@ def models():
     yield Experiment.model_validate(MARKED)
     yield Attacker()
     yield Logits()
-    yield from (found.build({}) for kind in KINDS for found in discover().of(kind) if found.name in BUILDABLE)
+    yield from (found.build({}) for kind in KINDS for found in discover().all(kind) if found.name in BUILDABLE)
 
 
 BUILDABLE = ("crl", "grad-x", "nn", "bits", "mlp")

@@ -27,7 +27,7 @@ def all_probes():
     files = [file for file in sorted(PLUGINS.glob("*.py")) if "(Attack" in file.read_text()]
     built_in = [kind() for _, kind in inspect.getmembers(probes, inspect.isclass) if issubclass(kind, Probe)]
     found = {probe: None for probe in built_in if type(probe) is not Probe}
-    for attack in discover(files).of("attack"):
+    for attack in discover(files).all("attack"):
         if attack.name not in ON_PURPOSE:
             found |= dict.fromkeys(attack.build({}).probes())
     return list(found)

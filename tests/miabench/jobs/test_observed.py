@@ -14,8 +14,8 @@ from miabench.evaluation.scoring import score_hidden
 from miabench.experiment.load import load_experiment
 from miabench.jobs.execute import DTYPES, Workbench
 from miabench.jobs.observed import Gatherer
-from miabench.jobs.plan import Places, make_plan
-from miabench.jobs.stages import Hands, perform
+from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.logprob import log_odds
 from miabench.store.store import Ref, Store
 
@@ -28,8 +28,8 @@ def do(tmp_path, tiny):
     """Run an experiment; gives plan, its jobs by kind, the bench that can do jobs, the tidy table."""
 
     def do(stages=("train", "attack"), **changes):
-        plan = make_plan(load_experiment(tiny(**changes)), Places(tmp_path / "store"))
-        outcome = perform(plan, stages, Hands("inline"), lambda event: None)
+        plan = make_plan(load_experiment(tiny(**changes)), Paths(tmp_path / "store"))
+        outcome = run_stages(plan, stages, ExecutorConfig("inline"), lambda event: None)
         assert outcome.failed == {}
         jobs = {
             kind: [job for job in plan.jobs.values() if job.kind == kind] for kind in ("train", "observe", "attack")
@@ -152,7 +152,7 @@ def test_a_trial_of_tuning_sees_no_record_of_the_target_half(tmp_path, tiny):
     (tmp_path / "neighbours.py").write_text(NEIGHBOURS)
     for protocol, given in (("tune", False), ("disjoint", True)):
         experiment = tiny(protocol=protocol, attacks=["neighbours"], more_plugins=[str(tmp_path / "neighbours")])
-        plan = make_plan(load_experiment(experiment), Places(tmp_path / "store"))
+        plan = make_plan(load_experiment(experiment), Paths(tmp_path / "store"))
         (spec,) = [job.spec for job in plan.jobs.values() if job.kind == "attack"]
         assert {view.population is not None for view in (spec.target, *spec.shadows)} == {given}
 
@@ -232,7 +232,7 @@ def test_deriving_needs_no_network(do, tmp_path):
     first = do(attacks=["margin"])
     shutil.rmtree(tmp_path / "store" / "networks")
     bench = first.bench
-    plan = make_plan(load_experiment(derived(first)), Places(tmp_path / "store"))
+    plan = make_plan(load_experiment(derived(first)), Paths(tmp_path / "store"))
     new = [job for job in plan.jobs.values() if job.kind == "observe" and not bench.store.has(job.gives[0])]
     assert {job.spec.probe.qualname for job in new} == {"LogOdds"}
     for job in new:
@@ -265,10 +265,10 @@ def test_a_probe_that_sees_more_than_its_attack_says_is_refused(tmp_path, tiny):
         plugin.write_text(text.replace("ACCESS", repr(access)))
         experiment = load_experiment(tiny(attacks=["peeps"], more_plugins=[str(plugin.with_suffix(""))]))
         if problems == 0:
-            make_plan(experiment, Places(tmp_path / "store"))
+            make_plan(experiment, Paths(tmp_path / "store"))
             continue
         with pytest.raises(UserError) as caught:
-            make_plan(experiment, Places(tmp_path / "store"))
+            make_plan(experiment, Paths(tmp_path / "store"))
         assert len(caught.value.problems) == problems
         assert caught.value.problems[-1] == (
             f"attack peeps: its access is '{access}', but its probe FeatureNorm sees the network itself; "

@@ -7,14 +7,14 @@ import pytest
 
 import miabench
 from miabench.experiment.load import load_experiment
-from miabench.jobs.plan import Places, make_plan
+from miabench.jobs.plan import Paths, make_plan
 from miabench.store.store import Store
 
 
 @pytest.fixture
 def plan(tmp_path, tiny):
     def make(experiment=None, **changes):
-        return make_plan(load_experiment(experiment or tiny(**changes)), Places(tmp_path / "store"))
+        return make_plan(load_experiment(experiment or tiny(**changes)), Paths(tmp_path / "store"))
 
     return make
 

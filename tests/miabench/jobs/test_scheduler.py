@@ -15,9 +15,9 @@ import miabench
 from miabench.errors import DISK_FULL, disk_is_full
 from miabench.experiment.load import load_experiment
 from miabench.jobs.executors.base import Event
-from miabench.jobs.plan import Places, make_plan
+from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.scheduler import run_jobs
-from miabench.jobs.stages import Hands, perform
+from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.results.results import Results
 from miabench.store.store import Ref, Store
 
@@ -29,10 +29,10 @@ FILES = [name.replace("-", "_") for name in EVERY_CONTRACT]
 def do(tmp_path, tiny):
     """Run an experiment in a store of its own; gives plan, outcome, events and results."""
 
-    def do(folder="store", hands=Hands("inline"), stages=("train", "attack"), **changes):
-        plan = make_plan(load_experiment(tiny(**changes)), Places(tmp_path / folder))
+    def do(folder="store", hands=ExecutorConfig("inline"), stages=("train", "attack"), **changes):
+        plan = make_plan(load_experiment(tiny(**changes)), Paths(tmp_path / folder))
         events = []
-        outcome = perform(plan, stages, hands, events.append)
+        outcome = run_stages(plan, stages, hands, events.append)
         return plan, outcome, events, Results(plan.index, Store(tmp_path / folder))
 
     return do
@@ -50,7 +50,7 @@ def contents(store):
 def test_inline_and_local_give_the_same_bits(do):
     experiment = {"defense": ["ce", "crl", *EVERY_CONTRACT], "more_plugins": FILES}
     _, inline, _, here = do("here", **experiment)
-    _, local, _, there = do("there", Hands("local", 2), **experiment)
+    _, local, _, there = do("there", ExecutorConfig("local", 2), **experiment)
     assert not inline.failed | local.failed
     assert contents(here.store)
     assert contents(here.store) == contents(there.store)
@@ -98,7 +98,7 @@ def test_a_new_snapshot_of_a_stored_training_joins_it(do):
     assert outcome.failed == {}
 
 
-@pytest.mark.parametrize("hands", [Hands("inline"), Hands("local", 2)], ids=["inline", "local"])
+@pytest.mark.parametrize("hands", [ExecutorConfig("inline"), ExecutorConfig("local", 2)], ids=["inline", "local"])
 def test_a_failure_stops_only_what_needs_it(do, hands):
     _, outcome, _, results = do(hands=hands, defense=["ce", "raises"], shadows=3, more_plugins=["raises"])
     assert outcome.failed
@@ -114,14 +114,14 @@ def test_a_failure_stops_only_what_needs_it(do, hands):
 
 
 def test_a_worker_that_dies_fails_its_own_job(do):
-    _, outcome, _, results = do(hands=Hands("local", 2), defense=["dies", "ce"], more_plugins=["dies"])
+    _, outcome, _, results = do(hands=ExecutorConfig("local", 2), defense=["dies", "ce"], more_plugins=["dies"])
     assert len(outcome.failed) == 3
     assert set(outcome.failed.values()) == {"its worker process was killed by SIGKILL (out of memory?)"}
     table = results.table
     assert table[(table.defense == "ce") & (table.metric == "auc")].value.notna().all()
 
 
-@pytest.mark.parametrize("hands", [Hands("inline"), Hands("local", 1)], ids=["inline", "local"])
+@pytest.mark.parametrize("hands", [ExecutorConfig("inline"), ExecutorConfig("local", 1)], ids=["inline", "local"])
 def test_on_a_full_disk_nothing_more_is_begun(do, hands):
     plan, outcome, events, results = do(
         hands=hands, defense=["fills-the-disk", "ce"], more_plugins=["fills_the_disk"], shadows=1
@@ -161,7 +161,7 @@ class Noted:
 
 
 def test_jobs_whose_plugin_files_are_imported_already_come_first(do, tmp_path, tiny):
-    plan = make_plan(load_experiment(tiny(defense=["ce", "from-ce"], more_plugins=["from_ce"])), Places(tmp_path))
+    plan = make_plan(load_experiment(tiny(defense=["ce", "from-ce"], more_plugins=["from_ce"])), Paths(tmp_path))
 
     def sets(idle):
         executor = Noted(idle)
@@ -178,8 +178,8 @@ def test_jobs_whose_plugin_files_are_imported_already_come_first(do, tmp_path, t
 
 
 def test_failed_jobs_are_tried_again(do, tmp_path, tiny):
-    _, first, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=Hands("local", 1))
-    _, again, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=Hands("local", 1))
+    _, first, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=ExecutorConfig("local", 1))
+    _, again, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=ExecutorConfig("local", 1))
     assert set(first.failed) == set(again.failed)
     assert first.failed
 
@@ -278,7 +278,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, tiny, do, ending)
         assert process.returncode == 130
         assert "the same command goes on from there" in errors
         assert "Traceback" not in errors
-    _, outcome, _, resumed = do("interrupted", Hands("local", 2), **experiment)
+    _, outcome, _, resumed = do("interrupted", ExecutorConfig("local", 2), **experiment)
     assert outcome.failed == {}
     for name, time_ns in finished.items():
         assert (networks / name / "manifest.json").stat().st_mtime_ns == time_ns, "trained twice"
@@ -318,7 +318,7 @@ def test_a_folder_called_miabench_here_is_not_taken_for_the_package(do, tmp_path
     (tmp_path / "miabench").mkdir()
     (tmp_path / "miabench" / "__init__.py").write_text("raise RuntimeError('the wrong package')")
     monkeypatch.chdir(tmp_path)
-    _, outcome, _, _ = do(hands=Hands("local", 1))
+    _, outcome, _, _ = do(hands=ExecutorConfig("local", 1))
     assert outcome.failed == {}
 
 

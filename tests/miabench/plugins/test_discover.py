@@ -9,7 +9,7 @@ import pytest
 import miabench
 from miabench.plugins.attack import Attack
 from miabench.plugins.defense import Defense
-from miabench.plugins.discover import KINDS, PluginFile, Plugins, discover
+from miabench.plugins.discover import KINDS, PluginFile, PluginIndex, discover
 
 GOOD = """
 from __future__ import annotations
@@ -43,7 +43,7 @@ def message(call, *args):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_built_ins_load_and_are_named_after_their_files(kind):
-    found = discover().of(kind)
+    found = discover().all(kind)
     assert found
     for item in found:
         assert issubclass(item.load(), KINDS[kind])
@@ -155,7 +155,7 @@ def test_an_installed_package(tmp_path, monkeypatch):
 
 def test_names_are_unique_per_kind_only():
     found = discover().get("defense", "ce")
-    assert Plugins([found, *discover().of("attack")]).get("defense", "ce") is found
+    assert PluginIndex([found, *discover().all("attack")]).get("defense", "ce") is found
     assert issubclass(found.load(), Defense)
     assert not issubclass(found.load(), Attack)
 

@@ -16,7 +16,7 @@ from miabench.training.checkpoint import Checkpoint
 from miabench.training.classifier import Classifier
 from miabench.training.loop import train_with_criterion
 from miabench.training.schedule import Schedule
-from miabench.training.task import Setting, Task
+from miabench.training.task import Task, TaskConfig
 
 
 class TinyModel(miabench.Model, frozen=True):
@@ -38,7 +38,7 @@ class InOrder(Task):
 
 
 @dataclass(frozen=True)
-class WithData(Setting):
+class WithData(TaskConfig):
     data: Data | None = None
 
 

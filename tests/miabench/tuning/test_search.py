@@ -16,8 +16,8 @@ import miabench
 from miabench.data.splits import roles, split
 from miabench.experiment.load import load_experiment
 from miabench.experiment.model import DefenseChoice, Experiment
-from miabench.jobs.plan import Places, make_plan
-from miabench.jobs.stages import Hands
+from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.stages import ExecutorConfig
 from miabench.plugins.discover import discover
 from miabench.store.store import Store
 from miabench.training.schedule import Schedule
@@ -26,10 +26,10 @@ from miabench.tuning.space import Dimension, search_space, with_values
 pytest.importorskip("optuna")
 
 from miabench.tuning.front import front_text, pareto_front
-from miabench.tuning.search import IDLE, Settings, Study, objectives, tune
+from miabench.tuning.search import IDLE, Study, TuneConfig, objectives, tune
 from miabench.tuning.trials import STARTUP, Trial, Trials
 
-INLINE = Hands("inline")
+INLINE = ExecutorConfig("inline")
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def search(tmp_path, tiny):
 
     def search(budget, experiment=None, folder="store", runs=1, **changes):
         news = []
-        settings = Settings(load_experiment(experiment or tiny(**changes)), budget, runs=runs)
-        studies = tune(settings, Places(tmp_path / folder), INLINE, lambda *new: news.append(new))
+        settings = TuneConfig(load_experiment(experiment or tiny(**changes)), budget, runs=runs)
+        studies = tune(settings, Paths(tmp_path / folder), INLINE, lambda *new: news.append(new))
         return studies, news
 
     return search
@@ -96,7 +96,7 @@ def test_membership_in_one_cut_says_nothing_of_another():
 def test_no_record_of_the_target_half_takes_part(tmp_path, tiny, shadow_defense):
     """Not in any part of a training, nor in what an attack sees, nor in what is measured."""
     experiment = tiny(defense=["advreg"], attacker={"shadow_defense": shadow_defense}, protocol="tune")
-    plan = make_plan(load_experiment(experiment), Places(tmp_path / "store"))
+    plan = make_plan(load_experiment(experiment), Paths(tmp_path / "store"))
     store = Store(tmp_path / "store")
     lists = set()
     for job in plan.jobs.values():
@@ -152,7 +152,7 @@ def test_the_outcome_is_the_same_whatever_the_target_half_holds(search, with_fil
 def test_a_trial_shares_no_training_with_the_experiment(tmp_path, tiny):
     """Nor its random streams: under the same records it would start from other weights."""
     plans = [
-        make_plan(load_experiment(tiny(protocol=protocol)), Places(tmp_path / "store"))
+        make_plan(load_experiment(tiny(protocol=protocol)), Paths(tmp_path / "store"))
         for protocol in ("disjoint", "tune")
     ]
     real, trial = ({job.key: job for job in plan.jobs.values() if job.kind == "train"} for plan in plans)
@@ -263,7 +263,7 @@ def test_a_range_for_no_hyper_parameter():
     assert text.startswith("defense misspelt declares a range for 'alfa', which it does not have; did you mean 'alpha'")
 
 
-@pytest.mark.parametrize("name", [found.name for found in discover().of("defense")])
+@pytest.mark.parametrize("name", [found.name for found in discover().all("defense")])
 def test_every_defense_accepts_the_ends_of_its_ranges_and_starts_within(name):
     found = discover().get("defense", name)
     declared = found.load().tune
@@ -559,7 +559,7 @@ def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path):
             assert f"# {study.defense}: {figures} (trial {point.number})\n[[defense]]" in text
             values = study.trials[point.number].values
             assert point.choice.params | {f"schedule.{k}": v for k, v in point.choice.schedule.items()} == dict(values)
-    index = make_plan(tuned, Places(tmp_path / "store")).index
+    index = make_plan(tuned, Paths(tmp_path / "store")).index
     assert len(index.cells) == sum(len(front) for front in fronts)
     assert not any(tuned.chosen_otherwise(cell.defense, cell.params) for cell in index.cells)
 
