@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from miabench.data.pool import Domain
 from miabench.plugins.attack import Attack
-from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover
-from miabench.plugins.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +25,7 @@ def create_defense(name: str, **params: Any) -> Defense:
     Raises:
         UserError: unknown name or hyper-parameter, value out of bounds.
     """
-    return cast(Defense, discover().get("defense", name).build(params))
+    return discover().get("defense", name).build(params)
 
 
 def create_attack(name: str, **params: Any) -> Attack:
@@ -36,7 +34,7 @@ def create_attack(name: str, **params: Any) -> Attack:
     Raises:
         UserError: unknown name or parameter, value out of bounds.
     """
-    return cast(Attack, discover().get("attack", name).build(params))
+    return discover().get("attack", name).build(params)
 
 
 def create_model(
@@ -49,7 +47,7 @@ def create_model(
     """
     from miabench.errors import UserError
 
-    model = cast(Model, discover().get("model", name).build(params))
+    model = discover().get("model", name).build(params)
     domain = Domain(input_shape, num_classes)
     if reason := model.unsupported(domain):
         raise UserError(f"model {name}: {reason}")
@@ -67,11 +65,10 @@ def load_dataset(name: str, *, data_root: str | Path | None = None, **params: An
     Raises:
         UserError: unknown name or argument, data that is missing or bad.
     """
-    from miabench.data.pool import load_pool
     from miabench.store.store import data_folder
 
-    dataset = cast(Dataset, discover().get("dataset", name).build(params))
-    return load_pool(dataset, data_folder(data_root))
+    dataset = discover().get("dataset", name).build(params)
+    return dataset.pool(data_folder(data_root))
 
 
 def run(
@@ -104,9 +101,8 @@ def run(
     from miabench.jobs.plan import Paths, make_plan
     from miabench.jobs.stages import ExecutorConfig, run_stages
     from miabench.results.results import Results
-    from miabench.store.store import Store
 
     resolved = load_experiment(experiment, {"plugins": [str(file) for file in plugins]} if plugins else {})
     plan = make_plan(resolved, Paths(Path(store), None if data_root is None else Path(data_root)))
     run_stages(plan, ("train", "attack"), ExecutorConfig(executor, workers), lambda event: None)
-    return Results(plan.index, Store(store)).table
+    return Results(plan.index, plan.store).table

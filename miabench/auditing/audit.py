@@ -212,11 +212,11 @@ def _observed(members: Predictions, others: Predictions) -> Observed:
     )
 
 
-def _attack_rows(found: PluginInfo, target: Observed, shadows: Sequence[Observed]) -> Iterator[Row]:
+def _attack_rows(found: PluginInfo[Attack], target: Observed, shadows: Sequence[Observed]) -> Iterator[Row]:
     """All metrics of one attack, or why there are none; an attack that fails does not end the others."""
     rows: list[Row] = []
     try:
-        attack = cast(Attack, found.build({}))
+        attack = found.build({})
         reason = _why_not(attack, bool(shadows))
         if reason is None:
             asked, *learnt_on = (_with_derived(model, attack) for model in (target, *shadows))

@@ -19,7 +19,8 @@ from miabench.errors import DISK_FULL, UserError, disk_is_full
 if TYPE_CHECKING:
     from miabench.experiment.model import Experiment
     from miabench.jobs.plan import Plan
-    from miabench.jobs.scheduler import Outcome, Stage
+    from miabench.jobs.scheduler import Outcome
+    from miabench.jobs.specs import Stage
     from miabench.jobs.stages import ExecutorConfig
     from miabench.results.results import Results
 
@@ -181,7 +182,7 @@ class Options:
         store = Store(self.store, create=False)
         return Results(Index.load(store, self.load(without)), store)
 
-    def hands(self) -> ExecutorConfig:
+    def executor_config(self) -> ExecutorConfig:
         """Who does the jobs."""
         from miabench.jobs.stages import ExecutorConfig
 
@@ -287,14 +288,13 @@ def run(
         from miabench.jobs.estimate import describe, estimate
         from miabench.jobs.scheduler import workers_on
 
-        typer.echo(describe(estimate(plan, options.hands().workers or workers_on(plan.context.device))))
+        typer.echo(describe(estimate(plan, options.executor_config().workers or workers_on(plan.context.device))))
         return
     from miabench.reports import write
     from miabench.results.results import Results
-    from miabench.store.store import Store
 
     outcome = _perform(plan, ("train", "attack"), options)
-    write.report(Results(plan.index, Store(options.store)), Format.TABLE.value)
+    write.report(Results(plan.index, plan.store), Format.TABLE.value)
     _end(outcome, _files(options))
 
 
@@ -364,7 +364,9 @@ def tune(
 
     places = Paths(options.store, options.data_root)
     experiment = options.load()
-    typer.echo(front_text(experiment, tune(TuneConfig(experiment, budget), places, options.hands(), on_trial)))
+    typer.echo(
+        front_text(experiment, tune(TuneConfig(experiment, budget), places, options.executor_config(), on_trial))
+    )
     typer.echo("next: keep what was printed as a file, tuned.toml, and run it on the target half:", err=True)
     typer.echo("miabench run tuned.toml", err=True)
 
@@ -453,15 +455,11 @@ def new(
 
 def _perform(plan: Plan, stages: tuple[Stage, ...], options: Options) -> Outcome:
     from miabench.jobs.progress import Display
-    from miabench.jobs.stages import jobs_of, run_stages
-    from miabench.store.store import Store
+    from miabench.jobs.stages import run_stages
 
-    hands = options.hands()
-    store = Store(plan.context.store)
-    jobs = jobs_of(plan, stages)
-    todo = {key: job for key, job in jobs.items() if not all(store.has(ref) for ref in job.gives)}
-    with Display(todo) as display:
-        outcome = run_stages(plan, stages, hands, display)
+    executor = options.executor_config()
+    with Display(plan.missing(*stages)) as display:
+        outcome = run_stages(plan, stages, executor, display)
     typer.echo(
         f"{outcome.done} jobs done, {outcome.stored} were in the store, {len(outcome.failed)} failed, "
         f"{len(outcome.blocked)} could not run",

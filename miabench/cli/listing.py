@@ -61,7 +61,7 @@ def _preset(name: str) -> str:
     return f"{name:<26} {model} on {dataset}, {size}: {defense}"
 
 
-def _describe(found: PluginInfo) -> dict[str, Any]:
+def _describe(found: PluginInfo[Any]) -> dict[str, Any]:
     about: dict[str, Any] = {"name": found.name, "kind": found.kind, "source": found.source}
     try:
         cls = found.load()

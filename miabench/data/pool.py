@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from miabench.errors import UserError
-from miabench.plugins.dataset import Dataset
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 MIN_RECORDS = 8  # two halves, each split in two, and at least two records a part
 
@@ -152,24 +146,29 @@ class Data:
         return replace(self, x=self.x[ids], y=self.y[ids], where=where)
 
 
-def load_pool(dataset: Dataset, root: Path) -> Data:
-    """Load a dataset, refuse what cannot be split or trained on, and drop duplicates where asked.
+def prepared(data: Data, source: str, deduplicate: bool, records: float | None) -> Data:
+    """A pool that can be split and trained on.
+
+    Args:
+        data: as a dataset loaded it.
+        source: what loaded it, for errors about its form.
+        deduplicate: whether exact duplicates are dropped.
+        records: use only so many of what is left, or such a share (below 1), classes in proportion; None: all.
 
     Raises:
         UserError: NaN or infinite inputs, one class only, too few records; what is no pool at all.
     """
-    data = dataset.load(root)
-    _check_form(data, type(dataset).__name__)
+    _check_form(data, source)
     if data.x.is_floating_point() and len(data):
         finite = data.x.reshape(len(data), -1).isfinite().all(1)
         if not finite.all():
             row = int((~finite).nonzero()[0])
             where = data.where[row] if data.where else f"row {row}"
             raise UserError(f"{where} holds a value that is NaN or infinite; every feature must be a finite number")
-    if dataset.deduplicate:
+    if deduplicate:
         data = data.rows(np.unique(data.first_copy))
-    if dataset.records is not None and dataset.records < len(data):
-        count = dataset.records if dataset.records >= 1 else dataset.records * len(data)
+    if records is not None and records < len(data):
+        count = records if records >= 1 else records * len(data)
         data = data.rows(_proportional(data.y.numpy(), round(count)))
     if len(data) < MIN_RECORDS:
         raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from miabench.errors import UserError
 from miabench.experiment.model import Choice, DefenseChoice, Experiment
-from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginIndex, discover
 from miabench.training.schedule import Schedule
 
@@ -76,7 +75,7 @@ def _fewer_records(choice: Choice, share: float) -> Choice:
 
 def _fewer_epochs(choice: DefenseChoice, factor: float, plugins: PluginIndex) -> DefenseChoice:
     """Those of a defense's parameters that count epochs, as its ranges for tuning tell, and of its own schedule."""
-    cls = cast(type[Defense], plugins.get("defense", choice.name).load())
+    cls = plugins.get("defense", choice.name).load()
     counts = [name for name, range_ in cls.tune.items() if range_.high == "epochs" and name in choice.params]
     for name in counts:
         choice = _with(choice, name, _each(choice.params[name], lambda epoch: _epoch(epoch, factor)))

@@ -25,8 +25,6 @@ from miabench.jobs.observe import ANSWERS, Questions, observe
 from miabench.jobs.observed import Arrays, own_answers
 from miabench.jobs.plan import Plan
 from miabench.jobs.specs import AttackSpec, DerivedSpec, Job, MeasureSpec, ObservationSpec, TrainingSpec
-from miabench.plugins.defense import Defense
-from miabench.plugins.model import Model
 from miabench.plugins.process_state import isolated
 from miabench.store.store import Ref
 from miabench.training.serving import Served
@@ -106,7 +104,7 @@ def estimate(plan: Plan, workers: int) -> Estimate:
     bench = Workbench(plan.context)
     warm_up()
     trainings = [job for job in plan.jobs.values() if isinstance(job.spec, TrainingSpec)]
-    todo = {key: job for key, job in plan.jobs.items() if not all(bench.store.has(ref) for ref in job.gives)}
+    todo = plan.missing()
     makers = {ref.key: job for job in trainings for ref in job.gives}
     kinds: dict[tuple[str, ...], list[Job]] = defaultdict(list)
     for job in trainings:
@@ -209,10 +207,10 @@ def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) ->
     data, ids = _few(bench, spec, pool, batch * batches)
     short = {"epochs": EPOCHS, "milestones": {}, "lr": STILL, "batch_size": batch}
     ticks: list[tuple[float, float]] = []
-    setting = TaskConfig(
-        defense=cast(Defense, bench.build("defense", spec.defense)),
-        model=cast(Model, bench.build("model", spec.model)),
-        domain=data.domain,
+    defense, build = bench.trained_by(spec, data)
+    config = TaskConfig(
+        build=build,
+        num_classes=data.num_classes,
         augmentation=data.augmentation,
         ids=ids,
         given={name: _fresh(bench, makers[key], pool) for name, key in spec.given.items()},
@@ -222,10 +220,10 @@ def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) ->
         dtype=DTYPES[spec.compute.precision],
         progress=lambda record: ticks.append((time.perf_counter(), task.meter.read()["forwarded"])),
     )
-    task = Task(setting, data.inputs(torch.arange(len(data)), bench.device, setting.dtype), data.y.to(bench.device))
+    task = Task(config, data.inputs(torch.arange(len(data)), bench.device, config.dtype), data.y.to(bench.device))
     begun = time.perf_counter()
     with arithmetic(spec.compute), isolated(code_of(job), spec.seed):
-        setting.defense.fit(task)
+        defense.fit(task)
     if len(ticks) < EPOCHS:
         return Pace(False, time.perf_counter() - begun, 0.0)
     passed = (EPOCHS - 1) * len(ids["train"])
@@ -246,8 +244,7 @@ def _fresh(bench: Workbench, job: Job, pool: Data) -> nn.Module:
     """An untrained network of the kind that a job makes, in eval mode."""
     spec = cast(TrainingSpec, job.spec)
     with seeds.global_stream(0, "weights for an estimate"):
-        model, defense = cast(Model, bench.build("model", spec.model)), bench.build("defense", spec.defense)
-        net = cast(Defense, defense).architecture(model.build(pool.domain))
+        net = bench.trained_by(spec, pool)[1]()
     return net.to(bench.device, DTYPES[spec.compute.precision]).eval()
 
 
@@ -316,8 +313,8 @@ class _Disk:
             return {ANSWERS: probe.derive(known, pool.y.numpy()[:2])}
         maker = self.makers[spec.network]
         training = cast(TrainingSpec, maker.spec)
-        defense = cast(Defense, self.bench.build("defense", training.defense))
+        defense, _ = self.bench.trained_by(training, pool)
         x = pool.inputs(two, self.bench.device, DTYPES[spec.compute.precision])
-        served = Served(_fresh(self.bench, maker, pool), defense, seed=0).eval()
+        served = Served(_fresh(self.bench, maker, pool), defense.server(), seed=0).eval()
         questions = Questions(x, pool.y[two].to(x.device), two, two)
         return observe(lambda: self.bench.probe(spec.probe), served, questions, seed=0)

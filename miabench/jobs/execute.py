@@ -8,7 +8,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from miabench import seeds
-from miabench.data.pool import Data, load_pool
+from miabench.data.pool import Data
 from miabench.errors import TrainingError, UserError
 from miabench.evaluation import measure as evaluation
 from miabench.evaluation.scoring import checked_scores, score_hidden
@@ -32,7 +32,6 @@ from miabench.jobs.observe import ANSWERS, Questions, check_answers, observe
 from miabench.jobs.observed import Gatherer, own_answers
 from miabench.jobs.specs import (
     AttackSpec,
-    Component,
     Compute,
     Context,
     DerivedSpec,
@@ -43,12 +42,10 @@ from miabench.jobs.specs import (
     Spec,
     TrainingSpec,
 )
-from miabench.plugins.attack import Attack, Observed, Probe
-from miabench.plugins.base import Plugin
-from miabench.plugins.dataset import Dataset
+from miabench.plugins.attack import Observed, Probe
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover, probe_class
-from miabench.plugins.model import Model
+from miabench.plugins.network import build_network
 from miabench.plugins.process_state import isolated
 from miabench.store.store import Ref, Store, digest
 from miabench.training.checkpoint import Checkpoint
@@ -80,7 +77,7 @@ class Workbench:
             Exception: whatever a plugin raises.
         """
         with self.store.lock(job.key):
-            if all(self.store.has(ref) for ref in job.gives):
+            if self.store.has_all(job.gives):
                 return
             log = io.StringIO()
             try:
@@ -126,8 +123,7 @@ class Workbench:
     def pool(self, choice: Choice, identity: str) -> Data:
         """The dataset, as it was when the experiment was planned."""
         if identity not in self._pools:
-            dataset = cast(Dataset, self.plugins.get("dataset", choice.name).build(choice.params))
-            data = load_pool(dataset, Path(self.context.data_root))
+            data = self.plugins.get("dataset", choice.name).build(choice.params).pool(Path(self.context.data_root))
             if data.identity != identity:
                 raise UserError(f"dataset {choice.name} changed since this experiment was planned: run again")
             self._pools[identity] = data
@@ -141,9 +137,11 @@ class Workbench:
             self._inputs[key] = data.inputs(torch.arange(len(data)), self.device, dtype)
         return self._inputs[key]
 
-    def build(self, kind: Any, component: Component) -> Plugin:
-        """A plugin from its description."""
-        return self.plugins.get(kind, component.name).build(component.params)
+    def trained_by(self, spec: TrainingSpec, data: Data) -> tuple[Defense, Callable[[], nn.Module]]:
+        """A training's defense, and what builds its network."""
+        defense = self.plugins.get("defense", spec.defense.name).build(spec.defense.params)
+        model = self.plugins.get("model", spec.model.name).build(spec.model.params)
+        return defense, partial(build_network, model, defense, data.domain)
 
     def probe(self, spec: ProbeSpec) -> Probe:
         """A probe from its description."""
@@ -157,10 +155,9 @@ class Workbench:
         """A stored network in eval mode on the device, with what it was trained under."""
         ref = Ref("networks", key)
         spec = TrainingSpec.model_validate(self.store.manifest(ref)["spec"])
-        defense = cast(Defense, self.build("defense", spec.defense))
-        model = cast(Model, self.build("model", spec.model))
+        defense, build = self.trained_by(spec, data)
         with seeds.global_stream(0, "weights that are replaced"):
-            net = defense.architecture(model.build(data.domain))
+            net = build()
         net.to(self.device, DTYPES[spec.compute.precision])  # before they are loaded, or float64 weights are rounded
         net.load_state_dict(load_file(self.store.file(ref, "weights.safetensors")))
         return net.eval(), defense, spec
@@ -173,10 +170,10 @@ class Workbench:
         wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not self.store.has(ref)}
         unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
         checkpoint = Checkpoint(self.store.folder / "checkpoints" / unfinished, self.context.checkpoint_seconds)
-        setting = TaskConfig(
-            defense=cast(Defense, self.build("defense", spec.defense)),
-            model=cast(Model, self.build("model", spec.model)),
-            domain=data.domain,
+        defense, build = self.trained_by(spec, data)
+        config = TaskConfig(
+            build=build,
+            num_classes=data.num_classes,
             augmentation=data.augmentation,
             ids={name: self.rows(part.ids) for name, part in spec.parts.items()},
             given={name: self.network(key, data)[0] for name, key in spec.given.items()},
@@ -189,9 +186,9 @@ class Workbench:
             checkpoint=checkpoint,
             progress=progress,
         )
-        task = Task(setting, self.inputs(job, setting.dtype), data.y.to(self.device))
+        task = Task(config, self.inputs(job, config.dtype), data.y.to(self.device))
         with seeds.global_stream(spec.seed, "dropout"):
-            net = setting.defense.fit(task)
+            net = defense.fit(task)
         task.snapshots[max(wanted)] = net.state_dict()
         task.costs[max(wanted)] = task.meter.read()
         for epoch, ref in wanted.items():
@@ -213,7 +210,7 @@ class Workbench:
     def _observe(self, job: Job, spec: ObservationSpec) -> None:
         data = self.pool(job.dataset, job.identity)
         net, defense, training = self.network(spec.network, data)
-        served = Served(net, defense, training.seed).eval()
+        served = Served(net, defense.server(), training.seed).eval()
         probe = self.probe(spec.probe)
         rows = self.store.ids(spec.part.ids)
         order = np.arange(len(rows)) if probe.whole_pool else data.by_content(rows)
@@ -233,7 +230,7 @@ class Workbench:
         self._save(job, spec, {ANSWERS: derived}, {})
 
     def _attack(self, job: Job, spec: AttackSpec) -> None:
-        attack = cast(Attack, self.build("attack", spec.attack))
+        attack = self.plugins.get("attack", spec.attack.name).build(spec.attack.params)
         data = self.pool(job.dataset, job.identity)
         gatherer = Gatherer(self.store, data, attack, [self.probe(probe) for probe in spec.probes])
         shadows = [gatherer.observed(view, [v for v in spec.shadows if v is not view]) for view in spec.shadows]

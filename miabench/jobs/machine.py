@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from miabench._version import __version__
+from miabench.errors import UserError
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "safetensors")
 
@@ -35,3 +36,21 @@ def _cpu() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is the accelerator if there is one; anything else must be there.
+
+    Raises:
+        UserError: a device that this machine does not have.
+    """
+    have = ["cpu"]
+    if torch.cuda.is_available():
+        have = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
+    elif torch.backends.mps.is_available():
+        have = ["mps", "cpu"]
+    if device == "auto":
+        return have[0]
+    if device not in have:
+        raise UserError(f"device {device!r} is not on this machine; it has {', '.join(have)}")
+    return device

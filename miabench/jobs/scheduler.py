@@ -6,16 +6,12 @@ import heapq
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from miabench.errors import DISK_FULL
 from miabench.jobs.executors.base import Event, Executor
 from miabench.jobs.specs import Context, Job
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Store
-
-Stage = Literal["train", "attack"]
-KINDS: Mapping[Stage, tuple[str, ...]] = {"train": ("train",), "attack": ("observe", "attack", "measure")}
 
 
 @dataclass
@@ -65,22 +61,22 @@ def run_jobs(
         on_event: hears every event.
     """
     outcome = Outcome()
-    todo = {key: job for key, job in jobs.items() if not all(store.has(ref) for ref in job.gives)}
+    todo = {key: job for key, job in jobs.items() if not store.has_all(job.gives)}
     outcome.stored = len(jobs) - len(todo)
     if not todo:
         return outcome
     queue = _Queue(todo)
-    hands = executor()
+    workers = executor()
     running = 0
     try:
         while True:
-            while running < hands.slots and (job := queue.next(hands.waiting())):
-                hands.start(job)
+            while running < workers.slots and (job := queue.next(workers.waiting())):
+                workers.start(job)
                 on_event(Event("started", job))
                 running += 1
             if not running:
                 break
-            for event in hands.wait():
+            for event in workers.wait():
                 on_event(event)
                 running -= event.kind != "progress"
                 if event.kind == "done":
@@ -90,7 +86,7 @@ def run_jobs(
                     outcome.failed[event.job.key] = event.why
                     queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
     finally:
-        hands.close()
+        workers.close()
     outcome.blocked = {
         key: DISK_FULL if queue.stopped else queue.first_cause(key, outcome.failed) for key in queue.waiting()
     }

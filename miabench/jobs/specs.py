@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel
 
@@ -13,6 +14,10 @@ from miabench.plugins.discover import PluginFile, PluginInfo
 from miabench.store.hashed import LATER, NEVER, HashedAs, hashed
 from miabench.store.store import Ref, digest
 from miabench.training.schedule import Schedule
+
+Precision: TypeAlias = Literal["float32", "tf32", "float64"]
+Stage: TypeAlias = Literal["train", "attack"]
+STAGES: Mapping[Stage, tuple[str, ...]] = {"train": ("train",), "attack": ("observe", "attack", "measure")}
 
 
 class Spec(BaseModel, frozen=True, extra="forbid"):
@@ -59,7 +64,7 @@ class Component(Parametrised, frozen=True):
     code: str
 
     @classmethod
-    def of(cls, found: PluginInfo, plugin: Plugin) -> Component:
+    def of(cls, found: PluginInfo[Any], plugin: Plugin) -> Component:
         """Describe an instance."""
         return cls(name=found.name, code=f"{plugin.version} {found.identity}".strip(), **_described(plugin))
 
@@ -99,12 +104,12 @@ class Compute(Spec, frozen=True):
     tag: ClassVar[str] = "Compute"
 
     device: Literal["cpu", "cuda", "mps"]
-    precision: Literal["float32", "tf32", "float64"]
+    precision: Precision
     threads: int
     arithmetic: Annotated[int, LATER] = 1
 
     @classmethod
-    def on(cls, device: str, precision: Literal["float32", "tf32", "float64"], threads: int) -> Compute:
+    def on(cls, device: str, precision: Precision, threads: int) -> Compute:
         """For a device as torch names it. On CUDA, convolutions of arithmetic 1 were in TF32 whatever was asked for."""
         kind: Any = device.partition(":")[0]
         return cls(device=kind, precision=precision, threads=threads, arithmetic=2 if kind == "cuda" else 1)

@@ -17,7 +17,7 @@ STATES: tuple[State, ...] = ("done", "running", "failed", "missing")
 
 def state_of(job: Job, store: Store) -> State:
     """What has become of a job."""
-    if all(store.has(ref) for ref in job.gives):
+    if store.has_all(job.gives):
         return "done"
     try:
         with store.lock(job.key).acquire(blocking=False):
@@ -28,7 +28,7 @@ def state_of(job: Job, store: Store) -> State:
 
 def status(plan: Plan) -> str:
     """A line per kind of job with the number in each state, then the jobs that are running or failed."""
-    store = Store(plan.context.store)
+    store = plan.store
     states = {key: state_of(job, store) for key, job in plan.jobs.items()}
     lines = []
     for kind in ("train", "observe", "attack", "measure"):

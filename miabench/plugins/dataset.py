@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from pydantic import Field, field_validator
 
@@ -41,3 +41,14 @@ class Dataset(Plugin, frozen=True):
             UserError: naming the file or row that is wrong.
         """
         raise NotImplementedError(f"{type(self).__name__} does not override load")
+
+    @final
+    def pool(self, root: Path) -> Data:
+        """What `load` gives, checked, without duplicates where asked, and cut to `records`.
+
+        Raises:
+            UserError: data that is missing or damaged; NaN or infinite inputs, one class only, too few records.
+        """
+        from miabench.data.pool import prepared
+
+        return prepared(self.load(root), type(self).__name__, self.deduplicate, self.records)

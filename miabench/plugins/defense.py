@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, final
 
 from miabench.plugins.base import Plugin
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from miabench.data.pool import Data
     from miabench.plugins.model import Model
     from miabench.training.criterion import Criterion
-    from miabench.training.serving import RecordNoise
+    from miabench.training.serving import RecordNoise, Serve
     from miabench.training.task import Task
 
 
@@ -148,3 +148,8 @@ class Defense(Plugin, frozen=True):
                 gives the same answer.
         """
         return logits
+
+    @final
+    def server(self) -> Serve | None:
+        """`serve` where a class overrides it; None where the network's own logits are answered."""
+        return None if type(self).serve is Defense.serve else self.serve

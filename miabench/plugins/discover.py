@@ -20,7 +20,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from traceback import extract_tb, walk_tb
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from pydantic import ValidationError
 
@@ -31,10 +31,7 @@ from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.model import Model
 
-if TYPE_CHECKING:
-    pass
-
-
+P = TypeVar("P", bound=Plugin)
 MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
 
 
@@ -47,7 +44,7 @@ class PluginFile:
 
 
 @dataclass(frozen=True)
-class PluginInfo:
+class PluginInfo(Generic[P]):
     """A plugin that was found; `load` imports it.
 
     Attributes:
@@ -60,9 +57,9 @@ class PluginInfo:
     name: str
     source: str
     identity: str
-    load: Callable[[], type[Plugin]]
+    load: Callable[[], type[P]]
 
-    def build(self, params: Mapping[str, Any]) -> Plugin:
+    def build(self, params: Mapping[str, Any]) -> P:
         """An instance with some hyper-parameters set.
 
         Raises:
@@ -74,7 +71,7 @@ class PluginInfo:
         except ValidationError as error:
             raise UserError(*(self._problem(cls, item) for item in error.errors())) from None
 
-    def _problem(self, cls: type[Plugin], item: Any) -> str:
+    def _problem(self, cls: type[P], item: Any) -> str:
         field = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             return f"{self.kind} {self.name} has no parameter {field!r}{nearest(field, cls.model_fields)}"
@@ -87,9 +84,9 @@ class PluginInfo:
 class PluginIndex:
     """Everything that was found, by kind and name; both spellings of a name (`-`, `_`) are accepted."""
 
-    def __init__(self, found: Iterable[PluginInfo], files: tuple[PluginFile, ...] = ()) -> None:
+    def __init__(self, found: Iterable[PluginInfo[Any]], files: tuple[PluginFile, ...] = ()) -> None:
         self.files = files
-        self._found: dict[tuple[Kind, str], PluginInfo] = {}
+        self._found: dict[tuple[Kind, str], PluginInfo[Any]] = {}
         for item in found:
             other = self._found.setdefault((item.kind, item.name), item)
             if other is not item:
@@ -98,12 +95,22 @@ class PluginIndex:
                     "Rename your file: a plugin is called after its file"
                 )
 
-    def all(self, kind: Kind) -> list[PluginInfo]:
+    def all(self, kind: Kind) -> list[PluginInfo[Any]]:
         """All plugins of a kind, built-ins first, by name."""
         found = [item for (k, _), item in self._found.items() if k == kind]
         return sorted(found, key=lambda item: (item.source != "built-in", item.name))
 
-    def get(self, kind: Kind, name: str) -> PluginInfo:
+    @overload
+    def get(self, kind: Literal["defense"], name: str) -> PluginInfo[Defense]: ...
+    @overload
+    def get(self, kind: Literal["attack"], name: str) -> PluginInfo[Attack]: ...
+    @overload
+    def get(self, kind: Literal["dataset"], name: str) -> PluginInfo[Dataset]: ...
+    @overload
+    def get(self, kind: Literal["model"], name: str) -> PluginInfo[Model]: ...
+    @overload
+    def get(self, kind: Kind, name: str) -> PluginInfo[Any]: ...
+    def get(self, kind: Kind, name: str) -> PluginInfo[Any]:
         """One plugin.
 
         Raises:
@@ -136,7 +143,7 @@ def discover(files: Iterable[str | Path | PluginFile] = ()) -> PluginIndex:
 
 
 @cache
-def _built_in() -> tuple[PluginInfo, ...]:
+def _built_in() -> tuple[PluginInfo[Any], ...]:
     return tuple(
         PluginInfo(
             kind,
@@ -182,7 +189,7 @@ def _lazily(module: str, kind: Kind) -> Callable[[], type[Plugin]]:
     return lambda: _only_plugin(import_module(module), module, (kind,))[1]
 
 
-def _installed() -> list[PluginInfo]:
+def _installed() -> list[PluginInfo[Any]]:
     found = []
     for kind in KINDS:
         for entry in metadata.entry_points(group=f"miabench.{kind}s"):
@@ -204,7 +211,7 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
     return cls
 
 
-def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo, PluginFile]:
+def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
     path = Path(file.path if isinstance(file, PluginFile) else file).expanduser().resolve()
     try:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -72,10 +73,10 @@ class Index(BaseModel, frozen=True):
     """
 
     experiment: Experiment
-    cells: list[Cell]
-    entries: list[Entry]
-    notes: list[str]
-    warnings: list[str]
+    cells: Sequence[Cell]
+    entries: Sequence[Entry]
+    notes: Sequence[str]
+    warnings: Sequence[str]
 
     def save(self, store: Store) -> None:
         """Keep the index in the store, under the resolved experiment's hash."""

@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -95,6 +95,10 @@ class Store:
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete."""
         return self._within(ref, "manifest.json").exists()
+
+    def has_all(self, refs: Iterable[Ref]) -> bool:
+        """Whether several artifacts are complete."""
+        return all(self.has(ref) for ref in refs)
 
     @contextmanager
     def write(self, ref: Ref, about: Mapping[str, Any]) -> Iterator[Path]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from miabench.plugins.defense import Defense
 
 
 class RecordNoise:
@@ -42,19 +42,27 @@ class RecordNoise:
         return torch.from_numpy(np.array(draws, dtype=np.float64).reshape(-1, *shape)).to(self._device)
 
 
-class Served(nn.Module):
-    """A network behind its defense's API: `served(x) -> (answered logits, features)`."""
+Serve: TypeAlias = Callable[[nn.Module, Tensor, RecordNoise], Tensor]
 
-    def __init__(self, net: nn.Module, defense: Defense, seed: int) -> None:
+
+class Served(nn.Module):
+    """A network behind its defense's API: `served(x) -> (answered logits, features)`.
+
+    Args:
+        net: the network.
+        serve: what is answered instead of its logits (see `Defense.serve`); None where they are answered as they are.
+        seed: of the answers' noise.
+    """
+
+    def __init__(self, net: nn.Module, serve: Serve | None, seed: int) -> None:
         super().__init__()
         self.net = net
-        self.defense = defense
+        self.serve = serve
         self.seed = seed
-        self.changes_answers = type(defense).serve is not Defense.serve
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Answered logits (N, C) and the network's own features (N, D)."""
         logits, features = self.net(x)
-        if self.changes_answers:
-            logits = self.defense.serve(self.net, logits, RecordNoise(x, self.seed))
+        if self.serve is not None:
+            logits = self.serve(self.net, logits, RecordNoise(x, self.seed))
         return logits, features

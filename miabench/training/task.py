@@ -16,12 +16,8 @@ from torch.optim import SGD, Optimizer
 
 from miabench import seeds
 from miabench.data.augmentation import crop_flip
-from miabench.data.pool import Domain
-from miabench.errors import TrainingError, UserError
-from miabench.plugins.defense import Defense
-from miabench.plugins.model import Model
+from miabench.errors import TrainingError
 from miabench.training.checkpoint import Checkpoint
-from miabench.training.classifier import Classifier
 from miabench.training.meter import CostMeter
 from miabench.training.records import Records
 from miabench.training.schedule import Schedule
@@ -32,7 +28,8 @@ class TaskConfig:
     """What a task is made of; see `Task` for the meaning of each.
 
     Attributes:
-        domain: what the model must fit.
+        build: makes the network, as the model and the defense's `architecture` have it.
+        num_classes: C.
         augmentation: the dataset's, see `miabench.data.augmentation`.
         stop: train through this epoch of the schedule.
         snapshots: epochs after which the network is kept.
@@ -40,9 +37,8 @@ class TaskConfig:
         progress: called with each epoch's record.
     """
 
-    defense: Defense
-    model: Model
-    domain: Domain
+    build: Callable[[], nn.Module]
+    num_classes: int
     ids: Mapping[str, Tensor]
     given: Mapping[str, nn.Module]
     schedule: Schedule
@@ -73,15 +69,15 @@ class Task:
         meter: counts the records that go through `net()` and `given`; `meter.watch(other)` adds another network.
     """
 
-    def __init__(self, setting: TaskConfig, x: Tensor, y: Tensor) -> None:
-        self._setting = setting
+    def __init__(self, config: TaskConfig, x: Tensor, y: Tensor) -> None:
+        self._config = config
         self.x = Records(x)
         self.y = y.clone()
-        self.ids = {name: ids.to(setting.device) for name, ids in setting.ids.items()}
-        self.given = dict(setting.given)
-        self.num_classes = setting.domain.num_classes
-        self.schedule = setting.schedule
-        self.device = setting.device
+        self.ids = {name: ids.to(config.device) for name, ids in config.ids.items()}
+        self.given = dict(config.given)
+        self.num_classes = config.num_classes
+        self.schedule = config.schedule
+        self.device = config.device
         self.history: list[dict[str, float]] = []
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.costs: dict[int, dict[str, float]] = {}
@@ -95,23 +91,17 @@ class Task:
 
     def net(self) -> nn.Module:
         """A new network under this defense's architecture; the same initial weights at every call."""
-        setting = self._setting
-        with seeds.global_stream(setting.seed, "weights"):
-            built = setting.model.build(setting.domain)
-            if not isinstance(built, Classifier):
-                raise UserError(
-                    f"{type(setting.model).__name__}.build must return a miabench.Classifier; "
-                    f"it gave {type(built).__name__}"
-                )
-            net = setting.defense.architecture(built)
+        config = self._config
+        with seeds.global_stream(config.seed, "weights"):
+            net = config.build()
         self.meter.watch(net)
-        return net.to(self.device, setting.dtype)
+        return net.to(self.device, config.dtype)
 
     def new(self, purpose: str, make: Callable[[], nn.Module]) -> nn.Module:
         """Another module (a criterion, a second network), initialised from the stream of its purpose."""
-        with seeds.global_stream(self._setting.seed, purpose):
+        with seeds.global_stream(self._config.seed, purpose):
             module = make()
-        return module.to(self.device, self._setting.dtype)
+        return module.to(self.device, self._config.dtype)
 
     def optimizer(self, module: nn.Module) -> SGD:
         """The schedule's SGD for a module; `epochs` sets its learning rate."""
@@ -128,12 +118,12 @@ class Task:
     def generator(self, purpose: str) -> torch.Generator:
         """The random stream of a purpose, on the device; one per purpose, saved in checkpoints."""
         if purpose not in self._generators:
-            self._generators[purpose] = seeds.generator(self._setting.seed, purpose, self.device)
+            self._generators[purpose] = seeds.generator(self._config.seed, purpose, self.device)
         return self._generators[purpose]
 
     def augment(self, x: Tensor) -> Tensor:
         """Train-time augmentation of a batch, as the dataset asks for; drawn per record."""
-        if self._setting.augmentation == "crop-flip":
+        if self._config.augmentation == "crop-flip":
             return crop_flip(x, self.generator("augmentation"))
         return x
 
@@ -148,11 +138,11 @@ class Task:
         Raises:
             TrainingError: a recorded value, or a weight of a module in `state`, is not finite.
         """
-        checkpoint = None if self._begun else self._setting.checkpoint
+        checkpoint = None if self._begun else self._config.checkpoint
         self._begun = True
         first = checkpoint.restore({**state, "task": self}) + 1 if checkpoint else 1
         saved = time.monotonic()
-        for epoch in range(first, (self._setting.stop or self.schedule.epochs) + 1):
+        for epoch in range(first, (self._config.stop or self.schedule.epochs) + 1):
             for optimizer in self._scheduled:
                 for group in optimizer.param_groups:
                     group["lr"] = self.schedule.lr_at(epoch)
@@ -200,10 +190,10 @@ class Task:
                 f"a lower learning rate may help (it was {self.schedule.lr_at(epoch):g})"
             )
         self.history.append(record)
-        if epoch in self._setting.snapshots and isinstance(state.get("net"), nn.Module):
+        if epoch in self._config.snapshots and isinstance(state.get("net"), nn.Module):
             self.snapshots[epoch] = {name: value.clone() for name, value in state["net"].state_dict().items()}
             self.costs[epoch] = self.meter.read()
-        self._setting.progress(record)
+        self._config.progress(record)
 
     def _read(self) -> dict[str, float]:
         if not self._recorded:

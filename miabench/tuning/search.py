@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -26,7 +26,6 @@ from miabench.jobs.plan import Paths, Plan, make_plan
 from miabench.jobs.scheduler import make_executor, run_jobs
 from miabench.jobs.specs import Job
 from miabench.jobs.stages import ExecutorConfig
-from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover
 from miabench.results.results import Results
 from miabench.store.store import Store, digest
@@ -88,8 +87,8 @@ class Study:
 
 def tune(
     settings: TuneConfig,
-    places: Paths = Paths(),
-    hands: ExecutorConfig = ExecutorConfig(),
+    paths: Paths = Paths(),
+    executor: ExecutorConfig = ExecutorConfig(),
     on_trial: Callable[[str, int, Trial], None] = lambda defense, number, trial: None,
 ) -> list[Study]:
     """Search settings of every defense of an experiment, each under the same budget.
@@ -98,8 +97,8 @@ def tune(
 
     Args:
         settings: what to tune.
-        places: where results and data are.
-        hands: who does the jobs of a trial.
+        paths: where results and data are.
+        executor: who does the jobs of a trial.
         on_trial: hears of every new trial: the defense, the trial's number from 0, the trial.
 
     Raises:
@@ -108,7 +107,7 @@ def tune(
     """
     _check(settings)
     return [
-        _Search(settings, choice, places, hands).study(lambda *news, name=choice.name: on_trial(name, *news))
+        _Search(settings, choice, paths, executor).study(lambda *news, name=choice.name: on_trial(name, *news))
         for choice in settings.experiment.defense
     ]
 
@@ -132,14 +131,14 @@ def _check(settings: TuneConfig) -> None:
 class _Search:
     """One defense's search: plans, runs and judges trials."""
 
-    def __init__(self, settings: TuneConfig, choice: DefenseChoice, places: Paths, hands: ExecutorConfig) -> None:
+    def __init__(self, settings: TuneConfig, choice: DefenseChoice, paths: Paths, executor: ExecutorConfig) -> None:
         own = {"defense": [choice], "tuned": {}}
         self.settings = replace(settings, experiment=settings.experiment.model_copy(update=own))
-        self.places, self.hands = places, hands
-        self.store = Store(places.store)
+        self.paths, self.executor = paths, executor
+        self.store = Store(paths.store)
         found = discover(settings.experiment.plugins).get("defense", choice.name)
         schedule = settings.experiment.schedule.replaced(choice.schedule)
-        self.space = search_space(cast(type[Defense], found.load()), choice, schedule)
+        self.space = search_space(found.load(), choice, schedule)
 
     def study(self, on_trial: Callable[[int, Trial], None]) -> Study:
         """All trials, stored and new."""
@@ -150,7 +149,7 @@ class _Search:
         if cell.reason:
             return study
         self._check(first)
-        executor = make_executor(self.hands.executor, self.hands.workers, first.context, lambda event: None)
+        executor = make_executor(self.executor.executor, self.executor.workers, first.context, lambda event: None)
         with self.store.lock(f"tune-{key}"), closing(executor):
             trials = self._open(key)
             while trial := self._next(trials, executor):
@@ -163,7 +162,7 @@ class _Search:
         (choice,) = experiment.defense
         trial = {"runs": self.settings.runs, "shadows": self.settings.shadows, "protocol": "tune"}
         setting = {"defense": [with_values(choice, values)]}
-        return make_plan(experiment.model_copy(update=trial | setting), self.places)
+        return make_plan(experiment.model_copy(update=trial | setting), self.paths)
 
     def _key(self, first: Plan) -> str:
         """The first trial's jobs hold all that decides a trial but the values chosen."""

@@ -54,7 +54,7 @@ class Model:
         if probe.of is not None:
             return {"answers": probe.derive(own_answers(probe.of, self._arrays(probe.of, of)), of.y.numpy())}
         everyone = torch.arange(RECORDS)
-        served = Served(self.net, miabench.create_defense("ce"), seed=0)
+        served = Served(self.net, None, seed=0)
         return observe(lambda: probe, served, Questions(of.x, of.y, everyone, everyone), seed=0)
 
     def observed(self, attack, others):

@@ -205,8 +205,8 @@ def trained(request, make):
     fit = cls.fit
 
     def remembered(self, task):
-        fitted[task._setting.seed, self] = fit(self, task)
-        return fitted[task._setting.seed, self]
+        fitted[task._config.seed, self] = fit(self, task)
+        return fitted[task._config.seed, self]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cls, "fit", remembered)
@@ -235,7 +235,7 @@ def test_a_stored_network_answers_as_the_fitted_one(trained):
     with torch.no_grad():
         logits, features = loaded(x)
         assert torch.equal(logits, fitted(x)[0])
-        served = Served(fitted, defense, job.spec.seed)(x)[0]
+        served = Served(fitted, defense.server(), job.spec.seed)(x)[0]
     assert logits.shape == (len(data), data.num_classes)
     assert features.ndim == 2
     assert logits.isfinite().all()

@@ -1,5 +1,6 @@
 """DMP's two forms: who sees which records, and which trainings are shared."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import miabench
 from miabench.data.pool import Data, Domain
 from miabench.experiment.load import load_experiment
 from miabench.jobs.plan import Paths, make_plan
+from miabench.plugins.network import build_network
 from miabench.training.classifier import Classifier
 from miabench.training.schedule import Schedule
 from miabench.training.task import Task, TaskConfig
@@ -45,16 +47,16 @@ def task_for(defense, x, given, **changes):
     data = Data(x, torch.arange(len(x)) % 3, ("a", "b", "c"))
     half = torch.arange(len(x) // 2)
     values = {
-        "defense": defense,
         "model": MLP(),
-        "domain": data.domain,
         "ids": {"train": half, "reference": half + len(half)},
         "given": given,
         "schedule": Schedule(epochs=3, lr=0.1, batch_size=4),
         "seed": 5,
         "device": torch.device("cpu"),
     }
-    return Task(TaskConfig(**(values | changes)), x, data.y)
+    values |= changes
+    build = partial(build_network, values.pop("model"), defense, data.domain)
+    return Task(TaskConfig(build=build, num_classes=3, **values), x, data.y)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import ast
 import html
 import math
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 import miabench
 from miabench.data.pool import Data
 from miabench.experiment.load import load_experiment
+from miabench.plugins.network import build_network
 from miabench.reports.write import report
 from miabench.results.index import Index
 from miabench.results.results import Results
@@ -127,7 +129,9 @@ def train(defense, data=None, kind=Task, stream="dropout", **changes):
         "seed": 7,
         "device": torch.device("cpu"),
     }
-    made = TaskConfig(defense=defense, domain=data.domain, **(values | changes))
+    values |= changes
+    build = partial(build_network, values.pop("model"), defense, data.domain)
+    made = TaskConfig(build=build, num_classes=data.num_classes, **values)
     task = kind(made, data.inputs(torch.arange(len(data)), made.device, made.dtype), data.y)
     with global_stream(made.seed, stream):
         return defense.fit(task), task
@@ -161,7 +165,7 @@ def test_per_record_gradients_equal_a_loop_over_records(name):
 def test_training_equals_a_loop_that_clips_each_record(physical):
     defense = DPSGD(noise_multiplier=1e-12, max_grad_norm=0.9, physical_batch_size=physical)
     net, task = train(defense, dtype=torch.float64)
-    twin = Task(task._setting, task.x[:], task.y)
+    twin = Task(task._config, task.x[:], task.y)
     slow = twin.net()
     opt = twin.optimizer(slow)
     norms, sizes = [], []

@@ -1,5 +1,6 @@
 """Every loop of its own trains the classifier on augmented records and in train mode, as the shared loop does."""
 
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 import miabench
 from miabench.data.pool import Data
 from miabench.plugins.discover import discover
+from miabench.plugins.network import build_network
 from miabench.training.classifier import Classifier
 from miabench.training.schedule import Schedule
 from miabench.training.task import Task, TaskConfig
@@ -46,9 +48,8 @@ def weight(name, augment):
     data = Data(x, torch.arange(24) % 3, ("a", "b", "c"))
     defense = miabench.create_defense(name, **OWN_LOOPS[name])
     setting = TaskConfig(
-        defense=defense,
-        model=Linear(),
-        domain=data.domain,
+        build=partial(build_network, Linear(), defense, data.domain),
+        num_classes=data.num_classes,
         ids={"train": torch.arange(12), "reference": torch.arange(12, 24), "validation": torch.arange(12, 24)},
         given={"teacher": Linear().build(data.domain).eval()},
         schedule=Schedule(epochs=2, lr=0.1, batch_size=4, weight_decay=0),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data.pool import Data, load_pool
+from miabench.data.pool import Data
 from miabench.errors import UserError
 from miabench.plugins.dataset import Dataset
 
@@ -20,10 +20,10 @@ COPIES = torch.tensor([[1, 2], [3, 4], [1, 2], [2, 1], [1, 2], [3, 4]])  # rows 
 class Given(Dataset, frozen=True, arbitrary_types_allowed=True):
     """A pool that is already there."""
 
-    pool: Data
+    given: Data
 
     def load(self, root: Path) -> Data:
-        return self.pool
+        return self.given
 
 
 def pool(x, y, **arguments):
@@ -32,7 +32,7 @@ def pool(x, y, **arguments):
 
 
 def refined(data, **arguments):
-    return load_pool(Given(pool=data, **arguments), Path("unused"))
+    return Given(given=data, **arguments).pool(Path("unused"))
 
 
 def counting(counts):
@@ -144,7 +144,8 @@ def test_domain_of_token_ids():
     vectors = torch.ones(9, 50)
     with_vectors = replace(data, embedding=vectors)
     assert with_vectors.domain.vocabulary == 9
-    assert with_vectors.domain.embedding is with_vectors.rows(np.array([0])).embedding is vectors
+    assert with_vectors.rows(np.array([0])).embedding is vectors
+    assert torch.equal(with_vectors.domain.embedding, vectors)
     assert hash(with_vectors.domain) == hash(replace(data, embedding=vectors * 2).domain)
 
 
@@ -201,7 +202,7 @@ class Wrong(Dataset, frozen=True, arbitrary_types_allowed=True):
 )
 def test_what_is_no_pool(given, message):
     with pytest.raises(UserError) as error:
-        load_pool(Wrong(given=given), Path("unused"))
+        Wrong(given=given).pool(Path("unused"))
     assert str(error.value) == message
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import miabench
-from miabench import Classifier, Data, Probe, UserError, create_defense
+from miabench import Classifier, Data, Probe, UserError
 from miabench.jobs.observe import OBSERVED_AT_ONCE, Questions, observe
 from miabench.jobs.observed import named_answers, own_answers
 from miabench.plugins import probes
@@ -46,7 +46,7 @@ def served():
         with torch.no_grad():
             for _ in range(3):
                 net.train()(torch.randn(64, 3, 16, 16) * 2 + 1)
-    return Served(net, create_defense("ce"), seed=0).eval()
+    return Served(net, None, seed=0).eval()
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_the_network_is_seen_without_its_serving_defense(records):
             return logits * 0
 
     net = Classifier(nn.Flatten(), nn.Linear(768, 4), 768)
-    hidden = Served(net, Zeros(), seed=0).eval()
+    hidden = Served(net, Zeros().serve, seed=0).eval()
     few = torch.arange(5)
     for sees, zero in (("label", True), ("served", True), ("network", False)):
         kind = type("Sees", (Spy,), {"sees": sees, "__module__": __name__}, frozen=True)

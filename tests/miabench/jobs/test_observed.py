@@ -44,7 +44,7 @@ def do(tmp_path, tiny):
 
 def gathered(run, job):
     """The target and the shadows as the attack job sees them."""
-    attack = run.bench.build("attack", job.spec.attack)
+    attack = run.bench.plugins.get("attack", job.spec.attack.name).build(job.spec.attack.params)
     gatherer = Gatherer(run.store, run.data, attack, [run.bench.probe(probe) for probe in job.spec.probes])
     shadows = job.spec.shadows
     return [
@@ -202,7 +202,7 @@ def test_probes_with_other_limits_meet_on_the_fewest(do, tmp_path):
     assert len(seen) == 2 * 5
     own = split(len(run.data), 0, "target")
     rows = np.concatenate([run.data.drawn(own.train, 5), run.data.drawn(own.test, 5)])
-    *contents, at_logits = run.bench.build("attack", job.spec.attack).probes()
+    *contents, at_logits = run.bench.plugins.get("attack", job.spec.attack.name).build(job.spec.attack.params).probes()
     for probe in contents:
         np.testing.assert_array_equal(seen[probe], run.data.x.numpy()[rows])
     stored = run.store.arrays(Ref("observations", job.spec.target.observations[-1]))["answers"]

@@ -9,7 +9,6 @@ from miabench.experiment.load import load_experiment
 from miabench.jobs.executors.base import Event
 from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.progress import Display
-from miabench.jobs.stages import jobs_of
 
 
 class Clock:
@@ -46,7 +45,7 @@ class Watched:
 @pytest.fixture
 def watch(tmp_path, tiny):
     experiment = tiny(schedule={"epochs": 10, "batch_size": 16}, defense=[{"name": "crl", "alpha_rce": 0.25}])
-    jobs = list(jobs_of(make_plan(load_experiment(experiment), Paths(tmp_path / "store")), ["train"]).values())
+    jobs = list(make_plan(load_experiment(experiment), Paths(tmp_path / "store")).stage("train").values())
     return lambda terminal=True, width=80: Watched(jobs, terminal, width)
 
 

@@ -29,10 +29,10 @@ FILES = [name.replace("-", "_") for name in EVERY_CONTRACT]
 def do(tmp_path, tiny):
     """Run an experiment in a store of its own; gives plan, outcome, events and results."""
 
-    def do(folder="store", hands=ExecutorConfig("inline"), stages=("train", "attack"), **changes):
+    def do(folder="store", executor=ExecutorConfig("inline"), stages=("train", "attack"), **changes):
         plan = make_plan(load_experiment(tiny(**changes)), Paths(tmp_path / folder))
         events = []
-        outcome = run_stages(plan, stages, hands, events.append)
+        outcome = run_stages(plan, stages, executor, events.append)
         return plan, outcome, events, Results(plan.index, Store(tmp_path / folder))
 
     return do
@@ -98,9 +98,9 @@ def test_a_new_snapshot_of_a_stored_training_joins_it(do):
     assert outcome.failed == {}
 
 
-@pytest.mark.parametrize("hands", [ExecutorConfig("inline"), ExecutorConfig("local", 2)], ids=["inline", "local"])
-def test_a_failure_stops_only_what_needs_it(do, hands):
-    _, outcome, _, results = do(hands=hands, defense=["ce", "raises"], shadows=3, more_plugins=["raises"])
+@pytest.mark.parametrize("executor", [ExecutorConfig("inline"), ExecutorConfig("local", 2)], ids=["inline", "local"])
+def test_a_failure_stops_only_what_needs_it(do, executor):
+    _, outcome, _, results = do(executor=executor, defense=["ce", "raises"], shadows=3, more_plugins=["raises"])
     assert outcome.failed
     assert all("RuntimeError: shadow models are beyond me" in why for why in outcome.failed.values())
     assert all("raises.py, line" in why for why in outcome.failed.values())
@@ -114,17 +114,17 @@ def test_a_failure_stops_only_what_needs_it(do, hands):
 
 
 def test_a_worker_that_dies_fails_its_own_job(do):
-    _, outcome, _, results = do(hands=ExecutorConfig("local", 2), defense=["dies", "ce"], more_plugins=["dies"])
+    _, outcome, _, results = do(executor=ExecutorConfig("local", 2), defense=["dies", "ce"], more_plugins=["dies"])
     assert len(outcome.failed) == 3
     assert set(outcome.failed.values()) == {"its worker process was killed by SIGKILL (out of memory?)"}
     table = results.table
     assert table[(table.defense == "ce") & (table.metric == "auc")].value.notna().all()
 
 
-@pytest.mark.parametrize("hands", [ExecutorConfig("inline"), ExecutorConfig("local", 1)], ids=["inline", "local"])
-def test_on_a_full_disk_nothing_more_is_begun(do, hands):
+@pytest.mark.parametrize("executor", [ExecutorConfig("inline"), ExecutorConfig("local", 1)], ids=["inline", "local"])
+def test_on_a_full_disk_nothing_more_is_begun(do, executor):
     plan, outcome, events, results = do(
-        hands=hands, defense=["fills-the-disk", "ce"], more_plugins=["fills_the_disk"], shadows=1
+        executor=executor, defense=["fills-the-disk", "ce"], more_plugins=["fills_the_disk"], shadows=1
     )
     assert list(outcome.failed.values()) == [DISK_FULL]
     assert [event.kind for event in events] == ["started", "failed"]
@@ -178,8 +178,8 @@ def test_jobs_whose_plugin_files_are_imported_already_come_first(do, tmp_path, t
 
 
 def test_failed_jobs_are_tried_again(do, tmp_path, tiny):
-    _, first, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=ExecutorConfig("local", 1))
-    _, again, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=ExecutorConfig("local", 1))
+    _, first, _, _ = do(defense=["dies"], more_plugins=["dies"], executor=ExecutorConfig("local", 1))
+    _, again, _, _ = do(defense=["dies"], more_plugins=["dies"], executor=ExecutorConfig("local", 1))
     assert set(first.failed) == set(again.failed)
     assert first.failed
 
@@ -236,7 +236,7 @@ def test_what_a_serving_defense_answers(do, tmp_path):
 
 CHILD = """
 import json, sys
-from miabench import cli
+from miabench.cli import commands as cli
 sys.argv = ["miabench", *json.loads(sys.argv[1])]
 cli.main()
 """
@@ -318,7 +318,7 @@ def test_a_folder_called_miabench_here_is_not_taken_for_the_package(do, tmp_path
     (tmp_path / "miabench").mkdir()
     (tmp_path / "miabench" / "__init__.py").write_text("raise RuntimeError('the wrong package')")
     monkeypatch.chdir(tmp_path)
-    _, outcome, _, _ = do(hands=ExecutorConfig("local", 1))
+    _, outcome, _, _ = do(executor=ExecutorConfig("local", 1))
     assert outcome.failed == {}
 
 

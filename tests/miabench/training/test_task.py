@@ -1,7 +1,9 @@
 """The shared loop: equal to the reference step by step, reproducible, and able to go on after an interruption."""
 
 import math
+import random
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import nn
 
 import miabench
 from miabench.data.pool import Data
+from miabench.plugins.network import build_network
 from miabench.seeds import global_stream
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.classifier import Classifier
@@ -39,6 +42,7 @@ class InOrder(Task):
 
 @dataclass(frozen=True)
 class WithData(TaskConfig):
+    defense: miabench.Defense | None = None
     data: Data | None = None
 
 
@@ -46,7 +50,6 @@ def setting(data, **changes):
     values = {
         "defense": miabench.create_defense("crl"),
         "model": TinyModel(),
-        "domain": data.domain,
         "data": data,
         "ids": {"train": torch.arange(len(data))},
         "given": {},
@@ -54,7 +57,9 @@ def setting(data, **changes):
         "seed": 7,
         "device": torch.device("cpu"),
     }
-    return WithData(**(values | changes))
+    values |= changes
+    build = partial(build_network, values.pop("model"), values["defense"], data.domain)
+    return WithData(build=build, num_classes=data.num_classes, **values)
 
 
 def task_for(made, kind=Task):
@@ -63,9 +68,9 @@ def task_for(made, kind=Task):
 
 
 def toy(n=26, noise=1.0):
-    random = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     y = torch.arange(n) % 3
-    return Data(torch.eye(3, 5)[y] + noise * torch.randn(n, 5, generator=random), y, ("a", "b", "c"))
+    return Data(torch.eye(3, 5)[y] + noise * torch.randn(n, 5, generator=generator), y, ("a", "b", "c"))
 
 
 def fit(made):
@@ -266,6 +271,32 @@ def test_a_checkpoint_without_one_of_its_files_is_dropped(interrupted, name):
 def spread(size, count):
     """Positions over the whole of a file, its first and last byte among them."""
     return sorted({0, 8, size - 1, *range(0, size, max(1, size // count))})
+
+
+class Drawing(miabench.Defense, frozen=True):
+    """Draws from the global generators of Python and numpy in every epoch."""
+
+    def fit(self, task):
+        net = task.net()
+        for _ in task.epochs(net=net):
+            task.record(python=random.gauss(), numpy=np.random.randn())
+        return net
+
+
+def test_an_interrupted_training_goes_on_with_the_global_generators(tmp_path):
+    common = {"defense": Drawing(), "schedule": Schedule(epochs=5, lr=0.2, batch_size=6)}
+    _, whole = fit(setting(toy(), **common))
+
+    def stop_in_third(record):
+        if record["epoch"] == 3 and not resumed:
+            raise InterruptedError
+
+    resumed = []
+    interrupted = setting(toy(), **common, checkpoint=Checkpoint(tmp_path / "c", seconds=0), progress=stop_in_third)
+    with pytest.raises(InterruptedError):
+        fit(interrupted)
+    resumed.append(True)
+    assert fit(interrupted)[1].history == whole.history
 
 
 def test_stopping_early_gives_the_snapshot_of_the_whole_training():
