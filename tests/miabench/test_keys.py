@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import pytest
 from pydantic import create_model
 
 import miabench
-from miabench import LATER
+from miabench import LATER, discovery
 from miabench.contracts import KINDS, Logits, Probe
 from miabench.discovery import discover, probe_class
 from miabench.experiment import Attacker, Experiment, load_experiment
@@ -195,21 +196,30 @@ def test_built_in_probes_have_fixed_names_of_their_own():
     assert len({kind.place() for kind in kinds}) == len(kinds)
 
 
-def test_a_worker_finds_a_built_in_probe_by_its_fixed_name_wherever_it_is(monkeypatch):
+def test_a_built_in_probe_is_found_by_its_fixed_name_wherever_it_is(monkeypatch):
     for kind in built_in_probes():
         assert probe_class(*kind.place()) is kind
-    code = (
-        "import sys\nfrom miabench.discovery import probe_class\n"
-        "assert 'miabench.attacks.grad_x' not in sys.modules\n"
-        "print(probe_class('miabench.attacks.grad_x', 'LogGradientNorm').__module__)"
-    )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "miabench.attacks.grad_x", done.stderr
     (kind,) = built_in_probes() - {Logits}
     monkeypatch.setattr(kind, "__module__", "miabench.attacks.elsewhere")
     assert observation(*probes("grad-x", norm="l1")).key == SPEC_KEYS["observation of gradients"][1]
     monkeypatch.setitem(sys.modules, "miabench.attacks.grad_x", None)  # its old place can be imported no more
     assert probe_class("miabench.attacks.grad_x", "LogGradientNorm") is kind
+
+
+def test_a_worker_that_has_not_loaded_an_attack_finds_its_probe(monkeypatch):
+    made = []
+
+    def load():
+        made.append(create_model("Moved", __base__=Probe, __module__="miabench.attacks.now_here"))
+        made[0].stored_as = ("miabench.attacks.once_there", "Named")
+
+    found = replace(discover().get("attack", "grad-x"), load=load)
+    monkeypatch.setattr(discovery, "_built_in", lambda: (found,))
+    discovery._built_in_probes.cache_clear()
+    try:
+        assert probe_class("miabench.attacks.once_there", "Named") is made[0]
+    finally:
+        discovery._built_in_probes.cache_clear()
 
 
 def test_no_other_probe_takes_a_built_in_ones_place():
