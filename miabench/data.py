@@ -60,8 +60,9 @@ class Data:
 
     @property
     def domain(self) -> Domain:
-        """What a model must fit."""
-        return Domain(tuple(self.x.shape[1:]), self.num_classes, self._vocabulary, self.embedding)
+        """What a model must fit, with vectors of its own: a network may hold them, and a training change them."""
+        vectors = None if self.embedding is None else self.embedding.clone()
+        return Domain(tuple(self.x.shape[1:]), self.num_classes, self._vocabulary, vectors)
 
     @property
     def _vocabulary(self) -> int | None:
@@ -95,6 +96,15 @@ class Data:
         """Row of the first record with the same input (N,): a record's own row where none came before."""
         _, first, inverse = np.unique(self.digests, axis=0, return_index=True, return_inverse=True)
         return first[inverse.reshape(-1)].astype(np.int64)
+
+    def by_content(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The order (n,) that sorts some rows by a hash of their inputs: it says nothing else about them."""
+        digests = self.digests[ids]
+        return np.lexsort((ids, digests[:, 1], digests[:, 0]))  # exact duplicates in the order of the pool
+
+    def drawn(self, ids: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Of some rows the `count` whose content has the smallest hashes, in the order given."""
+        return ids[np.sort(self.by_content(ids)[:count])]
 
     @property
     def duplicates(self) -> int:

@@ -1,6 +1,7 @@
 """The shared loop: equal to the reference step by step, reproducible, and able to go on after an interruption."""
 
 import math
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,10 +36,16 @@ class InOrder(Task):
         return super().batches(ids, how="in-order")
 
 
+@dataclass(frozen=True)
+class WithData(Setting):
+    data: Data | None = None
+
+
 def setting(data, **changes):
     values = {
         "defense": miabench.create_defense("crl"),
         "model": TinyModel(),
+        "domain": data.domain,
         "data": data,
         "ids": {"train": torch.arange(len(data))},
         "given": {},
@@ -46,7 +53,7 @@ def setting(data, **changes):
         "seed": 7,
         "device": torch.device("cpu"),
     }
-    return Setting(**(values | changes))
+    return WithData(**(values | changes))
 
 
 def task_for(made, kind=Task):
