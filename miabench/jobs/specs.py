@@ -110,9 +110,14 @@ class Compute(Spec, frozen=True):
 
     @classmethod
     def on(cls, device: str, precision: Precision, threads: int) -> Compute:
-        """For a device as torch names it. On CUDA, convolutions of arithmetic 1 were in TF32 whatever was asked for."""
+        """For a device as torch names it.
+
+        Under arithmetic 1, convolutions on CUDA were in TF32 whatever was asked for, and float64 weights were rounded
+        to float32 when they were read.
+        """
         kind: Any = device.partition(":")[0]
-        return cls(device=kind, precision=precision, threads=threads, arithmetic=2 if kind == "cuda" else 1)
+        changed = kind == "cuda" or precision == "float64"
+        return cls(device=kind, precision=precision, threads=threads, arithmetic=2 if changed else 1)
 
 
 class TrainingSpec(Spec, frozen=True):
