@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import torch as safetensors
 from torch import Tensor
@@ -61,9 +63,7 @@ class Checkpoint:
         tree = _unpack(saved["tree"], safetensors.load(files["state.safetensors"]))
         for name, part in state.items():
             _put_back(part, tree["state"][name])
-        torch.set_rng_state(tree["random"]["cpu"])
-        if "cuda" in tree["random"]:
-            torch.cuda.set_rng_state(tree["random"]["cuda"])
+        _put_back_random(tree["random"])
         return int(saved["epoch"])
 
     def _read(self) -> dict[str, bytes] | None:
@@ -84,12 +84,22 @@ def _checksums(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
-def _global_random() -> dict[str, Tensor]:
-    """State of torch's global generators (dropout draws from them)."""
-    random = {"cpu": torch.get_rng_state()}
+def _global_random() -> dict[str, Any]:
+    """State of the global generators: torch's (dropout draws from them), and those a plugin may draw from."""
+    _, key, *more = np.random.get_state(legacy=True)
+    states = {"cpu": torch.get_rng_state(), "python": random.getstate(), "numpy": [np.asarray(key).tolist(), *more]}
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        random["cuda"] = torch.cuda.get_rng_state()
-    return random
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _put_back_random(states: Mapping[str, Any]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(("MT19937", *states["numpy"]))
 
 
 def _state_of(part: Any) -> Any:

@@ -1,6 +1,7 @@
 """The shared loop: equal to the reference step by step, reproducible, and able to go on after an interruption."""
 
 import math
+import random
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -62,9 +63,9 @@ def task_for(made, kind=Task):
 
 
 def toy(n=26, noise=1.0):
-    random = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     y = torch.arange(n) % 3
-    return Data(torch.eye(3, 5)[y] + noise * torch.randn(n, 5, generator=random), y, ("a", "b", "c"))
+    return Data(torch.eye(3, 5)[y] + noise * torch.randn(n, 5, generator=generator), y, ("a", "b", "c"))
 
 
 def fit(made):
@@ -265,6 +266,32 @@ def test_a_checkpoint_without_one_of_its_files_is_dropped(interrupted, name):
 def spread(size, count):
     """Positions over the whole of a file, its first and last byte among them."""
     return sorted({0, 8, size - 1, *range(0, size, max(1, size // count))})
+
+
+class Drawing(miabench.Defense, frozen=True):
+    """Draws from the global generators of Python and numpy in every epoch."""
+
+    def fit(self, task):
+        net = task.net()
+        for _ in task.epochs(net=net):
+            task.record(python=random.gauss(), numpy=np.random.randn())
+        return net
+
+
+def test_an_interrupted_training_goes_on_with_the_global_generators(tmp_path):
+    common = {"defense": Drawing(), "schedule": Schedule(epochs=5, lr=0.2, batch_size=6)}
+    _, whole = fit(setting(toy(), **common))
+
+    def stop_in_third(record):
+        if record["epoch"] == 3 and not resumed:
+            raise InterruptedError
+
+    resumed = []
+    interrupted = setting(toy(), **common, checkpoint=Checkpoint(tmp_path / "c", seconds=0), progress=stop_in_third)
+    with pytest.raises(InterruptedError):
+        fit(interrupted)
+    resumed.append(True)
+    assert fit(interrupted)[1].history == whole.history
 
 
 def test_stopping_early_gives_the_snapshot_of_the_whole_training():
