@@ -144,7 +144,8 @@ def test_domain_of_token_ids():
     vectors = torch.ones(9, 50)
     with_vectors = replace(data, embedding=vectors)
     assert with_vectors.domain.vocabulary == 9
-    assert with_vectors.domain.embedding is with_vectors.rows(np.array([0])).embedding is vectors
+    assert with_vectors.rows(np.array([0])).embedding is vectors
+    assert torch.equal(with_vectors.domain.embedding, vectors)
     assert hash(with_vectors.domain) == hash(replace(data, embedding=vectors * 2).domain)
 
 
@@ -296,3 +297,10 @@ def test_records_are_chosen_after_deduplication():
     some = refined(data, deduplicate=True, records=10)
     assert len(some) == 10
     assert some.duplicates == 0
+
+
+def test_a_network_that_changes_its_word_vectors_changes_no_other():
+    """A model may hold what it is given as it is."""
+    data = Data(torch.ones(9, 2, 3, dtype=torch.int64), torch.arange(9) % 2, ("a", "b"), embedding=torch.ones(4, 5))
+    data.domain.embedding.mul_(9)
+    assert torch.equal(data.domain.embedding, torch.ones(4, 5))
