@@ -65,6 +65,8 @@ def roc(scores: ArrayLike, members: ArrayLike) -> Roc:
 def point_at_fpr(scores: ArrayLike, members: ArrayLike, fpr: float) -> Point | None:
     """The last point of the ROC curve whose false positive rate is at most `fpr`.
 
+    Where the last ones differ in false positives alone it is the very last: the rate comes as near `fpr` as it may.
+
     Of a shadow model's scores, `threshold` is the calibrated one; of the target's own, `fpr` is the realised rate.
     With scores negated and members swapped it is the point of the negative side: `fpr` is then a false negative rate.
 

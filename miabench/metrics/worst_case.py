@@ -5,7 +5,7 @@ as in `miabench.metrics.over_runs`, Q and I averaged over the attacks, which few
 correlations C of the attacks' numbers (covariances in place of variances in D + Q):
 
     V_k = D_k + max(0, mean_k Q_k - mean_k I_k)
-    z* = 97.5% quantile of max_k Z_k,  Z ~ N(0, C),  from 1,000 seeded draws
+    z* = 97.5% quantile of max_k Z_k,  Z ~ N(0, C),  from 2,000 seeded draws
     lower = max_k (theta_k - t(Phi(z*); nu_k) sqrt V_k);  upper = max_k (theta_k + t(.975; nu_k) sqrt V_k)
     value = 2 max_k theta_k - mean of max_k (theta_k + L_k),  L ~ N(0, D + Q),  clipped into the interval
 
@@ -21,14 +21,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from miabench.metrics.estimates import TAIL, Estimate, Floats, with_unseen
 from miabench.metrics.influence import Influences
 from miabench.metrics.over_runs import Difference, Spread, ends, mean_difference, mean_over_runs, spread
 from miabench.seeds import derive
 
-DRAWS = 1000
+DRAWS = 2000
 
 
 class WorstCase(NamedTuple):
@@ -124,13 +124,14 @@ def _curse(means: Floats, noise: Floats) -> float:
 
 
 def _noise(influences: Influences) -> Floats:
-    """Draws (1000, K) of normal numbers with the covariances of the means: D + Q, covariances in place of variances."""
+    """Draws (2000, K) of normal numbers with the covariances of the means: D + Q, covariances in place of variances."""
     records, runs = influences.records.mean(axis=-2), influences.runs
     parts = [_covariance(records[:, kind]) / kind.sum() for kind in influences.kinds]
     if runs > 1:
         parts.append(_covariance(influences.values) / runs)
     variances, axes = np.linalg.eigh(np.sum(parts, axis=0))
-    noise: Floats = _normal(len(variances)) @ (axes * np.sqrt(np.maximum(variances, 0))).T
+    root = (axes * np.sqrt(np.maximum(variances, 0))) @ axes.T  # symmetric: the attacks' order hardly matters
+    noise: Floats = _normal(len(root)) @ root
     return noise
 
 
@@ -143,8 +144,16 @@ def _covariance(rows: Floats) -> Floats:
 
 @lru_cache(maxsize=64)
 def _normal(attacks: int) -> Floats:
-    """Independent standard normal numbers (1000, K), not to be written to."""
-    return np.random.default_rng(derive("worst case", attacks)).normal(size=(DRAWS, attacks))
+    """Independent standard normal numbers (2000, K), not to be written to.
+
+    By Latin hypercube (McKay et al., Technometrics 1979): each column has one number in each of so many equal parts,
+    so that a tail's share is not left to chance.
+    """
+    rng = np.random.default_rng(derive("worst case", attacks))
+    parts = rng.permuted(np.tile(np.arange(DRAWS), (attacks, 1)), axis=1).T
+    numbers: Floats = ndtri((parts + rng.random(parts.shape)) / DRAWS)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _positive(deviations: Floats) -> Floats:
