@@ -17,7 +17,8 @@ from scipy.special import stdtrit
 
 from miabench.metrics.estimates import TAIL, Floats
 from miabench.metrics.influence import Influences
-from miabench.metrics.over_runs import Difference, Spread, difference
+from miabench.metrics.over_runs import Difference, difference
+from miabench.metrics.spread import Spread
 
 LEVEL = 2 * TAIL
 FEWEST_RUNS = 3  # below, nothing is called distinguishable: one run shows no spread, two hardly any

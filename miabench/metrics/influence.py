@@ -58,6 +58,11 @@ class Influences(NamedTuple):
         values, records, over, under = (a[index] for a in (self.values, self.records, self.over, self.under))
         return self._replace(values=values, records=records, over=over, under=under)
 
+    def as_one_of_several(self) -> Influences:
+        """The same with a first axis of one item."""
+        values, records, over, under = (a[None] for a in (self.values, self.records, self.over, self.under))
+        return self._replace(values=values, records=records, over=over, under=under)
+
     def minus(self, other: Influences) -> Influences:
         """Those of the difference, paired by run and record.
 

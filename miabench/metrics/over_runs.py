@@ -1,81 +1,20 @@
 """95% intervals of means over runs, and of paired differences, that cover whether runs vary or not.
 
-Runs of one experiment share their records, so a mean over R runs varies for three reasons (random effects, crossed):
-
-    A_r  the number in run r;  V_ri  the influence of record i on it;  DL(v) = var(v, members)/m + var(v, others)/n
-    D = DL(mean_r V_r)                              records: DeLong's variance of the mean
-    Q = var_r(A_r) / R                              runs
-    I = max(0, (mean_r DL(V_r) - D) / (R - 1))      interaction of both, which D and Q both hold
-    V = D + max(0, Q - I);  nu = max(R - 1, V² / (Q²/(R-1) + D²/(min(m, n) - 1)))      (Satterthwaite)
-    h = max(t(.975; nu) sqrt V,  t(.975; R-1) sqrt Q)
-
-With one run V = D and the quantile is the normal one. Variances have ddof 1. The second half of h matters with few
-runs: without it 2 runs cover 87.6%, 3 runs 91.4%. Simulated coverage (benchmarks/coverage.py) is 93 to 99% for AUC
-and accuracy and 93 to 100% for the TPR at 1% and 10% FPR, with 2, 3, 5 and 16 runs. Two runs say little: their
-intervals are three to four times as wide as they would have to be where runs do not vary.
+The variances and the half-width h are those of `miabench.metrics.spread`. Simulated coverage (benchmarks/coverage.py)
+with 1, 2, 3, 5 and 16 runs, whether runs vary more than records or not at all: see `mean_over_runs` and `difference`.
+Two runs say little: their intervals are three to four times as wide as they would have to be where runs do not vary.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, logit, ndtr, stdtr, stdtrit
+from scipy.special import expit, logit
 
-from miabench.metrics.estimates import TAIL, Booleans, Estimate, Floats, Z, with_unseen
+from miabench.metrics.estimates import Estimate, Floats, with_unseen
 from miabench.metrics.influence import Influences
-
-
-class Spread(NamedTuple):
-    """Where the variance of a mean over runs comes from.
-
-    Attributes:
-        records: D (...).
-        runs: Q (...); 0 for one run.
-        interaction: I (...); 0 for one run.
-        n_runs: R.
-        fewest: records of the rarer kind, at least 2.
-    """
-
-    records: Floats
-    runs: Floats
-    interaction: Floats
-    n_runs: int
-    fewest: int
-
-    @property
-    def variance(self) -> Floats:
-        """V (...)."""
-        total: Floats = self.records + np.maximum(0, self.runs - self.interaction)
-        return total
-
-    @property
-    def freedom(self) -> Floats:
-        """Degrees of freedom nu (...)."""
-        if self.n_runs == 1:
-            return np.full(np.shape(self.records), math.inf)
-        parts = self.runs**2 / (self.n_runs - 1) + self.records**2 / (self.fewest - 1)
-        none = np.zeros_like(parts)
-        freedom: Floats = np.maximum(self.n_runs - 1, np.divide(self.variance**2, parts, out=none, where=parts > 0))
-        return freedom
-
-    def half_width(self, tail: float = TAIL) -> Floats:
-        """Half the width h of an interval (...), with so much probability left on either side."""
-        if self.n_runs == 1:
-            return (Z if tail == TAIL else -stdtrit(math.inf, tail)) * np.sqrt(self.variance)
-        both = -stdtrit(self.freedom, tail) * np.sqrt(self.variance)
-        width: Floats = np.maximum(both, -stdtrit(self.n_runs - 1, tail) * np.sqrt(self.runs))
-        return width
-
-    def p_value(self, distance: float) -> float:
-        """Two-sided p-value of a value so far from what it would be by chance; of one number, not of many."""
-        if not distance:
-            return 1.0
-        halves = [_tail(distance, float(self.variance), float(self.freedom))]
-        if self.n_runs > 1:
-            halves.append(_tail(distance, float(self.runs), self.n_runs - 1))
-        return 2 * max(halves)
+from miabench.metrics.spread import Spread, spread
 
 
 class Difference(NamedTuple):
@@ -94,24 +33,6 @@ class Difference(NamedTuple):
     high: float
     p: float
     spread: Spread | None
-
-
-def spread(influences: Influences) -> Spread:
-    """The variances (...) of means over runs; at least 2 records of each kind."""
-    runs = influences.runs
-    records = delong(influences.records.mean(axis=-2), influences.kinds)
-    if runs == 1:
-        return Spread(records, np.zeros_like(records), np.zeros_like(records), 1, influences.fewest)
-    single = delong(influences.records, influences.kinds).mean(axis=-1)
-    interaction = np.maximum(0, (single - records) / (runs - 1))
-    return Spread(records, influences.values.var(axis=-1, ddof=1) / runs, interaction, runs, influences.fewest)
-
-
-def delong(records: Floats, kinds: list[Booleans]) -> Floats:
-    """DL: the variance (...) of a mean with influences (..., N), members and non-members sampled apart."""
-    parts = [records[..., kind].var(axis=-1, ddof=1) / kind.sum() for kind in kinds]
-    total: Floats = np.sum(parts, axis=0)
-    return total
 
 
 def mean_over_runs(influences: Influences) -> Estimate:
@@ -133,23 +54,29 @@ def mean_over_runs(influences: Influences) -> Estimate:
     Returns:
         With fewer than 2 records of a kind the interval is [0, 1].
     """
-    value = float(influences.values.mean())
+    (one,) = means_over_runs(influences.as_one_of_several())
+    return one
+
+
+def means_over_runs(influences: Influences) -> list[Estimate]:
+    """`mean_over_runs` of K numbers, (K, R), at once."""
+    means = influences.values.mean(axis=-1)
     if influences.fewest < 2:
-        return Estimate(value, 0.0, 1.0)
+        return [Estimate(float(mean), 0.0, 1.0) for mean in means]
     step = spread(influences).half_width()
-    low, high = ends(influences, step, step)
-    return with_unseen(Estimate(value, float(low), float(high)), influences.fewest)
+    return intervals(influences, step, step)
 
 
-def ends(influences: Influences, below: Floats, above: Floats) -> tuple[Floats, Floats]:
-    """Interval ends (...) of means over runs that lie so far below and above, as `mean_over_runs` says."""
-    mean = influences.values.mean(axis=-1)
-    least = np.clip(mean - influences.over.mean(axis=-1), 0, 1)
-    most = np.clip(mean + influences.under.mean(axis=-1), 0, 1)
-    low = _moved(least, -below)
+def intervals(influences: Influences, below: Floats, above: Floats) -> list[Estimate]:
+    """Means over runs with interval ends so far below and above them (K,), placed as `mean_over_runs` says."""
+    means = influences.values.mean(axis=-1)
+    least = np.clip(means - influences.over.mean(axis=-1), 0, 1)
+    most = np.clip(means + influences.under.mean(axis=-1), 0, 1)
+    lows, highs = _moved(least, -below), _moved(most, above)
     if influences.own_threshold:
-        low = np.minimum(low, np.maximum(least - below, 0))
-    return low, _moved(most, above)
+        lows = np.minimum(lows, np.maximum(least - below, 0))
+    ends = zip(means.tolist(), lows.tolist(), highs.tolist(), strict=True)
+    return [with_unseen(Estimate(*one), influences.fewest) for one in ends]
 
 
 def difference(a: Influences, b: Influences) -> Difference:
@@ -175,40 +102,36 @@ def difference(a: Influences, b: Influences) -> Difference:
     Raises:
         ValueError: the two are not about the same runs and records.
     """
-    return mean_difference(a.minus(b))
+    (one,) = differences(a.as_one_of_several(), b.as_one_of_several())
+    return one
 
 
-def mean_difference(influences: Influences) -> Difference:
-    """`difference`, from the influences of the difference."""
-    value = float(influences.values.mean())
-    if influences.fewest < 2:
-        return Difference(value, -1.0, 1.0, 1.0, None)
-    over, under = float(influences.over.mean()), float(influences.under.mean())
-    parts = spread(influences)
-    if value and not parts.variance:
-        return _unanimous(value, parts)
-    step = float(parts.half_width())
-    low, high = max(value - over - step, -1.0), min(value + under + step, 1.0)
-    return Difference(value, low, high, parts.p_value(max(0.0, value - over, -value - under)), parts)
+def differences(a: Influences, b: Influences) -> list[Difference]:
+    """`difference` of K numbers, (K, R), at once."""
+    apart = a.minus(b)
+    values = apart.values.mean(axis=-1)
+    if apart.fewest < 2:
+        return [Difference(float(value), -1.0, 1.0, 1.0, None) for value in values]
+    over, under = apart.over.mean(axis=-1), apart.under.mean(axis=-1)
+    parts = spread(apart)
+    step, p_values = parts.half_width(), parts.p_values(np.maximum(values - over, -values - under))
+    lows, highs = np.maximum(values - over - step, -1), np.minimum(values + under + step, 1)
+    rows = zip(values.tolist(), lows.tolist(), highs.tolist(), p_values.tolist(), strict=True)
+    return [_unless_unanimous(Difference(*row, parts.pick(k))) for k, row in enumerate(rows)]
 
 
-def _unanimous(value: float, parts: Spread) -> Difference:
-    """A difference that all records and runs agree on."""
+def _unless_unanimous(one: Difference) -> Difference:
+    """The difference, widened where all records and runs agree on it."""
+    parts, value = one.spread, one.value
+    if parts is None or parts.variance > 0 or not value:
+        return one
     _, low, high = with_unseen(Estimate((1 + value) / 2, 1.0, 0.0), parts.fewest)
     p = min(1.0, 2 * (1 + abs(value)) ** -parts.fewest)  # at which such an interval would end at 0
     return Difference(value, 2 * low - 1, 2 * high - 1, p, parts)
 
 
-def _moved(rate: Floats, step: Floats) -> Floats:
+def _moved(rates: Floats, steps: Floats) -> Floats:
     """Rates moved by steps on the logit scale; 0 and 1 stay."""
-    slope = rate * (1 - rate)
-    inner = slope > 0
-    moved: Floats = np.where(inner, expit(logit(rate) + step / np.where(inner, slope, 1)), rate)
+    slopes = rates * (1 - rates)
+    moved: Floats = expit(logit(rates) + steps / np.where(slopes > 0, slopes, 1))
     return moved
-
-
-def _tail(distance: float, variance: float, freedom: float) -> float:
-    if not variance:
-        return 0.0
-    ratio = -distance / math.sqrt(variance)
-    return float(ndtr(ratio) if math.isinf(freedom) else stdtr(freedom, ratio))

@@ -1,7 +1,7 @@
 """The worst case over several attacks on one target: the largest of K numbers, with an interval that covers.
 
 The largest of K noisy numbers is too high (the winner's curse), and an interval around it misses. With D, Q, I and t
-as in `miabench.metrics.over_runs`, Q and I averaged over the attacks, which few runs cannot tell apart, and with the
+as in `miabench.metrics.spread`, Q and I averaged over the attacks, which few runs cannot tell apart, and with the
 correlations C of the attacks' numbers (covariances in place of variances in D + Q):
 
     V_k = D_k + max(0, mean_k Q_k - mean_k I_k)
@@ -23,9 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from miabench.metrics.estimates import TAIL, Estimate, Floats, with_unseen
+from miabench.metrics.estimates import TAIL, Floats
 from miabench.metrics.influence import Influences
-from miabench.metrics.over_runs import Difference, Spread, ends, mean_difference, mean_over_runs, spread
+from miabench.metrics.over_runs import Difference, difference, intervals, mean_over_runs
+from miabench.metrics.spread import Spread, spread
 from miabench.seeds import derive
 
 DRAWS = 2000
@@ -87,7 +88,7 @@ def worst_difference(a: Influences, b: Influences) -> Difference:
     Raises:
         ValueError: the two are not about the same runs and records.
     """
-    return mean_difference(_strongest(a).minus(_strongest(b)))
+    return difference(_strongest(a), _strongest(b))
 
 
 def _strongest(influences: Influences) -> Influences:
@@ -106,9 +107,7 @@ def _interval(influences: Influences, noise: Floats) -> tuple[float, float]:
     simultaneous = np.quantile(largest, 1 - TAIL)  # z*
     pooled = _pooled(parts)
     below = pooled.half_width(tail=float(ndtr(-simultaneous)))
-    low, high = ends(influences, below, pooled.half_width())
-    means = influences.values.mean(axis=-1)
-    each = [with_unseen(Estimate(*map(float, one)), influences.fewest) for one in zip(means, low, high, strict=True)]
+    each = intervals(influences, below, pooled.half_width())
     return max(one.low for one in each), max(one.high for one in each)
 
 

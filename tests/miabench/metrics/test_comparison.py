@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import norm, t
 
 from miabench import metrics
-from miabench.metrics.over_runs import Difference, Spread
+from miabench.metrics.over_runs import Difference
+from miabench.metrics.spread import Spread
 
 
 def apart(value, p, runs=5, records=1e-4, over_runs=1e-4, interaction=0.0):
@@ -174,7 +175,7 @@ def test_one_defense_has_nobody_to_beat():
 
 def test_the_best_of_many_that_do_not_differ_is_rarely_called_better():
     """Without the correction it is in one of seven experiments."""
-    rng, settings, trials = np.random.default_rng(1), 18, 150
+    rng, settings, trials = np.random.default_rng(1), 18, 100
     members = np.arange(200) < 100
     better = {"holm": 0, "alone": 0}
     for _ in range(trials):

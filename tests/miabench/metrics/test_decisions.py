@@ -152,6 +152,13 @@ def test_a_calibrated_rate_is_at_the_shadows_threshold():
     assert fpr.value > 0.15  # the realised one: the target's own threshold would keep it at 0.1
 
 
+def test_a_score_equal_to_the_threshold_is_called():
+    shadows = metrics.Scored(np.array([3.0, 2, 2, 1, 0, 0, 0]), np.arange(7) < 2)
+    target = metrics.Scored(np.array([2.0, 1, 2, 0]), np.arange(4) < 2)  # the threshold is 2, with one false positive
+    assert metrics.at_shadow_threshold(Calibrated("tpr", 0.3), target, shadows).value == 0.5
+    assert metrics.at_shadow_threshold(Calibrated("fpr", 0.3), target, shadows).value == 0.5
+
+
 def test_a_calibrated_rate_needs_the_shadows_to_have_one_over_fpr_non_members():
     rng = np.random.default_rng(1)
     target = apart(rng, 0.0)

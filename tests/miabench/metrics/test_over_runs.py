@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, t
 
 from miabench import metrics
-from miabench.metrics.over_runs import spread
+from miabench.metrics.spread import spread
 
 PAIRS = ("smooth", "second", "rounded", "binary", "worse", "separated", "chance")
 
@@ -159,10 +159,37 @@ def test_p_is_below_5_percent_where_the_interval_leaves_out_0(seed):
         assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
 
 
+@pytest.mark.parametrize(("over", "under", "distance"), [(0.02, 0.5, 0.03), (0.0, 0.5, 0.05), (0.06, 0.0, 0.0)])
+def test_p_leaves_room_for_what_a_value_may_be_too_high(over, under, distance):
+    rng = np.random.default_rng(15)
+    scores, members = runs_on_shared_records(rng)
+    a, b = (metrics.auc_influences(one, members) for one in (scores + 0.3 * rng.normal(size=scores.shape), scores))
+    a = a._replace(values=a.values - a.values.mean() + b.values.mean() + 0.05)  # so that the difference is .05
+    room = a._replace(over=np.full(5, over), under=np.full(5, under))
+    exact = metrics.difference(a._replace(values=a.values - 0.05 + distance), b)
+    assert metrics.difference(room, b).p == pytest.approx(exact.p, abs=1e-12)
+    assert metrics.difference(b, room).p == pytest.approx(exact.p, abs=1e-12)  # turned round
+
+
 def test_what_is_identical_does_not_differ():
     scores, members = runs_on_shared_records(np.random.default_rng(7))
     one = metrics.auc_influences(scores, members)
     assert metrics.difference(one, metrics.auc_influences(scores.copy(), members))[:4] == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_several_at_once_are_one_by_one(runs):
+    rng = np.random.default_rng(16)
+    scores = np.stack([runs_on_shared_records(rng, runs)[0] for _ in range(3)])
+    members = np.arange(120) < 60
+    scores[2] = members  # an AUC of 1, without variance
+    a, b = metrics.auc_influences(scores, members), metrics.auc_influences(scores[::-1] ** 3 - 1, members)
+    means, apart = metrics.means_over_runs(a), metrics.differences(a, b)
+    for k in range(3):
+        assert means[k] == pytest.approx(metrics.mean_over_runs(a.pick(k)), rel=1e-12)
+        alone = metrics.difference(a.pick(k), b.pick(k))
+        assert apart[k][:4] == pytest.approx(alone[:4], rel=1e-9)
+        assert apart[k].spread == pytest.approx(alone.spread, rel=1e-9)
 
 
 def test_runs_that_agree_add_little_certainty():

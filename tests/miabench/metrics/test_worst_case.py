@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, t
 
 from miabench import metrics
-from miabench.metrics.over_runs import ends, spread
+from miabench.metrics.spread import spread
 
 TRIALS = 200
 LEAST = 0.95 - 3 * math.sqrt(0.95 * 0.05 / TRIALS)
@@ -94,6 +94,26 @@ def test_the_value_is_within_the_interval_and_not_above_the_largest():
         assert value < influences.values.mean(1).max() + 0.003
 
 
+def test_an_unsure_attack_below_a_sure_one():
+    """The sure one's lower end holds, whatever the other might be; the other's upper end is the worst case's."""
+    rng = np.random.default_rng(12)
+    members = np.arange(2000) < 1000
+    deviations = np.array([0.002, 2.5])
+    influences = metrics.Influences(
+        np.array([[0.90], [0.85]]),
+        deviations[:, None, None] * rng.normal(size=(2, 1, 2000)),
+        members,
+        np.zeros((2, 1)),
+        np.zeros((2, 1)),
+    )
+    sure, unsure = (metrics.mean_over_runs(influences.pick(k)) for k in (0, 1))
+    value, low, high, attack, _ = metrics.worst_of(influences)
+    assert attack == 0
+    assert sure.low - 0.001 < low <= sure.low
+    assert high == pytest.approx(unsure.high)
+    assert value == low  # the correction alone would go below: the other's noise is large
+
+
 def test_a_perfect_attack_among_others():
     scores, members = attacks(np.random.default_rng(5), [1.0, 1.0])
     scores[1] = members
@@ -177,12 +197,3 @@ def test_a_defense_with_one_strong_attack_is_not_called_better_than_many_equal_o
         found = metrics.worst_difference(metrics.auc_influences(one, members), metrics.auc_influences(many, members))
         calls += found.p < 0.05
     assert calls / TRIALS < 0.05 + 3 * math.sqrt(0.05 * 0.95 / TRIALS)
-
-
-def test_ends_of_several_attacks_are_those_of_each():
-    scores, members = attacks(np.random.default_rng(11), [0.5, 1.0])
-    influences = metrics.auc_influences(scores, members)
-    step = spread(influences).half_width()
-    low, high = ends(influences, step, step)
-    for k in range(2):
-        assert metrics.mean_over_runs(influences.pick(k))[1:] == pytest.approx((low[k], high[k]), rel=1e-12)
