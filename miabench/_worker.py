@@ -1,54 +1,5 @@
-"""A worker process: reads its context and then jobs from standard input, a line of JSON each, and does them.
+"""What `python -m miabench._worker` runs."""
 
-It answers on standard output, a line of JSON each. It ends when its standard input does: a parent that was killed
-leaves no worker behind.
-"""
+from miabench.jobs.worker import main
 
-from __future__ import annotations
-
-import json
-import os
-import queue
-import sys
-import threading
-from functools import cache
-from typing import Any, TextIO
-
-from miabench.specs import Context, Job
-
-
-def main() -> None:
-    """Do jobs until standard input ends."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever prints to standard output must not be taken for an answer
-    lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
-    context = Context.model_validate_json(lines.get())
-
-    from miabench.executors.inline import attempt
-    from miabench.jobs import Workbench
-
-    bench = cache(lambda: Workbench(context))  # made in the first job, so that what is wrong with it is reported
-    while True:
-        job = Job.model_validate_json(lines.get())
-        why = attempt(
-            lambda job, progress: bench().run(job, progress),
-            job,
-            lambda record: _answer(answers, kind="progress", record=record),
-        )
-        _answer(answers, kind="failed" if why else "done", why=why)
-
-
-def _listen(lines: queue.Queue[str]) -> None:
-    for line in sys.stdin:
-        lines.put(line)
-    os._exit(0)  # the parent has gone; a training in the main thread would go on for nobody
-
-
-def _answer(answers: TextIO, **message: Any) -> None:
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
-
-
-if __name__ == "__main__":
-    main()
+main()

@@ -54,7 +54,7 @@ def false_positive_rate(predicted: ArrayLike, members: ArrayLike) -> Estimate:
 
     Of the decision that is calibrated for balanced accuracy this is the false alarm rate (FAR).
 
-    >>> false_positive_rate([True, False, False, True, True], [True, True, False, False, False]).value.__round__(3)
+    >>> round(false_positive_rate([True, False, False, True, True], [True, True, False, False, False]).value, 3)
     0.667
 
     Args:
@@ -120,7 +120,7 @@ def positive_predictive_value(predicted: ArrayLike, members: ArrayLike, prior: f
     from the Clopper-Pearson limits of both (MOVER for ratios: Donner and Zou, SMMR 2012).
 
     >>> decided, members = [True, True, True, False], [True, True, False, False]
-    >>> positive_predictive_value(decided, members, prior=0.1).value.__round__(3)
+    >>> round(positive_predictive_value(decided, members, prior=0.1).value, 3)
     0.182
 
     Args:

@@ -35,7 +35,7 @@ def with_unseen(estimate: Estimate, independent: int) -> Estimate:
     that know only what was seen give such data an interval of no width. An AUC is no worse off than its min(m, n)
     disjoint pairs of a member and a non-member, whatever the distributions: these are the independent outcomes.
 
-    >>> with_unseen(Estimate(1.0, 1.0, 1.0), independent=100).low.__round__(4)
+    >>> round(with_unseen(Estimate(1.0, 1.0, 1.0), independent=100).low, 4)
     0.9638
 
     Args:

@@ -23,7 +23,7 @@ def auc(scores: ArrayLike, members: ArrayLike) -> Estimate:
     coverage with binormal scores, 20 to 1,000 records a side, AUC 0.5 to 0.999: 95% to 98%; without these two
     steps it falls to 61% at AUC 0.99 with 20 a side. With one member or one non-member the interval is [0, 1].
 
-    >>> auc([1, 3, 4, 2, 0], [True, True, True, False, False]).value.__round__(3)
+    >>> round(auc([1, 3, 4, 2, 0], [True, True, True, False, False]).value, 3)
     0.833
 
     Args:

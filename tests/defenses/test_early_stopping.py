@@ -1,16 +1,20 @@
 """Stop epochs are snapshots of one training; patience keeps the best epoch of its own."""
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import miabench
-from miabench.checkpoint import Checkpoint
-from miabench.data import Data
-from miabench.network import Classifier
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.network import build_network
+from miabench.training.checkpoint import Checkpoint
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 EPOCHS = 8
 SCHEDULE = {"epochs": EPOCHS, "batch_size": 16, "milestones": {3: 0.01}}
@@ -101,9 +105,17 @@ def setting():
             "seed": 1,
             "device": torch.device("cpu"),
         }
-        return Setting(**(values | changes))
+        values |= changes
+        build = partial(build_network, values.pop("model"), values["defense"], data.domain)
+        return WithData(build=build, num_classes=3, **values)
 
     return make
+
+
+@dataclass(frozen=True)
+class WithData(TaskConfig):
+    defense: miabench.Defense | None = None
+    data: Data | None = None
 
 
 def fit(setting):
