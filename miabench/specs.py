@@ -104,9 +104,14 @@ class Compute(Spec, frozen=True):
 
     @classmethod
     def on(cls, device: str, precision: Literal["float32", "tf32", "float64"], threads: int) -> Compute:
-        """For a device as torch names it. On CUDA, convolutions of arithmetic 1 were in TF32 whatever was asked for."""
+        """For a device as torch names it.
+
+        In arithmetic 1 convolutions on CUDA were in TF32 whatever was asked for, and float64 weights were rounded to
+        float32 when they were read.
+        """
         kind: Any = device.partition(":")[0]
-        return cls(device=kind, precision=precision, threads=threads, arithmetic=2 if kind == "cuda" else 1)
+        arithmetic = 2 if kind == "cuda" or precision == "float64" else 1
+        return cls(device=kind, precision=precision, threads=threads, arithmetic=arithmetic)
 
 
 class TrainingSpec(Spec, frozen=True):

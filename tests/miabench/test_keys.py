@@ -176,6 +176,11 @@ def test_on_cuda_the_arithmetic_is_another_version():
     assert Compute.on("cpu", "tf32", 4).key == "de3db3347e1c042d65cc7c0ab8bfb9a4"
 
 
+def test_in_float64_the_arithmetic_is_another_version():
+    found = {precision: Compute.on("cpu", precision, 1).arithmetic for precision in ("float32", "tf32", "float64")}
+    assert found == {"float32": 1, "tf32": 1, "float64": 2}
+
+
 # --- probes ---
 
 
