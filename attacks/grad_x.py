@@ -11,15 +11,15 @@ differentiated for m, which never saturates, and log(1 - p_y) is added in float6
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from miabench import Attack, Data, Field, Model, Observed, Probe
+from miabench import Attack, Data, Field, Model, Observed, Probe, RecordNoise
 from miabench.logprob import log_odds
 
 Norm = Literal["l1", "l2", "l-inf"]
@@ -31,16 +31,17 @@ SMALLEST = np.finfo(np.float64).tiny  # stands for a gradient of exactly 0 (no a
 class LogGradientNorm(Probe, frozen=True):
     """log || d CE / d x || of each record."""
 
-    norm: Norm = Field("l2", description="l1, l2 or l-inf")
-
-    sees: ClassVar[Literal["served", "network"]] = "network"
+    version: ClassVar[int] = 2
+    sees: ClassVar[Literal["label", "served", "network"]] = "network"
     stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.grad_x", "LogGradientNorm")
 
-    def observe(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+    norm: Norm = Field("l2", description="l1, l2 or l-inf")
+
+    def observe(self, ask: Callable[[Tensor], Any], x: Tensor, y: Tensor, noise: RecordNoise) -> Tensor:
         """Natural logarithms (n,), float64; parameters' gradients are not computed."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            logits: Tensor = net(x)[0]
+            logits: Tensor = ask(x)[0]
             at_label = logits.gather(1, y[:, None])[:, 0]
             margin = logits.scatter(1, y[:, None], -torch.inf).logsumexp(1) - at_label
             (gradient,) = torch.autograd.grad(margin.sum(), x)

@@ -155,6 +155,7 @@ def probe_class(module: str, qualname: str) -> type[Probe]:
 
 @cache
 def _built_in_probes() -> Mapping[tuple[str, str], type[Probe]]:
+    import_module("miabench.probes")
     for found in _built_in():
         if found.kind == "attack":
             found.load()

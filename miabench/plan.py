@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
+import numpy as np
 import torch
 
 from miabench import metrics
@@ -20,6 +21,7 @@ from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
 from miabench.index import Cell, Entry, Index
 from miabench.labels import changed, changed_schedule, labelled, unchanged
+from miabench.process_state import isolated
 from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -27,6 +29,7 @@ from miabench.specs import (
     Component,
     Compute,
     Context,
+    DerivedSpec,
     Job,
     MeasureSpec,
     ObservationSpec,
@@ -35,7 +38,7 @@ from miabench.specs import (
     TrainingSpec,
     View,
 )
-from miabench.splits import Split, roles, split
+from miabench.splits import Ids, Split, roles, split
 from miabench.store import Artifact, Ref, Store, data_folder
 
 PROTOCOL = "disjoint"
@@ -71,7 +74,7 @@ def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:
     Raises:
         UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
     """
-    with plugin_files_blamed():
+    with plugin_files_blamed(), isolated("planning", experiment.seed):
         return _Planner(experiment, places).plan()
 
 
@@ -111,7 +114,7 @@ class _Site:
 
 @dataclass(frozen=True)
 class _Trained:
-    """One planned network, and the lists of the records it must protect and is tested on.
+    """One planned network, and the lists of the records it must protect, is tested on, and that were withheld.
 
     Attributes:
         plugins: the plugin files whose code its training runs.
@@ -120,6 +123,7 @@ class _Trained:
     network: str
     members: str
     non_members: str
+    withheld: tuple[str, ...]
     plugins: tuple[PluginFile, ...]
 
 
@@ -134,6 +138,7 @@ class _Planner:
         self.models = self._build_all("model", experiment.model, problems)
         self.defenses = self._build_all("defense", experiment.defense, problems)
         self.attacks = self._build_all("attack", experiment.attacks, problems)
+        problems += [problem for built in self.attacks for problem in _oversights(built)]
         if problems:
             raise UserError(*problems)
         root = data_folder(places.data_root)
@@ -298,7 +303,8 @@ class _Planner:
         own = self.plugins.files_of(defense, wanted.site.model.plugin)
         plugins = _united(own, *(trained.plugins for trained in given.values()), wanted.site.plugins)
         network = self._add_training(wanted, spec, plugins)
-        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test), plugins)
+        withheld = tuple(part.ids for name, part in spec.parts.items() if name != "train")
+        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test), withheld, plugins)
 
     def _plan_required(self, wanted: _Wanted, train: Train, train_ids: torch.Tensor, depth: int) -> _Trained:
         rows = train_ids if isinstance(train.ids, str) else train.ids
@@ -337,30 +343,63 @@ class _Planner:
 
     # --- observations, attacks, metrics ---
 
-    def _plan_observation(self, site: _Site, trained: _Trained, probe: Probe, attack: Attack | None = None) -> Ref:
-        """What a probe answers about a network, for an attack or for the accuracy."""
+    def _plan_probe(self, site: _Site, trained: _Trained, probe: Probe, attack: Attack | None = None) -> Ref:
+        """One probe's answers from one network, for an attack or the accuracy, after those they are computed from."""
+        if probe.of is None:
+            return self._plan_observation(site, trained, probe, attack)
+        parent = self._plan_probe(site, trained, probe.of, attack)
+        part = cast(ObservationSpec | DerivedSpec, self.jobs[parent.key].spec).part
+        spec = DerivedSpec(of=parent.key, probe=ProbeSpec.of(probe), part=part, compute=self.compute)
+        what = f"{type(probe).__name__} of network {trained.network[:8]}"
+        plugins = self._plugins_of_probe(trained, probe, attack)
+        return self._add(site, spec, [parent], _Work(what, plugins, 0.1 * len(self.store.ids(part.ids))))
+
+    def _plugins_of_probe(self, trained: _Trained, probe: Probe, attack: Attack | None) -> tuple[PluginFile, ...]:
+        own = type(probe).__module__.startswith("miabench.")  # otherwise found by importing the attack's file
+        return trained.plugins if own else _united(self.plugins.files_of(attack), trained.plugins)
+
+    def _plan_observation(self, site: _Site, trained: _Trained, probe: Probe, attack: Attack | None) -> Ref:
         if probe.whole_pool:
             rows = torch.arange(len(site.data))
         else:
-            lists = (self.store.ids(trained.members), self.store.ids(trained.non_members))
-            rows = torch.cat([torch.from_numpy(ids) for ids in lists])
+            rows = torch.from_numpy(self._own_rows(site.data, trained, probe.records))
+        asked = ProbeSpec.of(probe if probe.base is None else Logits())  # under whose name the engine's own is stored
         spec = ObservationSpec(
             network=trained.network,
-            probe=ProbeSpec.of(probe),
+            probe=asked,
             part=self._part(site.data, rows),
             preparation=site.data.preparation,
             seed=self.experiment.seed,
             compute=self.compute,
         )
         needs = [Ref("networks", trained.network)]
-        own = type(probe).__module__.startswith("miabench.")  # otherwise found by importing the attack's file
-        plugins = trained.plugins if own else _united(self.plugins.files_of(attack), trained.plugins)
-        what = f"{spec.probe.qualname} of network {trained.network[:8]}"
-        return self._add(site, spec, needs, _Work(what, plugins, len(rows)))
+        what = f"{asked.qualname} of network {trained.network[:8]}"
+        return self._add(site, spec, needs, _Work(what, self._plugins_of_probe(trained, probe, attack), len(rows)))
+
+    def _own_rows(self, data: Data, trained: _Trained, records: int | None) -> Ids:
+        """A model's members, then its non-members; of each at most some, drawn by content."""
+        lists = [self.store.ids(trained.members), self.store.ids(trained.non_members)]
+        return np.concatenate(lists if records is None else [data.drawn(ids, records) for ids in lists])
 
     def _plan_view(self, site: _Site, trained: _Trained, attack: Attack) -> View:
-        observations = [self._plan_observation(site, trained, probe, attack).key for probe in attack.probes()]
-        return View(observations=observations, members=trained.members, non_members=trained.non_members)
+        limits = [probe.root.records for probe in attack.probes() if probe.root.records is not None]
+        scored = self._own_rows(site.data, trained, min(limits)) if limits else None
+        withheld = [self.store.ids(ids) for ids in trained.withheld] if attack.references != "none" else []
+        return View(
+            observations=[self._plan_probe(site, trained, probe, attack).key for probe in attack.probes()],
+            members=trained.members,
+            non_members=trained.non_members,
+            withheld=self.store.put_ids(np.concatenate(withheld)) if withheld else None,
+            scored=None if scored is None else self.store.put_ids(scored),
+            population=self._population(site.data, trained) if attack.population else None,
+        )
+
+    def _population(self, data: Data, trained: _Trained) -> str | None:
+        """What a model knows nothing of and is not tested on: the other half; a trial of tuning has no other half."""
+        if self.experiment.protocol == "tune":
+            return None
+        own = [self.store.ids(ids) for ids in (trained.members, trained.non_members, *trained.withheld)]
+        return self.store.put_ids(np.setdiff1d(np.arange(len(data)), np.concatenate(own)))
 
     def _plan_attack(self, site: _Site, who: tuple[int, str], built: _Built, models: list[_Trained]) -> None:
         attack = cast(Attack, built.plugin)
@@ -400,14 +439,17 @@ class _Planner:
     def _unsupported(self, site: _Site, attack: Attack) -> str | None:
         if attack.references == "in+out":
             return "it needs reference models trained with and without each record; protocol disjoint has none"
-        if attack.references == "out" and self.experiment.protocol == "tune":
+        if attack.references in ("out", "any") and self.experiment.protocol == "tune":
             return "it needs reference models trained without any record of the target; a trial's shadows share some"
-        if attack.references != "none" and not all(probe.whole_pool for probe in attack.probes()):
-            return "it compares with reference models through a probe that is not stored for the whole pool"
+        if not all(probe.root.whole_pool for probe in attack.probes()):
+            if attack.references != "none":
+                return "it compares with reference models through a probe that is not stored for the whole pool"
+            if attack.population:
+                return "it looks at other records through a probe that is not stored for the whole pool"
         return attack.unsupported(PROTOCOL, site.data, cast(Model, site.model.plugin))
 
     def _plan_accuracy(self, site: _Site, run: int, trained: _Trained) -> None:
-        logits = self._plan_observation(site, trained, Logits())
+        logits = self._plan_probe(site, trained, Logits())
         measure = MeasureSpec(
             version=metrics.VERSION,
             scores=None,
@@ -440,9 +482,10 @@ class _Planner:
         return ref
 
 
-_AfterTraining: TypeAlias = ObservationSpec | AttackSpec | MeasureSpec
+_AfterTraining: TypeAlias = ObservationSpec | DerivedSpec | AttackSpec | MeasureSpec
 _KINDS: Mapping[type[_AfterTraining], tuple[Literal["observe", "attack", "measure"], Artifact]] = {
     ObservationSpec: ("observe", "observations"),
+    DerivedSpec: ("observe", "observations"),
     AttackSpec: ("attack", "scores"),
     MeasureSpec: ("measure", "metrics"),
 }
@@ -472,6 +515,20 @@ class _Wanted:
 def _united(*plugins: tuple[PluginFile, ...]) -> tuple[PluginFile, ...]:
     """All plugin files, each once, in their order."""
     return tuple(dict.fromkeys(itertools.chain(*plugins)))
+
+
+def _oversights(built: _Built) -> Iterator[str]:
+    """Probes of an attack that see more than its access allows."""
+    attack = cast(Attack, built.plugin)
+    levels = {"label": "label", "served": "black-box", "network": "white-box"}
+    allowed = list(levels.values())
+    for probe in attack.probes():
+        if allowed.index(levels[probe.sees]) > allowed.index(attack.access):
+            yield (
+                f"attack {built.label}: its access is {attack.access!r}, but its probe {type(probe).__name__} sees the "
+                f"{'network itself' if probe.sees == 'network' else 'served logits'}; "
+                f"declare access = {levels[probe.sees]!r}"
+            )
 
 
 def _varying(choices: Sequence[Choice], choice: Choice) -> set[str]:

@@ -199,8 +199,9 @@ class ProcessState:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
-        for setting, before in list(self._changed_settings()):
-            setting.put(before)
+        for _ in range(2):  # the older spelling of TF32's switches writes the newer one too
+            for setting, before in list(self._changed_settings()):
+                setting.put(before)
         if os.environ != self._environ:
             os.environ.clear()
             os.environ.update(self._environ)
@@ -254,7 +255,8 @@ def _counts(owner: Owner, name: str, value: Any) -> bool:
     """Whether code uses the name; Python and pydantic keep notes of their own in modules and classes."""
     if isinstance(owner, type):
         return (callable(value) or hasattr(value, "__get__")) and not name.startswith("__pydantic")
-    return callable(value) or not name.startswith("__")
+    follows = owner is torch and name == "Storage"  # the default dtype
+    return not follows and (callable(value) or not name.startswith("__"))
 
 
 def _name(owner: Owner) -> str:

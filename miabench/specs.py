@@ -146,13 +146,34 @@ class ObservationSpec(Spec, frozen=True):
     compute: Compute
 
 
+class DerivedSpec(Spec, frozen=True):
+    """One probe's answers computed from another's stored ones.
+
+    Attributes:
+        of: key of the other probe's observation.
+        part: the records that it is about.
+    """
+
+    tag: ClassVar[str] = "DerivedSpec"
+
+    of: str
+    probe: ProbeSpec
+    part: Part
+    compute: Compute
+
+
 class View(Spec, frozen=True):
     """One model as an attack sees it.
 
     Attributes:
         observations: key of each probe's answers, in the order of the attack's probes.
-        members: pool rows the model was trained on and must protect; non_members: its test part.
-        rows: per probe whether its answers are for the whole pool or for members and non-members in that order.
+        members: pool rows the model was trained on and must protect.
+        non_members: its test part.
+        withheld: rows that its defense kept from training; None where there are none or the attack compares with
+            no references.
+        scored: the members, then the non-members, that are scored; None: all.
+        population: rows known to be outside its training, none of which is scored; None where there are none or
+            the attack does not look at them.
     """
 
     tag: ClassVar[str] = "View"
@@ -160,6 +181,9 @@ class View(Spec, frozen=True):
     observations: list[str]
     members: str
     non_members: str
+    withheld: Annotated[str | None, LATER] = None
+    scored: Annotated[str | None, LATER] = None
+    population: Annotated[str | None, LATER] = None
 
 
 class AttackSpec(Spec, frozen=True):
@@ -225,7 +249,7 @@ class Job(BaseModel, frozen=True):
     label: str
     dataset: Choice
     identity: str
-    spec: TrainingSpec | ObservationSpec | AttackSpec | MeasureSpec
+    spec: TrainingSpec | ObservationSpec | DerivedSpec | AttackSpec | MeasureSpec
     needs: tuple[Ref, ...]
     gives: tuple[Ref, ...]
     snapshots: tuple[int, ...] = ()

@@ -16,11 +16,13 @@ from miabench.discovery import discover, probe_class
 from miabench.experiment import Attacker, Experiment, load_experiment
 from miabench.hashed import NEVER, hashed
 from miabench.index import Index
+from miabench.probes import FeatureNorm, LogOdds, TrueProbability
 from miabench.schedule import Schedule
 from miabench.specs import (
     AttackSpec,
     Component,
     Compute,
+    DerivedSpec,
     MeasureSpec,
     ObservationSpec,
     Part,
@@ -60,6 +62,11 @@ def observation(probe):
     return ObservationSpec(network="f" * 32, probe=probe, part=part, preparation={}, seed=1, compute=compute)
 
 
+def derived(probe):
+    part, compute = Part(ids="a" * 32, content="b" * 64), Compute(device="cpu", precision="float32", threads=1)
+    return DerivedSpec(of="1" * 32, probe=ProbeSpec.of(probe), part=part, compute=compute)
+
+
 def attack(name):
     view = View(observations=["1" * 32], members="a" * 32, non_members="c" * 32)
     return AttackSpec(
@@ -95,16 +102,17 @@ SPEC_KEYS = {
         "86989676bb0596524883de00a71953d0",
     ),
     "observation of logits": (lambda: observation(*probes("entropy")), "a9626b65da5708db41b42e5cb0996f5d"),
-    "observation of gradients": (lambda: observation(*probes("grad-x", norm="l1")), "50756915a5fe558840e6ac9abeb5b4a7"),
+    "observation of gradients": (lambda: observation(*probes("grad-x", norm="l1")), "6311b786b313bcc27ac9d49ff189ced6"),
+    "derived answers": (lambda: derived(TrueProbability(temperature=2)), "157ab0a417a1a0024cd6d145a23c20f9"),
     "attack that learns": (lambda: attack("nn"), "a6bd0273e3e56e181d002eb96d00af24"),
-    "white-box attack": (lambda: attack("grad-x"), "68c774f59022ee785922836b28387096"),
+    "white-box attack": (lambda: attack("grad-x"), "7515c34cb558b000c543a163c0c758ce"),
     "measure": (
         lambda: MeasureSpec(version=4, scores="1" * 32, logits=None, members="a" * 32, non_members="c" * 32),
         "15a120e7971fcdff00c357ccf09689c2",
     ),
     "part": (lambda: Part(ids="a" * 32, content="b" * 64), "430ea09f14cfd24337529aacc8e264e2"),
     "component": (lambda: component("defense", "dp-sgd"), "c90df54fbdf9b1aff4e9a9d4ffe1a6e7"),
-    "probe": (lambda: probes("grad-x")[0], "ffa4e8d5e8bd0a25cf08655eb1bdff14"),
+    "probe": (lambda: probes("grad-x")[0], "d7b74dc67590f11abd66ddc384d523e9"),
     "compute": (lambda: Compute(device="cpu", precision="tf32", threads=4), "de3db3347e1c042d65cc7c0ab8bfb9a4"),
     "view": (
         lambda: View(observations=["1" * 32], members="a" * 32, non_members="c" * 32),
@@ -184,6 +192,9 @@ def test_in_float64_the_arithmetic_is_another_version():
 # --- probes ---
 
 
+OWN = {FeatureNorm, LogOdds, TrueProbability}  # of no attack
+
+
 def built_in_probes():
     return {
         type(probe)
@@ -194,14 +205,14 @@ def built_in_probes():
 
 
 def test_built_in_probes_have_fixed_names_of_their_own():
-    kinds = built_in_probes()
+    kinds = built_in_probes() | OWN
     assert Logits in kinds
     assert all("stored_as" in vars(kind) for kind in kinds)
     assert len({kind.place() for kind in kinds}) == len(kinds)
 
 
 def test_a_worker_finds_a_built_in_probe_by_its_fixed_name_wherever_it_is(monkeypatch):
-    for kind in built_in_probes():
+    for kind in built_in_probes() | OWN:
         assert probe_class(*kind.place()) is kind
     code = (
         "import sys\nfrom miabench.discovery import probe_class\n"
@@ -210,7 +221,7 @@ def test_a_worker_finds_a_built_in_probe_by_its_fixed_name_wherever_it_is(monkey
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "miabench.attacks.grad_x", done.stderr
-    (kind,) = built_in_probes() - {Logits}
+    (kind,) = built_in_probes() - OWN - {Logits}
     monkeypatch.setattr(kind, "__module__", "miabench.attacks.elsewhere")
     assert observation(*probes("grad-x", norm="l1")).key == SPEC_KEYS["observation of gradients"][1]
     monkeypatch.setitem(sys.modules, "miabench.attacks.grad_x", None)  # its old place can be imported no more
