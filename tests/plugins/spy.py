@@ -37,6 +37,8 @@ class Spy(Attack, frozen=True):
                 f"{i}.numbers": shadow[Numbers()],
                 f"{i}.reference_logits": shadow.references[Logits()],
                 f"{i}.reference_numbers": shadow.references[Numbers()],
+                f"{i}.reference_in": shadow.reference_in,
+                f"{i}.reference_out": shadow.reference_out,
             }
         return state
 
