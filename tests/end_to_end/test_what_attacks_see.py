@@ -77,10 +77,15 @@ def test_fit_sees_the_true_classes(spied, scores):
 
 
 @every_attack
-def test_references_of_a_shadow_are_the_other_shadows_on_its_records(scores, logits):
+def test_references_of_a_shadow_are_the_other_shadows_on_its_records(scores, logits, split):
+    """Never itself; and which of the records each of them was trained on."""
     state = scores()
+    members = [split(RECORDS, SEED, f"shadow-{i}")[0] for i in range(SHADOWS)]
     for i in range(SHADOWS):
         rows, others = rows_of(state, i), [own for j, own in enumerate(logits[1:]) if j != i]
+        inside = np.array([np.isin(rows, members[j]) for j in range(SHADOWS) if j != i])
+        np.testing.assert_array_equal(state[f"state.{i}.reference_in"], inside)
+        np.testing.assert_array_equal(state[f"state.{i}.reference_out"], ~inside)
         np.testing.assert_array_equal(state[f"state.{i}.reference_logits"], [own[rows] for own in others])
         np.testing.assert_array_equal(state[f"state.{i}.reference_numbers"] - FIRST, [rows] * len(others))
 

@@ -21,7 +21,7 @@ class Spy(Attack, frozen=True):
     """Scores tell one thing about every record."""
 
     references = "shadows"
-    on_trial: Literal["number", "label", "place", "membership", "reference", "level"] = "number"
+    told: Literal["number", "label", "place", "membership", "reference", "level"] = "number"
 
     def probes(self):
         return (Logits(), Numbers())
@@ -37,6 +37,8 @@ class Spy(Attack, frozen=True):
                 f"{i}.numbers": shadow[Numbers()],
                 f"{i}.reference_logits": shadow.references[Logits()],
                 f"{i}.reference_numbers": shadow.references[Numbers()],
+                f"{i}.reference_in": shadow.reference_in,
+                f"{i}.reference_out": shadow.reference_out,
             }
         return state
 
