@@ -39,6 +39,7 @@ class ReferenceAttack(Attack, frozen=True):
     """An attack that compares a record's answer with those of references that did not train on it (OUT)."""
 
     references: ClassVar[Asked] = "out"
+    population: ClassVar[bool] = True
 
     def online(self, observed: Observed) -> bool:
         """Whether it also compares with references that trained on the record (IN)."""

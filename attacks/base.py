@@ -1,11 +1,11 @@
 """BASE, Bayes-approximate membership status estimation (Lassila et al., 2025, arXiv:2505.24089).
 
-score = log p(x | target) - log p(x)
+online:   score = log p(x | target) - log p(x),  p(x) = (mean over IN + mean over OUT references of p(x | model)) / 2
+offline:  score = log p(x | target) - a * log(mean over OUT references of p(x | model))
 
-p(x | model) is the true class' probability at temperature T; p(x) is its mean over IN and OUT references alike, or,
-offline, ((1 + a) * (mean over OUT) + 1 - a) / 2. The log ratio that RMIA counts with: they rank alike where T and a are
-the same. Differs from LeakPro's code: where a record has unequally many IN and OUT references, both kinds still weigh
-one half each. Defaults: T = 1 and a = 0.33, as there.
+p(x | model) is the true class' probability at temperature T. The log ratio that `rmia` counts with: online they rank
+alike where T is the same. Differs from LeakPro's code: where a record has unequally many IN and OUT references, both
+kinds still weigh one half each. Defaults: T = 1 and a = 0.33, as there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from miabench.attacks._log_ratio import log_ratio
 from miabench.attacks._references import OnlineAttack
+from miabench.attacks._true_probability import log, log_of_target, mean_both, mean_out
 from numpy.typing import NDArray
 
 from miabench import Field, Observed, Probe, TrueProbability
@@ -25,9 +25,7 @@ class BASE(OnlineAttack, frozen=True):
     """Members' true classes are likelier under the target than under reference models."""
 
     temperature: float = Field(1.0, gt=0, description="T: logits are divided by it")
-    offline_a: float = Field(
-        0.33, ge=0, le=1, description="a: offline, the mean over IN is a * (mean over OUT) + 1 - a"
-    )
+    offline_a: float = Field(0.33, ge=0, le=1, description="a: weight of log(mean over OUT) in the offline form")
 
     def probes(self) -> tuple[Probe, ...]:
         """The true class' probability."""
@@ -35,4 +33,9 @@ class BASE(OnlineAttack, frozen=True):
 
     def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """Log ratios (N,)."""
-        return log_ratio(target, self.temperature, self.offline_a, self.online(target))
+        (probe,) = self.probes()
+        if self.online(target):
+            average = log(mean_both(target, probe))
+        else:
+            average = self.offline_a * log(mean_out(target, probe))
+        return log_of_target(target, probe) - average

@@ -33,7 +33,6 @@ class BoundaryDistance(Probe, frozen=True):
     """Distance to the nearest point found that is classified otherwise."""
 
     queries: int
-    records: int | None
 
     sees: ClassVar[Literal["label", "served", "network"]] = "label"
 

@@ -21,13 +21,13 @@ class Correct(Probe, frozen=True):
     """Whether the answered class is the true one, from stored answers."""
 
     sees: ClassVar[Literal["label", "served", "network"]] = "label"
-    whole_pool: ClassVar[bool] = True
 
+    @property
     def of(self) -> Probe:
         """The logits."""
         return Logits()
 
-    def derive(self, answers: NDArray[Any], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    def derive(self, answers: Any, y: NDArray[np.int64]) -> NDArray[np.float64]:
         """1 or 0 (N,)."""
         correct: NDArray[np.float64] = (answers.argmax(1) == y).astype(np.float64)
         return correct

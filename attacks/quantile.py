@@ -30,6 +30,7 @@ TREES = 100
 class Quantile(Attack, frozen=True):
     """Members' confidence is above what is usual for records like them that the target never saw."""
 
+    population: ClassVar[bool] = True
     inputs: ClassVar[bool] = True
 
     alpha: float = Field(0.1, gt=0, lt=1, description="α: share of non-members that should lie above the threshold")

@@ -182,12 +182,13 @@ class Probe(BaseModel, frozen=True, extra="forbid"):
     sees: ClassVar[Literal["label", "served", "network"]] = "served"
     whole_pool: ClassVar[bool] = False
 
-    records: int | None = None
+    records: int | None = Field(None, ge=1)
 
+    @property
     def of(self) -> Probe | None:
         return None
 
-    def derive(self, answers: NDArray[Any], y: NDArray[np.int64]) -> NDArray[Any]:
+    def derive(self, answers: Any, y: NDArray[np.int64]) -> NDArray[Any]:
         raise NotImplementedError
 
     def observe(self, ask: Any, x: Tensor, y: Tensor, noise: Any) -> Tensor:
@@ -212,10 +213,11 @@ class Logits(Probe, frozen=True):
 class LogOdds(Probe, frozen=True):
     whole_pool: ClassVar[bool] = True
 
+    @property
     def of(self) -> Probe | None:
         return Logits()
 
-    def derive(self, answers: NDArray[Any], y: NDArray[np.int64]) -> NDArray[Any]:
+    def derive(self, answers: Any, y: NDArray[np.int64]) -> NDArray[Any]:
         from miabench.logprob import log_odds
 
         return log_odds(answers, y)
@@ -225,10 +227,11 @@ class TrueProbability(Probe, frozen=True):
     temperature: float = 1.0
     whole_pool: ClassVar[bool] = True
 
+    @property
     def of(self) -> Probe | None:
         return Logits()
 
-    def derive(self, answers: NDArray[Any], y: NDArray[np.int64]) -> NDArray[Any]:
+    def derive(self, answers: Any, y: NDArray[np.int64]) -> NDArray[Any]:
         import numpy as np
 
         from miabench.logprob import log_softmax
@@ -279,6 +282,7 @@ class Attack(Plugin, frozen=True):
 
     access: ClassVar[Literal["label", "black-box", "white-box"]] = "black-box"
     references: ClassVar[Literal["none", "shadows", "out", "in+out", "any"]] = "none"
+    population: ClassVar[bool] = False
     inputs: ClassVar[bool] = False
 
     def unsupported(self, protocol: str, data: Data, model: Model) -> str | None:

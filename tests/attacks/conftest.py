@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
 
 from miabench import Logits, Observed
 
@@ -59,3 +62,28 @@ def pool():
     spread = random.gamma(4, 0.25, 60)
     phi = random.normal(size=60) * 2 + random.normal(size=(11, 60)) * spread + np.where(keep, 1.5, 0)
     return phi, keep
+
+
+class Golden(nn.Module):
+    """The network of golden d."""
+
+    def __init__(self):
+        super().__init__()
+        self.c1, self.b1 = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.c2, self.b2 = nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.b1(self.c1(x)).relu(), 2)
+        features = self.b2(self.c2(x)).relu().mean((2, 3))
+        return self.fc(features), features
+
+
+@pytest.fixture
+def golden_net(golden):
+    arrays = golden("d_gradx").arrays
+    net = Golden().double()
+    weights = {key[2:]: torch.tensor(value) for key, value in arrays.items() if key.startswith("w.")}
+    missing = net.load_state_dict(weights, strict=False).missing_keys
+    assert all("num_batches_tracked" in name for name in missing)
+    return net, torch.tensor(arrays["x"]), torch.tensor(arrays["y"]), arrays

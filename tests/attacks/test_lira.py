@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from miabench.attacks.lira import _log_t
 from miabench.attacks._variance_prior import Prior, fit_prior, log_likelihood
+from miabench.attacks.lira import _log_t
 from mpmath import mp
 from scipy import stats
 
@@ -278,9 +278,7 @@ def test_the_prior_of_variances_is_the_likeliest():
     best = log_likelihood(found.d0, found.s0, s2, nu)
     plain = sum(stats.f(v, found.d0).logpdf(s / found.s0) - math.log(found.s0) for s, v in zip(s2, nu, strict=True))
     assert best == pytest.approx(plain, rel=1e-9), "it is the density of s0^2 F(nu, d0)"
-    grid = [
-        log_likelihood(d0, s0, s2, nu) for d0 in np.geomspace(0.5, 100, 120) for s0 in np.geomspace(0.2, 20, 120)
-    ]
+    grid = [log_likelihood(d0, s0, s2, nu) for d0 in np.geomspace(0.5, 100, 120) for s0 in np.geomspace(0.2, 20, 120)]
     assert best >= max(grid)
     assert best < max(grid) + 0.2
     assert 3 < found.d0 < 12
