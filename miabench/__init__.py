@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from miabench.contracts import Dataset as Dataset
     from miabench.contracts import Defense as Defense
     from miabench.contracts import Domain as Domain
-    from miabench.contracts import LogOdds as LogOdds
     from miabench.contracts import Logits as Logits
     from miabench.contracts import Model as Model
     from miabench.contracts import Observed as Observed
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from miabench.contracts import Role as Role
     from miabench.contracts import State as State
     from miabench.contracts import Train as Train
-    from miabench.contracts import TrueProbability as TrueProbability
     from miabench.criterion import Criterion as Criterion
     from miabench.data import Data as Data
     from miabench.errors import TrainingError as TrainingError
@@ -56,7 +54,6 @@ _HOME = {
     "Dataset": "miabench.contracts",
     "Defense": "miabench.contracts",
     "Domain": "miabench.contracts",
-    "LogOdds": "miabench.contracts",
     "Logits": "miabench.contracts",
     "Model": "miabench.contracts",
     "Observed": "miabench.contracts",
@@ -65,7 +62,6 @@ _HOME = {
     "Role": "miabench.contracts",
     "State": "miabench.contracts",
     "Train": "miabench.contracts",
-    "TrueProbability": "miabench.contracts",
     "Criterion": "miabench.criterion",
     "Data": "miabench.data",
     "TrainingError": "miabench.errors",

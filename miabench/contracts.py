@@ -179,19 +179,10 @@ class Probe(BaseModel, frozen=True, extra="forbid"):
     """
 
     version: ClassVar[int] = 1
-    sees: ClassVar[Literal["label", "served", "network"]] = "served"
+    sees: ClassVar[Literal["served", "network"]] = "served"
     whole_pool: ClassVar[bool] = False
 
-    records: int | None = Field(None, ge=1)
-
-    @property
-    def of(self) -> Probe | None:
-        return None
-
-    def derive(self, answers: Any, y: NDArray[np.int64]) -> NDArray[Any]:
-        raise NotImplementedError
-
-    def observe(self, ask: Any, x: Tensor, y: Tensor, noise: Any) -> Tensor:
+    def observe(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Answers (n, ...) for one batch of normalised inputs x (n, ...) with labels y (n,).
 
         `net(x)` gives `(logits, features)`, in eval mode. Gradients are off unless switched on here.
@@ -208,35 +199,6 @@ class Logits(Probe, frozen=True):
         """Logits (n, C), float32."""
         logits: Tensor = net(x)[0]
         return logits.float()
-
-
-class LogOdds(Probe, frozen=True):
-    whole_pool: ClassVar[bool] = True
-
-    @property
-    def of(self) -> Probe | None:
-        return Logits()
-
-    def derive(self, answers: Any, y: NDArray[np.int64]) -> NDArray[Any]:
-        from miabench.logprob import log_odds
-
-        return log_odds(answers, y)
-
-
-class TrueProbability(Probe, frozen=True):
-    temperature: float = 1.0
-    whole_pool: ClassVar[bool] = True
-
-    @property
-    def of(self) -> Probe | None:
-        return Logits()
-
-    def derive(self, answers: Any, y: NDArray[np.int64]) -> NDArray[Any]:
-        import numpy as np
-
-        from miabench.logprob import log_softmax
-
-        return np.exp(log_softmax(answers.astype(np.float64) / self.temperature)[np.arange(len(y)), y])
 
 
 @dataclass(frozen=True)
@@ -258,10 +220,6 @@ class Observed:
     answers: Mapping[Probe, NDArray[Any]]
     references: Mapping[Probe, NDArray[Any]]
     reference_member: NDArray[np.bool_] | None = None
-    reference_in: NDArray[np.bool_] | None = None
-    reference_out: NDArray[np.bool_] | None = None
-    population: Observed | None = None
-    inputs: NDArray[Any] | None = None
 
     def __getitem__(self, probe: Probe) -> NDArray[Any]:
         """The answers to one probe (N, ...)."""
@@ -281,9 +239,7 @@ class Attack(Plugin, frozen=True):
     """
 
     access: ClassVar[Literal["label", "black-box", "white-box"]] = "black-box"
-    references: ClassVar[Literal["none", "shadows", "out", "in+out", "any"]] = "none"
-    population: ClassVar[bool] = False
-    inputs: ClassVar[bool] = False
+    references: ClassVar[Literal["none", "shadows", "out", "in+out"]] = "none"
 
     def unsupported(self, protocol: str, data: Data, model: Model) -> str | None:
         """Why this attack cannot be run here (its results are then "n/a"), or None."""

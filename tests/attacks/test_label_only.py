@@ -39,13 +39,8 @@ def test_shifts_are_those_of_the_reference_code(golden, d):
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_bits_of_shifts_equal_the_reference_codes(linear, d):
-    stored = dict(
-        zip(
-            map(tuple, linear.arrays[f"translates.d{d}"][:, 1:3].tolist()),
-            linear.arrays[f"bits.translate.d{d}"].T,
-            strict=True,
-        )
-    )
+    moves = map(tuple, linear.arrays[f"translates.d{d}"][:, 1:3].tolist())
+    stored = dict(zip(moves, linear.arrays[f"bits.translate.d{d}"].T, strict=True))
     found = bits(create_attack("augmentation-agreement", shift=d), linear)
     assert found.shape == (24, 4 * d + 3)
     for column, moved in zip(found.T, [(0, 0), *shifts(d)], strict=False):
