@@ -9,6 +9,7 @@ Differs from the paper: one logistic regression over both kinds of change in pla
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from miabench.attacks._agreement import AgreementAttack
 from torch import Tensor
 
-from miabench import Data, Field, Model, Probe
+from miabench import Data, Field, Model, Probe, RecordNoise
 
 
 class AugmentedLabels(Probe, frozen=True):
@@ -27,7 +28,7 @@ class AugmentedLabels(Probe, frozen=True):
 
     sees: ClassVar[Literal["label", "served", "network"]] = "label"
 
-    def observe(self, ask: Any, x: Tensor, y: Tensor, noise: Any) -> Tensor:
+    def observe(self, ask: Callable[[Tensor], Any], x: Tensor, y: Tensor, noise: RecordNoise) -> Tensor:
         """Bits (n, 4 d + 3), bool: the image, its shifts, its rotations."""
         copies = [x, *(shifted(x, i, j) for i, j in shifts(self.shift))]
         copies += [rotated(x, angle) for angle in (-self.rotation, self.rotation)]

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from miabench import Attack, Data, Field, Model, Observed, Probe
+from miabench import Attack, Data, Field, Model, Observed, Probe, RecordNoise
 
 STARTS = 50  # random points asked at most, until one is classified otherwise
 FIRST_DIRECTIONS = 10  # asked for the first estimate of the boundary's direction; t-th: 10 sqrt(t)
@@ -36,7 +36,7 @@ class BoundaryDistance(Probe, frozen=True):
 
     sees: ClassVar[Literal["label", "served", "network"]] = "label"
 
-    def observe(self, ask: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, noise: Any) -> Tensor:
+    def observe(self, ask: Callable[[Tensor], Any], x: Tensor, y: Tensor, noise: RecordNoise) -> Tensor:
         """Distances (n,), float64; where every point asked is classified as y, that of the farthest."""
         seeds = (noise.uniform(1)[:, 0] * 2**32).long().tolist()
         right = (ask(x) == y).tolist()

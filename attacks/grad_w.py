@@ -10,7 +10,7 @@ are not tied (`_margin`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from miabench import Attack, Field, Observed, Probe
+from miabench import Attack, Field, Observed, Probe, RecordNoise
 
 Norm = Literal["l1", "l2"]
 
@@ -35,8 +35,9 @@ class LogWeightGradientNorm(Probe, frozen=True):
 
     sees: ClassVar[Literal["label", "served", "network"]] = "network"
 
-    def observe(self, ask: nn.Module, x: Tensor, y: Tensor, noise: Any) -> Tensor:
+    def observe(self, ask: Callable[[Tensor], Any], x: Tensor, y: Tensor, noise: RecordNoise) -> Tensor:
         """Natural logarithms (n,), float64."""
+        assert isinstance(ask, nn.Module)
         weights = {name: weight.detach() for name, weight in ask.named_parameters() if weight.requires_grad}
         recurrent = any(isinstance(layer, nn.RNNBase) for layer in ask.modules())
         norms = (_norms_one_by_one if recurrent else _norms_in_pieces)(ask, weights, x, y, ORDERS[self.norm])

@@ -9,16 +9,16 @@ records do not touch each other. And records whose p_y rounds to 1 are not tied 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from miabench.attacks._margin import log_loss_gradient_norms, margins
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from miabench import Attack, Data, Field, Model, Observed, Probe
+from miabench import Attack, Data, Field, Model, Observed, Probe, RecordNoise
 
 Norm = Literal["l1", "l2", "l-inf"]
 
@@ -28,11 +28,12 @@ ORDERS: dict[Norm, float] = {"l1": 1, "l2": 2, "l-inf": float("inf")}
 class LogGradientNorm(Probe, frozen=True):
     """log || d CE / d x || of each record."""
 
+    version: ClassVar[int] = 2
+    sees: ClassVar[Literal["label", "served", "network"]] = "network"
+
     norm: Norm = Field("l2", description="l1, l2 or l-inf")
 
-    sees: ClassVar[Literal["served", "network"]] = "network"
-
-    def observe(self, ask: nn.Module, x: Tensor, y: Tensor, noise: Any) -> Tensor:
+    def observe(self, ask: Callable[[Tensor], Any], x: Tensor, y: Tensor, noise: RecordNoise) -> Tensor:
         """Natural logarithms (n,), float64; parameters' gradients are not computed."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()

@@ -10,13 +10,14 @@ the papers: Gaussian noise for binary features too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
 from miabench.attacks._agreement import AgreementAttack
 from torch import Tensor
 
-from miabench import Data, Field, Model, Probe
+from miabench import Data, Field, Model, Probe, RecordNoise
 
 SIGMAS = (0.1, 0.3, 1.0)
 COPIES = 10
@@ -30,7 +31,7 @@ class NoisyLabels(Probe, frozen=True):
 
     sees: ClassVar[Literal["label", "served", "network"]] = "label"
 
-    def observe(self, ask: Any, x: Tensor, y: Tensor, noise: Any) -> Tensor:
+    def observe(self, ask: Callable[[Tensor], Any], x: Tensor, y: Tensor, noise: RecordNoise) -> Tensor:
         """Shares (n, 1 + sigmas), float32; the first is for the record itself."""
         right = torch.zeros(1 + len(self.sigmas), len(x), device=x.device)
         right[0] = ask(x) == y

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from miabench.errors import UserError as UserError
     from miabench.experiment import Experiment as Experiment
     from miabench.network import Classifier as Classifier
+    from miabench.probes import FeatureNorm as FeatureNorm
+    from miabench.probes import LogOdds as LogOdds
+    from miabench.probes import TrueProbability as TrueProbability
     from miabench.schedule import Schedule as Schedule
     from miabench.serving import RecordNoise as RecordNoise
     from miabench.training import Task as Task
@@ -68,6 +71,9 @@ _HOME = {
     "UserError": "miabench.errors",
     "Experiment": "miabench.experiment",
     "Classifier": "miabench.network",
+    "FeatureNorm": "miabench.probes",
+    "LogOdds": "miabench.probes",
+    "TrueProbability": "miabench.probes",
     "RecordNoise": "miabench.serving",
     "Schedule": "miabench.schedule",
     "Task": "miabench.training",

@@ -18,7 +18,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,7 +30,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from miabench import metrics, seeds
-from miabench.contracts import Attack, Logits, Observed
+from miabench.contracts import Attack, Logits, Observed, Probe
 from miabench.datasets._csv_rows import Row as CsvRow
 from miabench.datasets._csv_rows import csv_rows
 from miabench.discovery import Found, describe, discover
@@ -218,15 +218,25 @@ def _attack_rows(found: Found, target: Observed, shadows: Sequence[Observed]) ->
         attack = cast(Attack, found.build({}))
         reason = _why_not(attack, bool(shadows))
         if reason is None:
-            rows = _measured(attack, target, shadows)
+            asked, *learnt_on = (_with_derived(model, attack) for model in (target, *shadows))
+            rows = _measured(attack, asked, learnt_on)
     except Exception as error:
         reason = str(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
     for one in rows or [row(metric, None, _member(target), reason) for metric in ATTACK_METRICS]:
         yield {"attack": found.name} | one
 
 
+def _with_derived(model: Observed, attack: Attack) -> Observed:
+    """The same with the answers to all of an attack's probes, computed from the logits."""
+    return replace(model, answers={probe: _derived(probe, model) for probe in attack.probes()})
+
+
+def _derived(probe: Probe, model: Observed) -> NDArray[Any]:
+    return model[probe] if probe.of is None else probe.derive(_derived(probe.of, model), model.labels)
+
+
 def _why_not(attack: Attack, with_shadows: bool) -> str | None:
-    others = [type(probe).__name__ for probe in attack.probes() if type(probe) is not Logits]
+    others = [type(probe).__name__ for probe in attack.probes() if probe.root != Logits()]
     if others:
         return f"it needs the model itself, to ask for {', '.join(others)}"
     if attack.references != "none":

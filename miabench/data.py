@@ -96,6 +96,15 @@ class Data:
         _, first, inverse = np.unique(self.digests, axis=0, return_index=True, return_inverse=True)
         return first[inverse.reshape(-1)].astype(np.int64)
 
+    def by_content(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The order (n,) that sorts some rows by a hash of their inputs: it says nothing else about them."""
+        digests = self.digests[ids]
+        return np.lexsort((ids, digests[:, 1], digests[:, 0]))  # exact duplicates in the order of the pool
+
+    def drawn(self, ids: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Of some rows the `count` whose content has the smallest hashes, in the order given."""
+        return ids[np.sort(self.by_content(ids)[:count])]
+
     @property
     def duplicates(self) -> int:
         """How many records repeat the input of an earlier one."""

@@ -19,12 +19,14 @@ import torch
 from torch import nn
 
 from miabench import seeds
-from miabench.contracts import Defense, Logits, Model
+from miabench.contracts import Defense, Model
 from miabench.data import Data
 from miabench.jobs import DTYPES, Workbench, arithmetic
+from miabench.observed import Arrays, own_answers
+from miabench.observing import ANSWERS, Questions, observe
 from miabench.plan import Plan
 from miabench.serving import Served
-from miabench.specs import AttackSpec, Job, MeasureSpec, ObservationSpec, TrainingSpec
+from miabench.specs import AttackSpec, DerivedSpec, Job, MeasureSpec, ObservationSpec, TrainingSpec
 from miabench.store import Ref
 from miabench.training import Setting, Task
 
@@ -36,7 +38,7 @@ STILL = 1e-9  # learning rate: no loss diverges
 SCORED = 8 + 8 + 8 + 1  # bytes of a target's record: score, row, label, membership
 SHADOW_SCORED = 8 + 8 + 1
 
-Makers: TypeAlias = Mapping[str, Job]  # by network, the job that trains it
+Makers: TypeAlias = Mapping[str, Job]  # by artifact, the job that makes it
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def estimate(plan: Plan, workers: int) -> Estimate:
         stored=sum(job.key not in todo for job in trainings),
         work=tuple(_work(bench, jobs, makers) for jobs in kinds.values()),
         workers=workers,
-        disk=_Disk(bench, makers).of(todo.values()),
+        disk=_Disk(bench, {ref.key: job for job in plan.jobs.values() for ref in job.gives}).of(todo.values()),
         notes=tuple(plan.index.notes),
     )
 
@@ -264,7 +266,7 @@ class _Disk:
         match job.spec:
             case TrainingSpec():
                 return self._weights(job) * sum(not self.bench.store.has(ref) for ref in job.gives)
-            case ObservationSpec() as spec:
+            case ObservationSpec() | DerivedSpec() as spec:
                 return self._answer(job, spec) * len(self.bench.rows(spec.part.ids))
             case AttackSpec() as spec:
                 shadows = sum(self._records(view.members, view.non_members) for view in spec.shadows)
@@ -283,20 +285,35 @@ class _Disk:
             self._known[kind] = sum(value.numel() * value.element_size() for value in state.values())
         return self._known[kind]
 
-    def _answer(self, job: Job, spec: ObservationSpec) -> int:
-        """Bytes of what is stored for one record: an untrained network is asked about two."""
-        maker = self.makers[spec.network]
-        kind = (*_kind(maker), spec.probe.key)
+    def _answer(self, job: Job, spec: ObservationSpec | DerivedSpec) -> int:
+        """Bytes of what is stored for one record."""
+        kind = self._asked(spec)
         if kind not in self._known:
-            pool, training = self.bench.pool(job.dataset, job.identity), cast(TrainingSpec, maker.spec)
-            net, probe = _fresh(self.bench, maker, pool), self.bench.probe(spec.probe)
-            if probe.sees == "served":
-                net = Served(net, cast(Defense, self.bench.build("defense", training.defense)), seed=0).eval()
-            two = torch.arange(2)
-            x = pool.inputs(two, self.bench.device, DTYPES[spec.compute.precision])
-            generator = seeds.generator(0, "probe", self.bench.device)
-            with torch.no_grad():
-                answers = probe.observe(net, x, pool.y[two].to(self.bench.device), generator)
-            norm = 4 if isinstance(probe, Logits) else 0  # the feature norm is stored beside
-            self._known[kind] = answers[0].numel() * answers.element_size() + norm
+            arrays = self._sample(job, spec)
+            self._known[kind] = sum(array[0].nbytes for array in arrays.values())
         return self._known[kind]
+
+    def _asked(self, spec: ObservationSpec | DerivedSpec) -> tuple[str, ...]:
+        """What tells the sizes of answers apart: the kind of network and the probes."""
+        if isinstance(spec, ObservationSpec):
+            return (*_kind(self.makers[spec.network]), spec.probe.key)
+        return (*self._asked(self._parent(spec)), spec.probe.key)
+
+    def _parent(self, spec: DerivedSpec) -> ObservationSpec | DerivedSpec:
+        return cast(ObservationSpec | DerivedSpec, self.makers[spec.of].spec)
+
+    def _sample(self, job: Job, spec: ObservationSpec | DerivedSpec) -> Arrays:
+        """What an untrained network answers about two records."""
+        pool, probe = self.bench.pool(job.dataset, job.identity), self.bench.probe(spec.probe)
+        two = torch.arange(2)
+        if isinstance(spec, DerivedSpec):
+            assert probe.of is not None
+            known = own_answers(probe.of, self._sample(job, self._parent(spec)))
+            return {ANSWERS: probe.derive(known, pool.y.numpy()[:2])}
+        maker = self.makers[spec.network]
+        training = cast(TrainingSpec, maker.spec)
+        defense = cast(Defense, self.bench.build("defense", training.defense))
+        x = pool.inputs(two, self.bench.device, DTYPES[spec.compute.precision])
+        served = Served(_fresh(self.bench, maker, pool), defense, seed=0).eval()
+        questions = Questions(x, pool.y[two].to(x.device), two, two)
+        return observe(lambda: self.bench.probe(spec.probe), served, questions, seed=0)

@@ -9,6 +9,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,30 +22,31 @@ from torch import Tensor, nn
 
 from miabench import evaluation, seeds
 from miabench.checkpoint import Checkpoint
-from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Observed, Plugin, Probe
+from miabench.contracts import Attack, Dataset, Defense, Model, Observed, Plugin, Probe
 from miabench.data import Data, load_pool
 from miabench.discovery import discover
 from miabench.environment import environment
 from miabench.errors import TrainingError, UserError
 from miabench.experiment import Choice
+from miabench.observed import Gatherer, own_answers
+from miabench.observing import ANSWERS, Questions, check_answers, observe
 from miabench.serving import Served
 from miabench.specs import (
     AttackSpec,
     Component,
     Compute,
     Context,
+    DerivedSpec,
     Job,
     MeasureSpec,
     ObservationSpec,
     ProbeSpec,
     Spec,
     TrainingSpec,
-    View,
 )
 from miabench.store import Ref, Store, digest
 from miabench.training import Setting, Task
 
-OBSERVED_AT_ONCE = 512  # records per forward pass; part of what fixes the last bits of observations
 DTYPES = {"float32": torch.float32, "tf32": torch.float32, "float64": torch.float64}
 
 Progress = Callable[[dict[str, float]], None]
@@ -89,6 +91,9 @@ class Workbench:
             case ObservationSpec() as spec:
                 with arithmetic(spec.compute):
                     self._observe(job, spec)
+            case DerivedSpec() as spec:
+                with arithmetic(spec.compute):
+                    self._derive(job, spec)
             case AttackSpec() as spec:
                 with arithmetic(spec.compute):
                     self._attack(job, spec)
@@ -192,33 +197,31 @@ class Workbench:
     def _observe(self, job: Job, spec: ObservationSpec) -> None:
         data = self.pool(job.dataset, job.identity)
         net, defense, training = self.network(spec.network, data)
+        served = Served(net, defense, training.seed).eval()
         probe = self.probe(spec.probe)
-        if probe.sees == "served":
-            net = Served(net, defense, training.seed).eval()
-        x = self.inputs(job, DTYPES[spec.compute.precision])
-        rows = self.rows(spec.part.ids).to(self.device)
-        y = data.y.to(self.device)
-        generator = seeds.generator(spec.seed, "probe", self.device)
-        norms: list[Tensor] = []
-        if isinstance(probe, Logits):  # the one forward pass over the whole pool also gives Figure 1's norms
-            net.register_forward_hook(lambda _net, _x, answer: norms.append(answer[1].norm(dim=1).float()))
+        rows = self.store.ids(spec.part.ids)
+        order = np.arange(len(rows)) if probe.whole_pool else data.by_content(rows)
+        x, y = self.inputs(job, DTYPES[spec.compute.precision]), data.y.to(self.device)
+        questions = Questions(x, y, *(torch.from_numpy(ids).to(self.device) for ids in (rows, order)))
         begun = time.monotonic()
-        with torch.no_grad():
-            answers = [
-                probe.observe(net, x[ids], y[ids], generator).cpu() for ids in torch.split(rows, OBSERVED_AT_ONCE)
-            ]
-        arrays = {"answers": torch.cat(answers).numpy()}
-        if norms:
-            arrays["feature_norm"] = torch.cat(norms).cpu().numpy()
+        arrays = observe(lambda: self.probe(spec.probe), served, questions, spec.seed)
         self._save(job, spec, arrays, {"cost": {"seconds": time.monotonic() - begun, "records": len(rows)}})
+
+    def _derive(self, job: Job, spec: DerivedSpec) -> None:
+        labels = self.pool(job.dataset, job.identity).y.numpy()[self.store.ids(spec.part.ids)]
+        probe = self.probe(spec.probe)
+        assert probe.of is not None
+        stored = self.store.arrays(Ref("observations", spec.of))
+        derived = probe.derive(own_answers(probe.of, stored), labels)
+        check_answers(probe, derived, np.ndarray, len(labels))
+        self._save(job, spec, {ANSWERS: derived}, {})
 
     def _attack(self, job: Job, spec: AttackSpec) -> None:
         attack = cast(Attack, self.build("attack", spec.attack))
-        labels = self.pool(job.dataset, job.identity).y.numpy()
-        num_classes = self.pool(job.dataset, job.identity).num_classes
-        look = _Looker(self, spec, attack, labels, num_classes)
-        shadows = [look.at(view, [v for v in spec.shadows if v is not view]) for view in spec.shadows]
-        target = look.at(spec.target, spec.shadows)
+        data = self.pool(job.dataset, job.identity)
+        gatherer = Gatherer(self.store, data, attack, [self.probe(probe) for probe in spec.probes])
+        shadows = [gatherer.observed(view, [v for v in spec.shadows if v is not view]) for view in spec.shadows]
+        target = gatherer.observed(spec.target, spec.shadows)
         state = attack.fit(shadows, seeds.generator(spec.seed, "attack", self.device))
         arrays = {f"state.{name}": np.asarray(value) for name, value in state.items()}
         arrays |= _named("target", target, score_hidden(attack, target, state, spec.seed))
@@ -226,7 +229,7 @@ class Workbench:
         together = {"member": [s.member for s in shadows], "label": [s.labels for s in shadows]}
         arrays["shadows"] = shadow_scores
         arrays |= {f"shadows_{name}": np.concatenate(cast(Any, parts)) for name, parts in together.items()}
-        arrays["target_row"] = look.rows(spec.target)
+        arrays["target_row"] = gatherer.rows(spec.target)
         self._save(job, spec, arrays, {})
 
     def _measure(self, job: Job, spec: MeasureSpec) -> None:
@@ -257,59 +260,10 @@ class Workbench:
             np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
 
 
-class _Looker:
-    """Gathers what one attack sees of each model; arrays are read once."""
-
-    def __init__(
-        self, bench: Workbench, spec: AttackSpec, attack: Attack, labels: NDArray[np.int64], num_classes: int
-    ) -> None:
-        self.bench = bench
-        self.probes = [bench.probe(probe) for probe in spec.probes]
-        self.wants_references = attack.references != "none"
-        self.labels = labels
-        self.num_classes = num_classes
-        self._arrays: dict[str, NDArray[Any]] = {}
-
-    def at(self, view: View, others: list[View]) -> Observed:
-        """One model's answers on its members, then its non-members; with the others' on the same records."""
-        rows = self.rows(view)
-        return Observed(
-            labels=self.labels[rows],
-            member=np.isin(rows, self.bench.store.ids(view.members)),
-            num_classes=self.num_classes,
-            answers={probe: self._answers(view, i, rows) for i, probe in enumerate(self.probes)},
-            references={
-                probe: np.stack([self._answers(other, i, rows) for other in others])
-                for i, probe in enumerate(self.probes)
-                if self.wants_references and others
-            },
-            reference_member=np.stack([np.isin(rows, self.bench.store.ids(other.members)) for other in others])
-            if self.wants_references and others
-            else None,
-        )
-
-    def rows(self, view: View) -> NDArray[np.int64]:
-        """Pool rows of members, then non-members."""
-        return np.concatenate([self.bench.store.ids(view.members), self.bench.store.ids(view.non_members)])
-
-    def _answers(self, view: View, i: int, rows: NDArray[np.int64]) -> NDArray[Any]:
-        key = view.observations[i]
-        if key not in self._arrays:
-            self._arrays[key] = self.bench.store.arrays(Ref("observations", key))["answers"]
-        return self._arrays[key][rows] if self.probes[i].whole_pool else self._arrays[key]
-
-
 def score_hidden(attack: Attack, target: Observed, state: Mapping[str, Any], seed: int) -> NDArray[np.float64]:
     """Scores of the target's records, which the attack gets shuffled and without membership."""
     order = np.random.default_rng(seeds.derive(seed, "order shown to the attack")).permutation(len(target))
-    shown = Observed(
-        labels=target.labels[order],
-        member=None,
-        num_classes=target.num_classes,
-        answers={probe: answers[order] for probe, answers in target.answers.items()},
-        references={probe: answers[:, order] for probe, answers in target.references.items()},
-        reference_member=None if target.reference_member is None else target.reference_member[:, order],
-    )
+    shown = replace(target.at(order), member=None)
     scores = np.empty(len(target))
     scores[order] = checked_scores(attack.score(shown, state), len(target))
     return scores

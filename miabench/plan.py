@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
+import numpy as np
 import torch
 
 from miabench import metrics
-from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Role, Train
+from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Probe, Role, Train
 from miabench.data import Data, load_pool
 from miabench.discovery import Found, Plugins, discover, plugin_files_blamed
 from miabench.errors import UserError
@@ -27,6 +28,7 @@ from miabench.specs import (
     Component,
     Compute,
     Context,
+    DerivedSpec,
     Job,
     MeasureSpec,
     ObservationSpec,
@@ -35,7 +37,7 @@ from miabench.specs import (
     TrainingSpec,
     View,
 )
-from miabench.splits import Split, roles, split
+from miabench.splits import Ids, Split, roles, split
 from miabench.store import Artifact, Ref, Store, data_folder
 
 PROTOCOL = "disjoint"
@@ -106,11 +108,12 @@ class _Site:
 
 @dataclass(frozen=True)
 class _Trained:
-    """One planned network, and the lists of the records it must protect and is tested on."""
+    """One planned network, and the lists of the records it must protect, is tested on, and that were withheld."""
 
     network: str
     members: str
     non_members: str
+    withheld: tuple[str, ...]
 
 
 class _Planner:
@@ -126,6 +129,7 @@ class _Planner:
         self.models = self._build_all("model", experiment.model, problems)
         self.defenses = self._build_all("defense", experiment.defense, problems)
         self.attacks = self._build_all("attack", experiment.attacks, problems)
+        problems += [problem for built in self.attacks for problem in _oversights(built)]
         if problems:
             raise UserError(*problems)
         root = data_folder(places.data_root)
@@ -288,7 +292,8 @@ class _Planner:
             given={name: trained.network for name, trained in given.items()},
         )
         network = self._add_training(wanted, spec)
-        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test))
+        withheld = tuple(part.ids for name, part in spec.parts.items() if name != "train")
+        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test), withheld)
 
     def _plan_required(self, wanted: _Wanted, train: Train, train_ids: torch.Tensor, depth: int) -> _Trained:
         rows = train_ids if isinstance(train.ids, str) else train.ids
@@ -326,30 +331,58 @@ class _Planner:
 
     # --- observations, attacks, metrics ---
 
-    def _plan_observation(self, site: _Site, trained: _Trained, probe: ProbeSpec, whole_pool: bool) -> Ref:
-        if whole_pool:
+    def _plan_probe(self, site: _Site, trained: _Trained, probe: Probe) -> Ref:
+        """One probe's answers from one network, after those that they are computed from."""
+        if probe.of is None:
+            return self._plan_observation(site, trained, probe)
+        parent = self._plan_probe(site, trained, probe.of)
+        part = cast(ObservationSpec | DerivedSpec, self.jobs[parent.key].spec).part
+        spec = DerivedSpec(of=parent.key, probe=ProbeSpec.of(probe), part=part, compute=self.compute)
+        what = f"{type(probe).__name__} of network {trained.network[:8]}"
+        return self._add(site, spec, [parent], what, weight=0.1 * len(self.store.ids(part.ids)))
+
+    def _plan_observation(self, site: _Site, trained: _Trained, probe: Probe) -> Ref:
+        if probe.whole_pool:
             rows = torch.arange(len(site.data))
         else:
-            lists = (self.store.ids(trained.members), self.store.ids(trained.non_members))
-            rows = torch.cat([torch.from_numpy(ids) for ids in lists])
+            rows = torch.from_numpy(self._own_rows(site.data, trained, probe.records))
+        asked = ProbeSpec.of(probe if probe.base is None else Logits())  # under whose name the engine's own is stored
         spec = ObservationSpec(
             network=trained.network,
-            probe=probe,
+            probe=asked,
             part=self._part(site.data, rows),
             preparation=site.data.preparation,
             seed=self.experiment.seed,
             compute=self.compute,
         )
         needs = [Ref("networks", trained.network)]
-        what = f"{probe.qualname} of network {trained.network[:8]}"
+        what = f"{asked.qualname} of network {trained.network[:8]}"
         return self._add(site, spec, needs, what, weight=len(rows))
 
+    def _own_rows(self, data: Data, trained: _Trained, records: int | None) -> Ids:
+        """A model's members, then its non-members; of each at most some, drawn by content."""
+        lists = [self.store.ids(trained.members), self.store.ids(trained.non_members)]
+        return np.concatenate(lists if records is None else [data.drawn(ids, records) for ids in lists])
+
     def _plan_view(self, site: _Site, trained: _Trained, attack: Attack) -> View:
-        observations = [
-            self._plan_observation(site, trained, ProbeSpec.of(probe), probe.whole_pool).key
-            for probe in attack.probes()
-        ]
-        return View(observations=observations, members=trained.members, non_members=trained.non_members)
+        limits = [probe.root.records for probe in attack.probes() if probe.root.records is not None]
+        scored = self._own_rows(site.data, trained, min(limits)) if limits else None
+        withheld = [self.store.ids(ids) for ids in trained.withheld] if attack.references != "none" else []
+        return View(
+            observations=[self._plan_probe(site, trained, probe).key for probe in attack.probes()],
+            members=trained.members,
+            non_members=trained.non_members,
+            withheld=self.store.put_ids(np.concatenate(withheld)) if withheld else None,
+            scored=None if scored is None else self.store.put_ids(scored),
+            population=self._population(site.data, trained) if attack.population else None,
+        )
+
+    def _population(self, data: Data, trained: _Trained) -> str | None:
+        """What a model knows nothing of and is not tested on: the other half; a trial of tuning has no other half."""
+        if self.experiment.protocol == "tune":
+            return None
+        own = [self.store.ids(ids) for ids in (trained.members, trained.non_members, *trained.withheld)]
+        return self.store.put_ids(np.setdiff1d(np.arange(len(data)), np.concatenate(own)))
 
     def _plan_attack(self, site: _Site, who: tuple[int, str], built: _Built, models: list[_Trained]) -> None:
         attack = cast(Attack, built.plugin)
@@ -388,14 +421,17 @@ class _Planner:
     def _unsupported(self, site: _Site, attack: Attack) -> str | None:
         if attack.references == "in+out":
             return "it needs reference models trained with and without each record; protocol disjoint has none"
-        if attack.references == "out" and self.experiment.protocol == "tune":
+        if attack.references in ("out", "any") and self.experiment.protocol == "tune":
             return "it needs reference models trained without any record of the target; a trial's shadows share some"
-        if attack.references != "none" and not all(probe.whole_pool for probe in attack.probes()):
-            return "it compares with reference models through a probe that is not stored for the whole pool"
+        if not all(probe.root.whole_pool for probe in attack.probes()):
+            if attack.references != "none":
+                return "it compares with reference models through a probe that is not stored for the whole pool"
+            if attack.population:
+                return "it looks at other records through a probe that is not stored for the whole pool"
         return attack.unsupported(PROTOCOL, site.data, cast(Model, site.model.plugin))
 
     def _plan_accuracy(self, site: _Site, run: int, trained: _Trained) -> None:
-        logits = self._plan_observation(site, trained, ProbeSpec.of(Logits()), whole_pool=True)
+        logits = self._plan_probe(site, trained, Logits())
         measure = MeasureSpec(
             version=metrics.VERSION,
             scores=None,
@@ -426,9 +462,10 @@ class _Planner:
         return ref
 
 
-_AfterTraining: TypeAlias = ObservationSpec | AttackSpec | MeasureSpec
+_AfterTraining: TypeAlias = ObservationSpec | DerivedSpec | AttackSpec | MeasureSpec
 _KINDS: Mapping[type[_AfterTraining], tuple[Literal["observe", "attack", "measure"], Artifact]] = {
     ObservationSpec: ("observe", "observations"),
+    DerivedSpec: ("observe", "observations"),
     AttackSpec: ("attack", "scores"),
     MeasureSpec: ("measure", "metrics"),
 }
@@ -445,6 +482,20 @@ class _Wanted:
     label: str
     schedule: Schedule
     epochs: int | None = None
+
+
+def _oversights(built: _Built) -> Iterator[str]:
+    """Probes of an attack that see more than its access allows."""
+    attack = cast(Attack, built.plugin)
+    levels = {"label": "label", "served": "black-box", "network": "white-box"}
+    allowed = list(levels.values())
+    for probe in attack.probes():
+        if allowed.index(levels[probe.sees]) > allowed.index(attack.access):
+            yield (
+                f"attack {built.label}: its access is {attack.access!r}, but its probe {type(probe).__name__} sees the "
+                f"{'network itself' if probe.sees == 'network' else 'served logits'}; "
+                f"declare access = {levels[probe.sees]!r}"
+            )
 
 
 def _varying(choices: Sequence[Choice], choice: Choice) -> set[str]:

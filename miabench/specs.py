@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from miabench.contracts import Plugin, Probe
 from miabench.discovery import Found, PluginFile
@@ -52,7 +52,7 @@ class ProbeSpec(Spec, frozen=True):
             module=kind.__module__,
             qualname=kind.__qualname__,
             version=probe.version,
-            params=probe.model_dump(mode="json"),
+            params=probe.model_dump(mode="json", exclude=set() if probe.records else {"records"}),
         )
 
 
@@ -99,18 +99,45 @@ class ObservationSpec(Spec, frozen=True):
     compute: Compute
 
 
+class DerivedSpec(Spec, frozen=True):
+    """One probe's answers computed from another's stored ones.
+
+    Attributes:
+        of: key of the other probe's observation.
+        part: the records that it is about.
+    """
+
+    of: str
+    probe: ProbeSpec
+    part: Part
+    compute: Compute
+
+
 class View(Spec, frozen=True):
     """One model as an attack sees it.
 
     Attributes:
         observations: key of each probe's answers, in the order of the attack's probes.
-        members: pool rows the model was trained on and must protect; non_members: its test part.
-        rows: per probe whether its answers are for the whole pool or for members and non-members in that order.
+        members: pool rows the model was trained on and must protect.
+        non_members: its test part.
+        withheld: rows that its defense kept from training; None where there are none or the attack compares with
+            no references.
+        scored: the members, then the non-members, that are scored; None: all.
+        population: rows known to be outside its training, none of which is scored; None where there are none or
+            the attack does not look at them.
     """
 
     observations: list[str]
     members: str
     non_members: str
+    withheld: str | None = None
+    scored: str | None = None
+    population: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is None is left out: attacks that ask for none of it keep their keys."""
+        return {name: value for name, value in handler(self).items() if value is not None}
 
 
 class AttackSpec(Spec, frozen=True):
@@ -171,7 +198,7 @@ class Job(BaseModel, frozen=True):
     label: str
     dataset: Choice
     identity: str
-    spec: TrainingSpec | ObservationSpec | AttackSpec | MeasureSpec
+    spec: TrainingSpec | ObservationSpec | DerivedSpec | AttackSpec | MeasureSpec
     needs: tuple[Ref, ...]
     gives: tuple[Ref, ...]
     snapshots: tuple[int, ...] = ()

@@ -31,13 +31,15 @@ LAYERS = [
     },
     {"running", "executors", "report", "results"},
     {"plan", "jobs"},
+    {"observed"},
+    {"observing"},
     {"index", "evaluation", "specs", "environment"},
     {"training", "store", "serving", "checkpoint", "cost", "grid", "labels", "toml_text"},
     {"datasets", "models", "splits", "data", "augmentation", "metrics"},
     {"archive", "download", "kept_arrays", "normalisation", "npz", "text"},
     {"atomic"},
     {"experiment", "discovery"},
-    {"contracts", "network", "criterion", "schedule", "seeds", "errors", "logprob"},
+    {"contracts", "probes", "network", "criterion", "schedule", "seeds", "errors", "logprob"},
 ]
 PUBLIC = {"miabench", "miabench.logprob"}
 MODULES = sorted(info.name for info in pkgutil.walk_packages(miabench.__path__, "miabench."))

@@ -16,6 +16,9 @@ from torch import nn
 
 import miabench
 from miabench import Classifier, Observed
+from miabench.observed import named_answers, own_answers
+from miabench.observing import Questions, observe
+from miabench.serving import Served
 
 FOLDER = Path(__file__).parents[2] / "attacks"
 NAMES = sorted(file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if not file.name.startswith("_"))
@@ -41,9 +44,18 @@ class Model:
         self.net.eval()
 
     def answers(self, probes, of):
-        """Answers to probes about another model's records."""
-        with torch.no_grad():
-            return {p: p.observe(self.net, of.x, of.y, torch.Generator().manual_seed(0)).numpy() for p in probes}
+        """Answers to probes about another model's records, by probe."""
+        found = {}
+        for probe in probes:
+            found |= named_answers(probe, self._arrays(probe, of))
+        return found
+
+    def _arrays(self, probe, of):
+        if probe.of is not None:
+            return {"answers": probe.derive(own_answers(probe.of, self._arrays(probe.of, of)), of.y.numpy())}
+        everyone = torch.arange(RECORDS)
+        served = Served(self.net, miabench.create_defense("ce"), seed=0)
+        return observe(lambda: probe, served, Questions(of.x, of.y, everyone, everyone), seed=0)
 
     def observed(self, attack, others):
         """This model as an attack sees it, with its membership."""
@@ -54,8 +66,9 @@ class Model:
             member=self.member,
             num_classes=CLASSES,
             answers=self.answers(probes, self),
-            references={p: np.stack([answers[p] for answers in references]) for p in probes if references},
-            reference_member=np.zeros((len(references), RECORDS), dtype=bool) if references else None,
+            references={p: np.stack([answers[p] for answers in references]) for p in (references or [{}])[0]},
+            reference_in=np.zeros((len(references), RECORDS), dtype=bool) if references else None,
+            reference_out=np.ones((len(references), RECORDS), dtype=bool) if references else None,
         )
 
 
@@ -99,14 +112,7 @@ def test_members_score_higher(attacked, models):
 def test_scores_ignore_record_order(attacked):
     attack, _, target, state, scores = attacked
     order = np.random.default_rng(0).permutation(len(target))
-    shown = replace(
-        target,
-        labels=target.labels[order],
-        answers={probe: answers[order] for probe, answers in target.answers.items()},
-        references={probe: answers[:, order] for probe, answers in target.references.items()},
-        reference_member=None if target.reference_member is None else target.reference_member[:, order],
-    )
-    np.testing.assert_array_equal(attack.score(shown, state), scores[order])
+    np.testing.assert_array_equal(attack.score(target.at(order), state), scores[order])
 
 
 def test_scores_do_not_depend_on_membership(attacked, models):
