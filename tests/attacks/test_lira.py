@@ -285,6 +285,15 @@ def test_the_prior_of_variances_is_the_likeliest():
     assert 1.5 < found.s0 < 2.7
 
 
+def test_the_prior_of_variances_ignores_the_order_of_records():
+    random = np.random.default_rng(0)
+    nu = random.integers(1, 9, 3000).astype(float)
+    squares = random.chisquare(nu) * random.gamma(2, 1, 3000)
+    for _ in range(3):
+        order = random.permutation(3000)
+        assert fit_prior(squares[order], nu[order]) == fit_prior(squares, nu)
+
+
 def test_the_prior_of_equal_variances_is_narrow_and_of_none_is_none():
     random = np.random.default_rng(0)
     alike = fit_prior(3 * random.chisquare(5, 5000), np.full(5000, 5.0))

@@ -172,6 +172,15 @@ def test_what_stands_in_for_a_missing_kind_is_the_distribution_of_all_answers(co
     assert out.spread == pytest.approx(answers.std(), rel=1e-12)
 
 
+def test_what_stands_in_for_in_references_never_comes_from_the_population(compare, pool):
+    """No reference trained on the population: its answers are those of OUT references."""
+    phi, keep = pool
+    keep = keep.copy()
+    keep[1:, 0] = False
+    observed = compare(PHI, phi, keep, population=compare(PHI, phi - 50, np.zeros_like(keep)))
+    assert of_kind(observed, PHI, "in").mean[0] == pytest.approx(phi[1:][observed.reference_in].mean(), rel=1e-12)
+
+
 def test_every_attack_with_references_is_tested_here():
     names = {found.name for found in discover().of("attack")}
     assert {name for name in names if create_attack(name).references != "none"} == set(ATTACKS)
