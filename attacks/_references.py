@@ -139,5 +139,5 @@ def moments(values: Array, mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], 
 def _together(count: NDArray[np.int64], mean: Array, squares: Array) -> tuple[float, float]:
     """Mean and standard deviation (ddof 0) of all columns' values."""
     n = int(count.sum())
-    middle = float(np.sum(count * mean)) / n
+    middle = math.fsum(count * mean) / n
     return middle, math.sqrt((math.fsum(squares) + math.fsum(count * (mean - middle) ** 2)) / n)

@@ -33,18 +33,17 @@ def slow(observed, mode, variance):
     pooled = [
         math.sqrt(sum(((x[k] - x[k].mean()) ** 2).sum() for x in both) / sum(len(x[k]) for x in both)) for k in (0, 1)
     ]
-    kinds = (0, 1) if mode == "online" else (0,)
-    squares = np.array([sum(((x[k] - x[k].mean()) ** 2).sum() for k in kinds) for x in both])
-    nu = np.array([sum(len(x[k]) - 1 for k in kinds) for x in both])
-    prior = fit_prior(squares, nu)
+    squares = np.array([[((x[k] - x[k].mean()) ** 2).sum() for k in (0, 1)] for x in both])
+    nu = np.array([[len(x[k]) - 1 for k in (0, 1)] for x in both])
+    priors = [fit_prior(squares[:, k], nu[:, k]) for k in (0, 1)]
     found = []
     for i, x in enumerate(both):
         predictive = []
-        for k in kinds:
+        for k, prior in enumerate(priors):
             if variance == "shrunk":
-                s2 = (prior.d0 * prior.s0 + squares[i]) / (prior.d0 + nu[i])
-                scale = math.sqrt(s2 * (1 + 1 / len(x[k])))
-                predictive.append(stats.t(prior.d0 + nu[i], x[k].mean(), scale))
+                df = prior.d0 + nu[i, k]
+                s2 = (prior.d0 * prior.s0 + squares[i, k]) / df
+                predictive.append(stats.t(df, x[k].mean(), math.sqrt(s2 * (1 + 1 / len(x[k])))))
             else:
                 predictive.append(stats.norm(x[k].mean(), pooled[k] if variance == "pooled" else x[k].std()))
         phi = observed[PHI][i]
