@@ -30,6 +30,7 @@ class LogGradientNorm(Probe, frozen=True):
 
     version: ClassVar[int] = 2
     sees: ClassVar[Literal["label", "served", "network"]] = "network"
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.grad_x", "LogGradientNorm")
 
     norm: Norm = Field("l2", description="l1, l2 or l-inf")
 

@@ -27,47 +27,49 @@ CASES = {  # model -> (records, shape, epochs)
 }
 
 
-def setting(defense: str, model: str) -> Setting:
-    """The task of one case, with random records."""
+def setting(defense: str, model: str) -> tuple[Setting, Data]:
+    """The task of one case, and its random records."""
     n, shape, epochs = CASES[model]
     plugins = discover()
     built, architecture = plugins.get("defense", defense).build({}), plugins.get("model", model).build({})
     assert isinstance(built, Defense)
     assert isinstance(architecture, Model)
-    return Setting(
+    data = Data(torch.randn(n, *shape), torch.arange(n) % 10, tuple("abcdefghij"))
+    made = Setting(
         defense=built,
         model=architecture,
-        data=Data(torch.randn(n, *shape), torch.arange(n) % 10, tuple("abcdefghij")),
+        domain=data.domain,
         ids={"train": torch.arange(n)},
         given={},
         schedule=Schedule(epochs=epochs),
         seed=0,
         device=torch.device("cpu"),
     )
+    return made, data
 
 
-def bare(made: Setting) -> None:
+def bare(made: Setting, data: Data) -> None:
     """Cross entropy and SGD with nothing else."""
-    net = made.model.build(made.data.domain).train()
+    net = made.model.build(made.domain).train()
     schedule = made.schedule
     opt = torch.optim.SGD(net.parameters(), schedule.lr, schedule.momentum, weight_decay=schedule.weight_decay)
     for _ in range(schedule.epochs):
-        for ids in torch.randperm(len(made.data)).split(schedule.batch_size):
-            loss = F.cross_entropy(net(made.data.x[ids])[0], made.data.y[ids])
+        for ids in torch.randperm(len(data)).split(schedule.batch_size):
+            loss = F.cross_entropy(net(data.x[ids])[0], data.y[ids])
             opt.zero_grad()
             loss.backward()
             opt.step()
 
 
-def ours(made: Setting) -> None:
+def ours(made: Setting, data: Data) -> None:
     """The same through a task."""
-    made.defense.fit(Task(made, made.data.x, made.data.y))
+    made.defense.fit(Task(made, data.x, data.y))
 
 
-def seconds(run: Callable[[Setting], None], made: Setting) -> float:
+def seconds(run: Callable[[Setting, Data], None], case: tuple[Setting, Data]) -> float:
     """Wall time of one call."""
     begun = time.perf_counter()
-    run(made)
+    run(*case)
     return time.perf_counter() - begun
 
 
@@ -76,8 +78,8 @@ def main() -> None:
     torch.set_num_threads(1)
     for model in CASES:
         for defense in ("ce", "relaxloss", "crl"):
-            made = setting(defense, model)
-            turns = [(seconds(ours, made), seconds(bare, made)) for _ in range(TURNS + 1)][1:]
+            case = setting(defense, model)
+            turns = [(seconds(ours, case), seconds(bare, case)) for _ in range(TURNS + 1)][1:]
             by_task, by_hand = (statistics.median(column) for column in zip(*turns, strict=True))
             print(f"{model:<5} {defense:<10} {by_task:6.3f} s, bare CE {by_hand:6.3f} s, ratio {by_task / by_hand:.2f}")
 

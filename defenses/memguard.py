@@ -76,7 +76,7 @@ class MemGuard(Defense, frozen=True):
         net.eval()
         h = cast(MembershipNetwork, net.guard)
         members, reference = task.ids["train"], task.ids["reference"]
-        s = _confidences(net, task.x, torch.cat([members, reference]))
+        s = _confidences(net, task, torch.cat([members, reference]))
         member = (torch.arange(len(s), device=task.device) < len(members)).to(s)  # (R,)
         weight = torch.tensor(len(reference) / len(members), device=task.device)
         opt = Adam(h.parameters(), lr=self.attack_lr)
@@ -179,5 +179,5 @@ def _log_softmax(z: Tensor, label: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 @torch.no_grad()
-def _confidences(net: nn.Module, x: Tensor, ids: Tensor) -> Tensor:
-    return torch.cat([net(x[part])[0].softmax(1) for part in torch.split(ids, 1024)])
+def _confidences(net: nn.Module, task: Task, ids: Tensor) -> Tensor:
+    return torch.cat([net(task.x[part])[0].softmax(1) for part in torch.split(ids, 1024)])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from miabench.errors import TrainingError as TrainingError
     from miabench.errors import UserError as UserError
     from miabench.experiment import Experiment as Experiment
+    from miabench.hashed import LATER as LATER
     from miabench.network import Classifier as Classifier
     from miabench.probes import FeatureNorm as FeatureNorm
     from miabench.probes import LogOdds as LogOdds
@@ -70,6 +71,7 @@ _HOME = {
     "TrainingError": "miabench.errors",
     "UserError": "miabench.errors",
     "Experiment": "miabench.experiment",
+    "LATER": "miabench.hashed",
     "Classifier": "miabench.network",
     "FeatureNorm": "miabench.probes",
     "LogOdds": "miabench.probes",

@@ -1,7 +1,7 @@
 """A worker process: reads its context and then jobs from standard input, a line of JSON each, and does them.
 
-It answers on standard output, a line of JSON each. It ends when its standard input does: a parent that was killed
-leaves no worker behind.
+It answers on standard output, a line of JSON each, and says which answer is its last: a job that changed the process is
+followed by none. It ends when its standard input does, too: a parent that was killed leaves no worker behind.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TextIO
 
@@ -27,16 +28,23 @@ def main() -> None:
 
     from miabench.executors.inline import attempt
     from miabench.jobs import Workbench
+    from miabench.process_state import ProcessChangedError
 
     bench = cache(lambda: Workbench(context))  # made in the first job, so that what is wrong with it is reported
-    while True:
+    changed = False  # whether a job has changed what the next would share with it
+
+    def run(job: Job, progress: Callable[[dict[str, float]], None]) -> None:
+        nonlocal changed
+        try:
+            bench().run(job, progress)
+        except ProcessChangedError:
+            changed = True
+            raise
+
+    while not changed:
         job = Job.model_validate_json(lines.get())
-        why = attempt(
-            lambda job, progress: bench().run(job, progress),
-            job,
-            lambda record: _answer(answers, kind="progress", record=record),
-        )
-        _answer(answers, kind="failed" if why else "done", why=why)
+        why = attempt(run, job, lambda record: _answer(answers, kind="progress", record=record))
+        _answer(answers, kind="failed" if why else "done", why=why, last=changed)
 
 
 def _listen(lines: queue.Queue[str]) -> None:

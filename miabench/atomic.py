@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all: written under a temporary name, synced, renamed."""
+"""Files and folders that appear whole or not at all: written under a temporary name, synced, renamed."""
 
 from __future__ import annotations
 
@@ -48,6 +48,18 @@ def replace_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file; on a full disk it is an error, always.
+
+    Libraries that write a file themselves may lose the error of the last bytes, as `numpy.save` does, and leave a file
+    that is cut off: give their output here as bytes.
+    """
+    with path.open("wb", buffering=0) as file:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""Saving and restoring all that changes during a training, without pickles: safetensors and JSON."""
+"""Saving and restoring all that changes during a training, without pickles: safetensors and JSON, with checksums."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import torch as safetensors
 from torch import Tensor
 
-from miabench.atomic import replace_folder
+from miabench.atomic import replace_folder, write_file
 
 SECONDS = 60.0  # between two checkpoints of one training
 
@@ -34,19 +35,30 @@ class Checkpoint:
         """Replace what is saved by the state after an epoch."""
         tensors: dict[str, Tensor] = {}
         tree = _pack({"state": {k: _state_of(v) for k, v in state.items()}, "random": _global_random()}, tensors)
+        on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        files = {
+            "state.safetensors": safetensors.save(on_cpu),
+            "state.json": json.dumps({"epoch": epoch, "tree": tree}).encode(),
+        }
         with replace_folder(self.folder) as folder:
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-                folder / "state.safetensors",
-            )
-            (folder / "state.json").write_text(json.dumps({"epoch": epoch, "tree": tree}))
+            for name, content in files.items():
+                write_file(folder / name, content)
+            write_file(folder / "checksums.json", json.dumps(_checksums(files)).encode())
 
     def restore(self, state: Mapping[str, Any]) -> int:
-        """Put the saved state back in place; the epoch it was saved after, 0 where nothing is saved."""
-        if not (self.folder / "state.json").exists():
+        """Put the saved state back in place; the epoch it was saved after, 0 where nothing is saved.
+
+        What is damaged is dropped, and a line says so: the training then starts again.
+        """
+        if not self.folder.exists():
             return 0
-        saved = json.loads((self.folder / "state.json").read_text())
-        tree = _unpack(saved["tree"], load_file(self.folder / "state.safetensors"))
+        files = self._read()
+        if files is None:
+            print(f"the checkpoint {self.folder} is damaged: the training starts again from its first epoch")
+            self.remove()
+            return 0
+        saved = json.loads(files["state.json"])
+        tree = _unpack(saved["tree"], safetensors.load(files["state.safetensors"]))
         for name, part in state.items():
             _put_back(part, tree["state"][name])
         torch.set_rng_state(tree["random"]["cpu"])
@@ -54,9 +66,22 @@ class Checkpoint:
             torch.cuda.set_rng_state(tree["random"]["cuda"])
         return int(saved["epoch"])
 
+    def _read(self) -> dict[str, bytes] | None:
+        """The content of both files, if they are what was saved."""
+        try:
+            files = {name: (self.folder / name).read_bytes() for name in ("state.safetensors", "state.json")}
+            whole = (self.folder / "checksums.json").read_bytes() == json.dumps(_checksums(files)).encode()
+        except OSError:
+            return None
+        return files if whole else None
+
     def remove(self) -> None:
         """Forget what is saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _checksums(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def _global_random() -> dict[str, Tensor]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import BaseModel, Field, field_validator, model_validator
+
+from miabench.hashed import LATER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,11 @@ Kind: TypeAlias = Literal["defense", "attack", "dataset", "model"]
 
 
 class Plugin(BaseModel, frozen=True, extra="forbid"):
-    """What all plugins share. Raise `version` when results change: what is stored is then computed anew."""
+    """What all plugins share. Raise `version` when results change: what is stored is then computed anew.
+
+    A field that is added when results are stored already, and changes none while it has its default, is marked:
+    `steps: Annotated[int, LATER] = 1`. What is stored is then found again.
+    """
 
     version: ClassVar[int] = 1
 
@@ -185,14 +191,24 @@ class Probe(BaseModel, frozen=True, extra="forbid"):
         base: name of an array of the engine's own observation of every network, for which this probe stands.
         records: ask about at most so many members and as many non-members, drawn by a hash of their content, and
             score those alone (dear probes); None: about all.
+        stored_as: of a built-in probe: module and class under which its answers are stored, wherever it is now.
     """
 
     version: ClassVar[int] = 1
     sees: ClassVar[Literal["label", "served", "network"]] = "served"
     whole_pool: ClassVar[bool] = False
     base: ClassVar[str | None] = None
+    stored_as: ClassVar[tuple[str, str] | None] = None
 
-    records: int | None = Field(None, ge=1, description="ask about so many members and non-members; all by default")
+    records: Annotated[int | None, LATER] = Field(
+        None, ge=1, description="ask about so many members and as many non-members; all by default"
+    )
+
+    @classmethod
+    def place(cls) -> tuple[str, str]:
+        """Module and class, as keys have them; neither a subclass nor a user's probe takes a built-in one's."""
+        fixed = cls.__dict__.get("stored_as") if cls.__module__.startswith("miabench.") else None
+        return fixed or (cls.__module__, cls.__qualname__)
 
     @model_validator(mode="after")
     def _not_limited(self) -> Self:
@@ -239,6 +255,7 @@ class Logits(Probe, frozen=True):
 
     whole_pool: ClassVar[bool] = True
     base: ClassVar[str | None] = "answers"
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.contracts", "Logits")
 
 
 AnswersName: TypeAlias = Probe | tuple[Probe, str]  # a probe; where it answers several arrays, with the array's name

@@ -60,8 +60,9 @@ class Data:
 
     @property
     def domain(self) -> Domain:
-        """What a model must fit."""
-        return Domain(tuple(self.x.shape[1:]), self.num_classes, self._vocabulary, self.embedding)
+        """What a model must fit, with vectors of its own: a network may hold them, and a training change them."""
+        vectors = None if self.embedding is None else self.embedding.clone()
+        return Domain(tuple(self.x.shape[1:]), self.num_classes, self._vocabulary, vectors)
 
     @property
     def _vocabulary(self) -> int | None:

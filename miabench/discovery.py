@@ -13,17 +13,18 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from traceback import extract_tb, walk_tb
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
-from miabench.contracts import KINDS, Kind, Plugin
+from miabench.contracts import KINDS, Kind, Plugin, Probe
 from miabench.errors import UserError, expected, nearest
 
 MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
@@ -61,7 +62,7 @@ class Found:
         """
         cls = self.load()
         try:
-            return cls(**params)
+            return cls(**deepcopy(dict(params)))  # what is in them may be changed by the plugin
         except ValidationError as error:
             raise UserError(*(self._problem(cls, item) for item in error.errors())) from None
 
@@ -105,6 +106,13 @@ class Plugins:
             raise UserError(f"there is no {kind} {name!r}{nearest(name, (item.name for item in self.of(kind)))}")
         return found
 
+    def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
+        """The plugin files that hold the classes of some plugins, each once, in the plugins' order."""
+        modules = [sys.modules[type(part).__module__] for part in parts]
+        by_path = {file.path: file for file in self.files}
+        found = [by_path.get(str(getattr(module, "__file__", None))) for module in modules]
+        return tuple(dict.fromkeys(file for file in found if file))
+
 
 def discover(files: Iterable[str | Path | PluginFile] = ()) -> Plugins:
     """Built-in and installed plugins and those in the given files.
@@ -132,6 +140,32 @@ def _built_in() -> tuple[Found, ...]:
         for info in pkgutil.iter_modules(package.__path__)
         if not info.name.startswith("_")
     )
+
+
+def probe_class(module: str, qualname: str) -> type[Probe]:
+    """A probe's class by its place in keys; a file plugin's module is there since the file was discovered."""
+    built_in = _built_in_probes().get((module, qualname))
+    if built_in is not None:
+        return built_in
+    found: Any = import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    return cast(type[Probe], found)
+
+
+@cache
+def _built_in_probes() -> Mapping[tuple[str, str], type[Probe]]:
+    import_module("miabench.probes")
+    for found in _built_in():
+        if found.kind == "attack":
+            found.load()
+    return {cls.place(): cls for cls in _below(Probe) if cls.__module__.startswith("miabench.")}
+
+
+def _below(cls: type[Probe]) -> Iterator[type[Probe]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _below(subclass)
 
 
 def _lazily(module: str, kind: Kind) -> Callable[[], type[Plugin]]:
@@ -183,8 +217,14 @@ def _import(path: Path, sha256: str) -> ModuleType:
         raise UserError(f"{path} is not a Python file; a plugin file ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before execution: dataclasses and pickle look their module up here
+    from miabench.process_state import ProcessChangedError, isolated  # imports torch, as nearly every plugin file does
+
     try:
-        spec.loader.exec_module(module)
+        with isolated(f"importing {path}", seed=0):
+            spec.loader.exec_module(module)
+    except ProcessChangedError:
+        del sys.modules[name]
+        raise
     except (Exception, SystemExit) as error:
         why = describe(error)
         del sys.modules[name]

@@ -21,10 +21,11 @@ from torch import nn
 from miabench import seeds
 from miabench.contracts import Defense, Model
 from miabench.data import Data
-from miabench.jobs import DTYPES, Workbench, arithmetic
+from miabench.jobs import DTYPES, Workbench, arithmetic, code_of, warm_up
 from miabench.observed import Arrays, own_answers
 from miabench.observing import ANSWERS, Questions, observe
 from miabench.plan import Plan
+from miabench.process_state import isolated
 from miabench.serving import Served
 from miabench.specs import AttackSpec, DerivedSpec, Job, MeasureSpec, ObservationSpec, TrainingSpec
 from miabench.store import Ref
@@ -102,6 +103,7 @@ def estimate(plan: Plan, workers: int) -> Estimate:
         workers: trainings at once, as the executor would run them.
     """
     bench = Workbench(plan.context)
+    warm_up()
     trainings = [job for job in plan.jobs.values() if isinstance(job.spec, TrainingSpec)]
     todo = {key: job for key, job in plan.jobs.items() if not all(bench.store.has(ref) for ref in job.gives)}
     makers = {ref.key: job for job in trainings for ref in job.gives}
@@ -209,7 +211,8 @@ def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) ->
     setting = Setting(
         defense=cast(Defense, bench.build("defense", spec.defense)),
         model=cast(Model, bench.build("model", spec.model)),
-        data=data,
+        domain=data.domain,
+        augmentation=data.augmentation,
         ids=ids,
         given={name: _fresh(bench, makers[key], pool) for name, key in spec.given.items()},
         schedule=spec.schedule.model_copy(update=short),
@@ -220,7 +223,7 @@ def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) ->
     )
     task = Task(setting, data.inputs(torch.arange(len(data)), bench.device, setting.dtype), data.y.to(bench.device))
     begun = time.perf_counter()
-    with arithmetic(spec.compute), seeds.global_stream(spec.seed, "dropout"):
+    with arithmetic(spec.compute), isolated(code_of(job), spec.seed):
         setting.defense.fit(task)
     if len(ticks) < EPOCHS:
         return Pace(False, time.perf_counter() - begun, 0.0)

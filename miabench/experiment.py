@@ -5,12 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -19,6 +18,7 @@ from pydantic import (
 )
 
 from miabench.errors import UserError, expected, nearest
+from miabench.hashed import LATER, HashedAs
 from miabench.schedule import Schedule
 
 PRESETS = Path(__file__).parent / "presets"
@@ -92,7 +92,11 @@ class Tuned(BaseModel, frozen=True, extra="forbid"):
 
 
 class Experiment(BaseModel, frozen=True, extra="forbid"):
-    """Everything that decides the results, and where and how they are computed."""
+    """Everything that decides the results, and where and how they are computed.
+
+    The index of its results is filed under its hash. A key added to it is marked `LATER`; one that decides no result,
+    `NEVER`.
+    """
 
     name: str = Field(
         "experiment",
@@ -107,7 +111,9 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     shadows: int = Field(5, ge=1, description="shadow models for each target")
     seed: int = Field(0, ge=0, lt=2**32 - 2000, description="of splits and of every random stream")
     plugins: list[str] = Field(default_factory=list, description="plugin files")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, mps")
+    device: Annotated[str, HashedAs(lambda experiment: experiment.device.partition(":")[0])] = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, mps"
+    )
     precision: Literal["float32", "tf32", "float64"] = Field("float32", description="of training and inference")
     threads: int = Field(1, ge=1, description="CPU threads of every job; results depend on it in the last bits")
     schedule: Schedule = Field(default_factory=Schedule)
@@ -118,11 +124,13 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     tuned: dict[str, Tuned] = Field(
         default_factory=dict, description="per defense, the search that chose its hyper-parameters: see miabench tune"
     )
-    unpublished: list[str] = Field(
+    unpublished: Annotated[list[str], LATER] = Field(
         default_factory=list,
         description="what the reproduced paper does not give, as crl.alpha_rce: the values are ours",
     )
-    scale: float | None = Field(None, gt=0, le=1, description="a mark of --scale: the share that it cut the pool to")
+    scale: Annotated[float | None, LATER] = Field(
+        None, gt=0, le=1, description="a mark of --scale: the share that it cut the pool to"
+    )
 
     def chosen_otherwise(self, defense: str, params: Iterable[str]) -> list[str]:
         """Of the hyper-parameters set for a defense, those that tuning on the shadow half did not choose."""
@@ -155,12 +163,6 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
         if value is not None and whole:
             raise ValueError(f"it marks what --scale made smaller, but {whole[0]} is whole; use --scale instead")
         return value
-
-    @model_serializer(mode="wrap")
-    def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out the two marks where they say nothing: the index of an experiment is filed under its content."""
-        table: dict[str, Any] = handler(self)
-        return {key: value for key, value in table.items() if value or key not in ("unpublished", "scale")}
 
 
 def load_experiment(

@@ -10,6 +10,7 @@ from miabench.atomic import replace_file
 from miabench.contracts import Claim
 from miabench.errors import UserError
 from miabench.experiment import Experiment
+from miabench.hashed import hashed
 from miabench.labels import labelled
 from miabench.store import Ref, Store, digest
 
@@ -99,4 +100,4 @@ class Index(BaseModel, frozen=True):
 
 def _path(store: Store, experiment: Experiment) -> Any:
     name = experiment.name.replace("/", "-")
-    return store.folder / "experiments" / f"{name}-{digest(experiment.model_dump(mode='json'))[:12]}.json"
+    return store.folder / "experiments" / f"{name}-{digest(hashed(experiment))[:12]}.json"

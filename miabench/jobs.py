@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import json
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from miabench import evaluation, seeds
+from miabench.atomic import write_file
 from miabench.checkpoint import Checkpoint
 from miabench.contracts import Attack, Dataset, Defense, Model, Observed, Plugin, Probe
 from miabench.data import Data, load_pool
-from miabench.discovery import discover
+from miabench.discovery import discover, probe_class
 from miabench.environment import environment
 from miabench.errors import TrainingError, UserError
 from miabench.experiment import Choice
+from miabench.npz import write_npz
 from miabench.observed import Gatherer, own_answers
 from miabench.observing import ANSWERS, Questions, check_answers, observe
+from miabench.process_state import isolated
 from miabench.serving import Served
 from miabench.specs import (
     AttackSpec,
@@ -62,7 +65,7 @@ class Workbench:
         self.device = torch.device(context.device)
         self._pools: dict[str, Data] = {}
         self._inputs: dict[tuple[str, torch.dtype], Tensor] = {}
-        warm_up()
+        self._unchanged: Callable[[], None] = lambda: None  # of the job at hand, see `isolated`
 
     def run(self, job: Job, progress: Progress) -> None:
         """Do a job, unless what it gives is stored already; another process at the same job is waited for.
@@ -86,19 +89,27 @@ class Workbench:
     def _do(self, job: Job, log: io.StringIO, progress: Progress) -> None:
         match job.spec:
             case TrainingSpec() as spec:
-                with arithmetic(spec.compute):
+                with arithmetic(spec.compute), isolated(code_of(job), spec.seed) as self._unchanged:
                     self._train(job, spec, log, progress)
             case ObservationSpec() as spec:
-                with arithmetic(spec.compute):
+                with arithmetic(spec.compute), isolated(code_of(job), spec.seed) as self._unchanged:
                     self._observe(job, spec)
             case DerivedSpec() as spec:
-                with arithmetic(spec.compute):
+                with arithmetic(spec.compute), isolated(code_of(job), seed=0) as self._unchanged:
                     self._derive(job, spec)
             case AttackSpec() as spec:
-                with arithmetic(spec.compute):
+                with arithmetic(spec.compute), isolated(code_of(job), spec.seed) as self._unchanged:
                     self._attack(job, spec)
             case MeasureSpec() as spec:
-                self._measure(job, spec)
+                with isolated(code_of(job), seed=0) as self._unchanged:
+                    self._measure(job, spec)
+
+    @contextlib.contextmanager
+    def _write(self, ref: Ref, about: Mapping[str, Any]) -> Iterator[Path]:
+        """As `Store.write`, unless the job has changed what jobs share: its results are then not to be trusted."""
+        self._unchanged()
+        with self.store.write(ref, about) as folder:
+            yield folder
 
     def _remember_failure(self, job: Job, error: Exception, log: str) -> None:
         detail = str(error) if isinstance(error, (TrainingError, UserError)) else traceback.format_exc()
@@ -130,11 +141,8 @@ class Workbench:
         return self.plugins.get(kind, component.name).build(component.params)
 
     def probe(self, spec: ProbeSpec) -> Probe:
-        """A probe from its description; a file plugin's module is there since the file was discovered."""
-        kind: Any = importlib.import_module(spec.module)
-        for name in spec.qualname.split("."):
-            kind = getattr(kind, name)
-        return cast(Probe, kind(**spec.params))
+        """A probe from its description."""
+        return probe_class(spec.module, spec.qualname)(**spec.params)
 
     def rows(self, name: str) -> Tensor:
         """A list of pool rows as a CPU tensor."""
@@ -148,12 +156,14 @@ class Workbench:
         model = cast(Model, self.build("model", spec.model))
         with seeds.global_stream(0, "weights that are replaced"):
             net = defense.architecture(model.build(data.domain))
+        net.to(self.device, DTYPES[spec.compute.precision])  # before they are loaded, or float64 weights are rounded
         net.load_state_dict(load_file(self.store.file(ref, "weights.safetensors")))
-        return net.to(self.device, DTYPES[spec.compute.precision]).eval(), defense, spec
+        return net.eval(), defense, spec
 
     # --- the four kinds of job ---
 
     def _train(self, job: Job, spec: TrainingSpec, log: io.StringIO, progress: Progress) -> None:
+        warm_up()
         data = self.pool(job.dataset, job.identity)
         wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not self.store.has(ref)}
         unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
@@ -161,10 +171,11 @@ class Workbench:
         setting = Setting(
             defense=cast(Defense, self.build("defense", spec.defense)),
             model=cast(Model, self.build("model", spec.model)),
-            data=data,
+            domain=data.domain,
+            augmentation=data.augmentation,
             ids={name: self.rows(part.ids) for name, part in spec.parts.items()},
             given={name: self.network(key, data)[0] for name, key in spec.given.items()},
-            schedule=spec.schedule,
+            schedule=spec.schedule.model_copy(deep=True),
             seed=spec.seed,
             device=self.device,
             dtype=DTYPES[spec.compute.precision],
@@ -187,11 +198,11 @@ class Workbench:
                 "cost": task.costs[epoch] | {"workers": self.context.workers},
                 **environment(self.device),
             }
-            with self.store.write(ref, about) as folder:
+            with self._write(ref, about) as folder:
                 weights = {name: value.detach().cpu().clone() for name, value in task.snapshots[epoch].items()}
-                save_file(weights, folder / "weights.safetensors")
-                (folder / "history.json").write_text(json.dumps(task.history[:epoch]))
-                (folder / "log.txt").write_text(log.getvalue())
+                write_file(folder / "weights.safetensors", save(weights))
+                write_file(folder / "history.json", json.dumps(task.history[:epoch]).encode())
+                write_file(folder / "log.txt", log.getvalue().encode(errors="replace"))
         checkpoint.remove()
 
     def _observe(self, job: Job, spec: ObservationSpec) -> None:
@@ -234,15 +245,15 @@ class Workbench:
 
     def _measure(self, job: Job, spec: MeasureSpec) -> None:
         data = self.pool(job.dataset, job.identity)
-        with self.store.write(job.gives[0], {"spec": spec.model_dump(mode="json")}) as folder:
+        with self._write(job.gives[0], {"spec": spec.model_dump(mode="json")}) as folder:
             if spec.scores is not None:
                 scores = self.store.arrays(Ref("scores", spec.scores))
                 rows = evaluation.measure_attack(scores, data.num_classes)
             else:
                 arrays = self._correctness(spec, data)
                 rows = evaluation.measure_accuracy(arrays["target"] == 1, arrays["target_member"])
-                np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
-            (folder / "rows.json").write_text(json.dumps(rows, allow_nan=False))
+                write_npz(folder / "arrays.npz", arrays)
+            write_file(folder / "rows.json", json.dumps(rows, allow_nan=False).encode())
 
     def _correctness(self, spec: MeasureSpec, data: Data) -> dict[str, NDArray[Any]]:
         """Whether each member and non-member is classified correctly: laid out like an attack's scores."""
@@ -256,8 +267,8 @@ class Workbench:
 
     def _save(self, job: Job, spec: Spec, arrays: Mapping[str, NDArray[Any]], more: Mapping[str, Any]) -> None:
         about = {"spec": spec.model_dump(mode="json"), **environment(self.device), **more}
-        with self.store.write(job.gives[0], about) as folder:
-            np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+        with self._write(job.gives[0], about) as folder:
+            write_npz(folder / "arrays.npz", arrays)
 
 
 def score_hidden(attack: Attack, target: Observed, state: Mapping[str, Any], seed: int) -> NDArray[np.float64]:
@@ -289,6 +300,13 @@ def _named(name: str, observed: Observed, scores: NDArray[np.float64]) -> dict[s
     return {name: scores, f"{name}_member": cast(Any, observed.member), f"{name}_label": observed.labels}
 
 
+def code_of(job: Job) -> str:
+    """Whose code a job runs, for an error."""
+    names = [Path(file.path).name for file in job.plugins]
+    return f"the code of {' or '.join(names)}" if names else "the job"
+
+
+@cache
 def warm_up() -> None:
     """One optimizer step: the first in a process loads code, which must not count as the first training's cost."""
     parameter = torch.zeros(1, requires_grad=True)
@@ -298,13 +316,42 @@ def warm_up() -> None:
 
 @contextlib.contextmanager
 def arithmetic(compute: Compute) -> Iterator[None]:
-    """Threads and matrix precision of one job, put back after it."""
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    """Threads and precision of one job, put back after it."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(compute.threads)
-    torch.set_float32_matmul_precision("high" if compute.precision == "tf32" else "highest")
     try:
-        with threadpool_limits(compute.threads):
+        with threadpool_limits(compute.threads), _tf32(compute.precision == "tf32"):
             yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
+
+
+@contextlib.contextmanager
+def _tf32(on: bool) -> Iterator[None]:
+    """Whether matrix products and convolutions of float32 may be computed in TF32 on a GPU."""
+    newer = _newer_switches()
+    try:
+        older = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # the program has used the newer switches, which these then cannot tell
+        older = None
+    before = [switch.fp32_precision for switch in newer.values()]
+    torch.set_float32_matmul_precision("high" if on else "highest")
+    torch.backends.cudnn.allow_tf32 = on
+    for name in newer.keys() & {"conv", "rnn"}:  # which otherwise follow what the program chose for all operations
+        newer[name].fp32_precision = "tf32" if on else "ieee"
+    try:
+        yield
+    finally:
+        if older:
+            torch.set_float32_matmul_precision(older[0])
+            torch.backends.cudnn.allow_tf32 = older[1]
+        for switch, precision in zip(newer.values(), before, strict=True):
+            switch.fp32_precision = precision
+
+
+def _newer_switches() -> dict[str, Any]:
+    """The switches of torch 2.9 and later that the two older ones set as well."""
+    of: Any = torch.backends
+    if not hasattr(of.cudnn, "conv"):
+        return {}
+    return {"cuda": of.cuda.matmul, "cpu": of.mkldnn.matmul, "conv": of.cudnn.conv, "rnn": of.cudnn.rnn}

@@ -11,7 +11,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from miabench.atomic import remove_leftovers, replace_folder
+from miabench.atomic import remove_leftovers, replace_folder, write_file
+from miabench.npz import write_npz
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -52,8 +53,8 @@ def _read(folder: Path) -> Arrays | None:
 def _write(folder: Path, arrays: Arrays) -> None:
     with replace_folder(folder) as temporary:
         file = temporary / "arrays.npz"
-        np.savez(file, allow_pickle=False, **arrays)
-        file.with_name("arrays.npz.sha256").write_bytes(_checksum(file))
+        write_npz(file, arrays)
+        write_file(file.with_name("arrays.npz.sha256"), _checksum(file))
 
 
 def _checksum(path: Path) -> bytes:

@@ -1,16 +1,20 @@
-"""Opening a user's npz file: what is wrong with it is said in one line, and nothing in it is unpickled."""
+"""npz files: a user's is opened so that what is wrong with it is said in one line; our own are never cut off."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
 
+from miabench.atomic import write_file
 from miabench.errors import UserError
 
 BROKEN = (ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile)  # what reading one may raise
@@ -18,7 +22,7 @@ BROKEN = (ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.Bad
 
 @contextmanager
 def opened_npz(path: Path) -> Iterator[NpzFile]:
-    """The file, for the block of `with` to read arrays from.
+    """A user's file, for the block of `with` to read arrays from; nothing in it is unpickled.
 
     Raises:
         UserError: a file that is missing or damaged, or no npz; an array of objects, which only a pickle can hold.
@@ -34,3 +38,10 @@ def opened_npz(path: Path) -> Iterator[NpzFile]:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except BROKEN as error:
         raise UserError(f"{path} is not an npz file of plain arrays: {error}") from None
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays by name, none of objects."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    write_file(path, content.getvalue())

@@ -101,7 +101,7 @@ def _askable(sees: Literal["label", "served", "network"], served: Served) -> Cal
 
 
 def _checked(probe: Probe, answers: Asked, n: int) -> Mapping[str, Tensor]:
-    named = answers if isinstance(answers, Mapping) else {ANSWERS: answers}
+    named: Mapping[str, Any] = answers if isinstance(answers, Mapping) and answers else {ANSWERS: answers}
     for array in named.values():
         check_answers(probe, array, Tensor, n)
     return named

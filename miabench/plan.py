@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ import torch
 from miabench import metrics
 from miabench.contracts import Attack, Dataset, Defense, Logits, Model, Probe, Role, Train
 from miabench.data import Data, load_pool
-from miabench.discovery import Found, Plugins, discover, plugin_files_blamed
+from miabench.discovery import Found, PluginFile, Plugins, discover, plugin_files_blamed
 from miabench.errors import UserError
 from miabench.experiment import Choice, DefenseChoice, Experiment
 from miabench.grid import expand
 from miabench.index import Cell, Entry, Index
 from miabench.labels import changed, changed_schedule, labelled, unchanged
+from miabench.process_state import isolated
 from miabench.schedule import Schedule
 from miabench.seeds import role_seed
 from miabench.specs import (
@@ -73,7 +74,7 @@ def make_plan(experiment: Experiment, places: Places = Places()) -> Plan:
     Raises:
         UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
     """
-    with plugin_files_blamed():
+    with plugin_files_blamed(), isolated("planning", experiment.seed):
         return _Planner(experiment, places).plan()
 
 
@@ -98,22 +99,32 @@ class _Built:
 
 @dataclass(frozen=True)
 class _Site:
-    """One dataset and model: where cells stand."""
+    """One dataset and model: where cells stand.
+
+    Attributes:
+        plugins: the plugin file of the dataset, if it is one's.
+    """
 
     choice: Choice
     dataset: str
     data: Data
     model: _Built
+    plugins: tuple[PluginFile, ...]
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """One planned network, and the lists of the records it must protect, is tested on, and that were withheld."""
+    """One planned network, and the lists of the records it must protect, is tested on, and that were withheld.
+
+    Attributes:
+        plugins: the plugin files whose code its training runs.
+    """
 
     network: str
     members: str
     non_members: str
     withheld: tuple[str, ...]
+    plugins: tuple[PluginFile, ...]
 
 
 class _Planner:
@@ -121,9 +132,7 @@ class _Planner:
         self.experiment = experiment
         self.plugins: Plugins = discover(experiment.plugins)
         device = resolve_device(experiment.device)
-        self.compute = Compute(
-            device=cast(Any, device.split(":")[0]), precision=experiment.precision, threads=experiment.threads
-        )
+        self.compute = Compute.on(device, experiment.precision, experiment.threads)
         problems: list[str] = []
         self.datasets = self._build_all("dataset", experiment.dataset, problems)
         self.models = self._build_all("model", experiment.model, problems)
@@ -198,7 +207,7 @@ class _Planner:
                 "non-member; deduplicate = true drops them"
             )
         for model in self.models:
-            site = _Site(choice, built.label, data, model)
+            site = _Site(choice, built.label, data, model, self.plugins.files_of(built.plugin))
             for defense in self.defenses:
                 self._plan_cell(site, defense)
 
@@ -291,9 +300,11 @@ class _Planner:
             compute=self.compute,
             given={name: trained.network for name, trained in given.items()},
         )
-        network = self._add_training(wanted, spec)
+        own = self.plugins.files_of(defense, wanted.site.model.plugin)
+        plugins = _united(own, *(trained.plugins for trained in given.values()), wanted.site.plugins)
+        network = self._add_training(wanted, spec, plugins)
         withheld = tuple(part.ids for name, part in spec.parts.items() if name != "train")
-        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test), withheld)
+        return _Trained(network, spec.parts["train"].ids, self.store.put_ids(wanted.records.test), withheld, plugins)
 
     def _plan_required(self, wanted: _Wanted, train: Train, train_ids: torch.Tensor, depth: int) -> _Trained:
         rows = train_ids if isinstance(train.ids, str) else train.ids
@@ -304,7 +315,7 @@ class _Planner:
         required = _Wanted(wanted.site, built, records, wanted.seed, label, schedule, train.epochs)
         return self._plan_training(required, depth + 1)
 
-    def _add_training(self, wanted: _Wanted, spec: TrainingSpec) -> str:
+    def _add_training(self, wanted: _Wanted, spec: TrainingSpec, plugins: tuple[PluginFile, ...]) -> str:
         """Add a training, or another snapshot of one that is planned already; the network's key."""
         last = spec.schedule.epochs
         epoch = last if wanted.epochs is None else wanted.epochs
@@ -322,6 +333,7 @@ class _Planner:
             needs=tuple(Ref("networks", key) for key in spec.given.values()),
             gives=tuple(spec.network(e) for e in epochs),
             snapshots=tuple(epochs),
+            plugins=plugins,
             weight=float(epochs[-1] * len(self.store.ids(spec.parts["train"].ids))),
         )
         return spec.network(epoch).key
@@ -331,17 +343,22 @@ class _Planner:
 
     # --- observations, attacks, metrics ---
 
-    def _plan_probe(self, site: _Site, trained: _Trained, probe: Probe) -> Ref:
-        """One probe's answers from one network, after those that they are computed from."""
+    def _plan_probe(self, site: _Site, trained: _Trained, probe: Probe, attack: Attack | None = None) -> Ref:
+        """One probe's answers from one network, for an attack or the accuracy, after those they are computed from."""
         if probe.of is None:
-            return self._plan_observation(site, trained, probe)
-        parent = self._plan_probe(site, trained, probe.of)
+            return self._plan_observation(site, trained, probe, attack)
+        parent = self._plan_probe(site, trained, probe.of, attack)
         part = cast(ObservationSpec | DerivedSpec, self.jobs[parent.key].spec).part
         spec = DerivedSpec(of=parent.key, probe=ProbeSpec.of(probe), part=part, compute=self.compute)
         what = f"{type(probe).__name__} of network {trained.network[:8]}"
-        return self._add(site, spec, [parent], what, weight=0.1 * len(self.store.ids(part.ids)))
+        plugins = self._plugins_of_probe(trained, probe, attack)
+        return self._add(site, spec, [parent], _Work(what, plugins, 0.1 * len(self.store.ids(part.ids))))
 
-    def _plan_observation(self, site: _Site, trained: _Trained, probe: Probe) -> Ref:
+    def _plugins_of_probe(self, trained: _Trained, probe: Probe, attack: Attack | None) -> tuple[PluginFile, ...]:
+        own = type(probe).__module__.startswith("miabench.")  # otherwise found by importing the attack's file
+        return trained.plugins if own else _united(self.plugins.files_of(attack), trained.plugins)
+
+    def _plan_observation(self, site: _Site, trained: _Trained, probe: Probe, attack: Attack | None) -> Ref:
         if probe.whole_pool:
             rows = torch.arange(len(site.data))
         else:
@@ -357,7 +374,7 @@ class _Planner:
         )
         needs = [Ref("networks", trained.network)]
         what = f"{asked.qualname} of network {trained.network[:8]}"
-        return self._add(site, spec, needs, what, weight=len(rows))
+        return self._add(site, spec, needs, _Work(what, self._plugins_of_probe(trained, probe, attack), len(rows)))
 
     def _own_rows(self, data: Data, trained: _Trained, records: int | None) -> Ids:
         """A model's members, then its non-members; of each at most some, drawn by content."""
@@ -369,7 +386,7 @@ class _Planner:
         scored = self._own_rows(site.data, trained, min(limits)) if limits else None
         withheld = [self.store.ids(ids) for ids in trained.withheld] if attack.references != "none" else []
         return View(
-            observations=[self._plan_probe(site, trained, probe).key for probe in attack.probes()],
+            observations=[self._plan_probe(site, trained, probe, attack).key for probe in attack.probes()],
             members=trained.members,
             non_members=trained.non_members,
             withheld=self.store.put_ids(np.concatenate(withheld)) if withheld else None,
@@ -406,7 +423,8 @@ class _Planner:
         records = sum(
             len(self.store.ids(ids)) for view in (target, *shadows) for ids in (view.members, view.non_members)
         )
-        scores = self._add(site, spec, needs, what, weight=3 * records)
+        plugins = _united(self.plugins.files_of(attack), site.plugins)
+        scores = self._add(site, spec, needs, _Work(what, plugins, 3 * records))
         measure = MeasureSpec(
             version=metrics.VERSION,
             scores=scores.key,
@@ -414,7 +432,7 @@ class _Planner:
             members=target.members,
             non_members=target.non_members,
         )
-        measured = self._add(site, measure, [scores], what)
+        measured = self._add(site, measure, [scores], _Work(what, site.plugins))
         network = Ref("networks", models[0].network)
         self._enter(run, attacker=attacker, attack=built.label, metrics=measured, records=scores, network=network)
 
@@ -439,10 +457,11 @@ class _Planner:
             members=trained.members,
             non_members=trained.non_members,
         )
-        measured = self._add(site, measure, [logits], f"accuracy of {self.index.cells[-1].label} run {run}")
+        what = f"accuracy of {self.index.cells[-1].label} run {run}"
+        measured = self._add(site, measure, [logits], _Work(what, site.plugins))
         self._enter(run, metrics=measured, records=measured, network=Ref("networks", trained.network))
 
-    def _add(self, site: _Site, spec: _AfterTraining, needs: list[Ref], what: str, weight: float = 100) -> Ref:
+    def _add(self, site: _Site, spec: _AfterTraining, needs: list[Ref], work: _Work) -> Ref:
         kind, gives = _KINDS[type(spec)]
         ref = Ref(gives, spec.key)
         self.jobs.setdefault(
@@ -450,13 +469,14 @@ class _Planner:
             Job(
                 kind=kind,
                 key=spec.key,
-                label=f"{kind} {what}",
+                label=f"{kind} {work.what}",
                 dataset=site.choice,
                 identity=site.data.identity,
                 spec=spec,
                 needs=tuple(needs),
                 gives=(ref,),
-                weight=weight,
+                plugins=work.plugins,
+                weight=work.weight,
             ),
         )
         return ref
@@ -471,6 +491,14 @@ _KINDS: Mapping[type[_AfterTraining], tuple[Literal["observe", "attack", "measur
 }
 
 
+class _Work(NamedTuple):
+    """What a job does, in words; the plugin files whose code it runs; how much work it is."""
+
+    what: str
+    plugins: tuple[PluginFile, ...]
+    weight: float = 100
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """A network that is wanted: under which defense, on which records, after how many epochs (None: all)."""
@@ -482,6 +510,11 @@ class _Wanted:
     label: str
     schedule: Schedule
     epochs: int | None = None
+
+
+def _united(*plugins: tuple[PluginFile, ...]) -> tuple[PluginFile, ...]:
+    """All plugin files, each once, in their order."""
+    return tuple(dict.fromkeys(itertools.chain(*plugins)))
 
 
 def _oversights(built: _Built) -> Iterator[str]:

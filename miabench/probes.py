@@ -20,10 +20,13 @@ class FeatureNorm(Probe, frozen=True):
     sees: ClassVar[Literal["label", "served", "network"]] = "network"
     whole_pool: ClassVar[bool] = True
     base: ClassVar[str | None] = "feature_norm"
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.probes", "FeatureNorm")
 
 
 class LogOdds(Probe, frozen=True):
     """Log odds of the true class, log p_y - log(1 - p_y), never saturated: Carlini et al.'s phi (S&P 2022)."""
+
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.probes", "LogOdds")
 
     @property
     def of(self) -> Probe:
@@ -37,6 +40,8 @@ class LogOdds(Probe, frozen=True):
 
 class TrueProbability(Probe, frozen=True):
     """Probability of the true class, softmax(z / T)_y, as RMIA compares (Zarifzadeh et al., ICML 2024)."""
+
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.probes", "TrueProbability")
 
     temperature: float = Field(1.0, gt=0, description="T: what logits are divided by")
 

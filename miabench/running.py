@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from miabench.discovery import PluginFile
 from miabench.errors import DISK_FULL
 from miabench.executors.base import Event, Executor
 from miabench.specs import Context, Job
@@ -73,7 +74,7 @@ def run_jobs(
     running = 0
     try:
         while True:
-            while running < hands.slots and (job := queue.next()):
+            while running < hands.slots and (job := queue.next(hands.waiting())):
                 hands.start(job)
                 listen(Event("started", job))
                 running += 1
@@ -110,13 +111,21 @@ class _Queue:
         for key, needs in self._needs.items():
             for need in needs:
                 self._needed_by.setdefault(need, []).append(key)
-        self._ready = [(i, key) for key, i in self._order.items() if not self._needs[key]]  # a heap: sorted by i
+        self._ready: dict[frozenset[PluginFile], list[tuple[int, str]]] = {}  # by plugin files; heaps, sorted by order
+        for key, needs in self._needs.items():
+            if not needs:
+                self._make_ready(key)
 
-    def next(self) -> Job | None:
-        """The first job that can run now."""
-        if self.stopped or not self._ready:
+    def _make_ready(self, key: str) -> None:
+        heap = self._ready.setdefault(frozenset(self._todo[key].plugins), [])
+        heapq.heappush(heap, (self._order[key], key))
+
+    def next(self, preferred: Collection[frozenset[PluginFile]]) -> Job | None:
+        """The first job that can run now: of those of a preferred set of plugin files, if there is one."""
+        ready = {plugins: heap for plugins, heap in self._ready.items() if heap}
+        if self.stopped or not ready:
             return None
-        _, key = heapq.heappop(self._ready)
+        _, key = heapq.heappop(min([ready[p] for p in preferred if p in ready] or ready.values()))
         self._waiting.discard(key)
         return self._todo[key]
 
@@ -125,7 +134,7 @@ class _Queue:
         for other in self._needed_by.get(key, ()):
             self._needs[other].discard(key)
             if not self._needs[other]:
-                heapq.heappush(self._ready, (self._order[other], other))
+                self._make_ready(other)
 
     def waiting(self) -> list[str]:
         """Jobs that were not handed out."""

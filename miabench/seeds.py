@@ -7,6 +7,7 @@ models changes no model.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,10 +36,22 @@ def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> to
 
 @contextmanager
 def global_stream(seed: int, purpose: str) -> Iterator[None]:
-    """Seed torch's global generators for code that offers no other way (initialisers, dropout); restore them after."""
+    """Seed the global generators of torch, numpy and Python for code that offers no other way; restore them after.
+
+    Initialisers and dropout draw from torch's, a plugin perhaps from the others.
+    """
+    import numpy as np
     import torch
 
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    python, numpy = random.getstate(), np.random.get_state()
+    derived = derive(seed, purpose)
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive(seed, purpose))
-        yield
+        torch.manual_seed(derived)
+        random.seed(derived)
+        np.random.seed([derived % 2**32, derived >> 32])
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

@@ -2,77 +2,117 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel
 
 from miabench.contracts import Plugin, Probe
 from miabench.discovery import Found, PluginFile
 from miabench.experiment import Choice
+from miabench.hashed import LATER, NEVER, HashedAs, hashed
 from miabench.schedule import Schedule
 from miabench.store import Ref, digest
 
 
 class Spec(BaseModel, frozen=True, extra="forbid"):
-    """JSON that decides a result; its hash is the result's key."""
+    """JSON that decides a result; its hash is the result's key.
+
+    Attributes:
+        tag: stands for the kind of spec in keys; it stays when the class is renamed.
+    """
+
+    tag: ClassVar[str]
 
     @property
     def key(self) -> str:
         """The content address of what this spec describes."""
-        return digest({type(self).__name__: self.model_dump(mode="json")})
+        return digest({self.tag: hashed(self)})
 
 
-class Component(Spec, frozen=True):
+class Parametrised(Spec, frozen=True):
+    """Something with parameters.
+
+    Attributes:
+        params: all of them; it is built again from these.
+        params_in_key: those that stand in keys, where a parameter that came later is not among them; None: all.
+    """
+
+    params: Annotated[
+        dict[str, Any], HashedAs(lambda spec: spec.params if spec.params_in_key is None else spec.params_in_key)
+    ]
+    params_in_key: Annotated[dict[str, Any] | None, NEVER] = None
+
+
+def _described(instance: Plugin | Probe) -> dict[str, Any]:
+    """The two fields of `Parametrised`."""
+    params, in_key = instance.model_dump(mode="json"), hashed(instance)
+    return {"params": params, "params_in_key": None if in_key == params else in_key}
+
+
+class Component(Parametrised, frozen=True):
     """A plugin with all its parameters; `code` stands for its code: class version and source identity."""
+
+    tag: ClassVar[str] = "Component"
 
     name: str
     code: str
-    params: dict[str, Any]
 
     @classmethod
     def of(cls, found: Found, plugin: Plugin) -> Component:
         """Describe an instance."""
-        code = f"{plugin.version} {found.identity}".strip()
-        return cls(name=found.name, code=code, params=plugin.model_dump(mode="json"))
+        return cls(name=found.name, code=f"{plugin.version} {found.identity}".strip(), **_described(plugin))
 
 
-class ProbeSpec(Spec, frozen=True):
-    """A probe: where its class is (file plugins: a module name that holds the file's hash) and its parameters."""
+class ProbeSpec(Parametrised, frozen=True):
+    """A probe: where keys say that its class is (file plugins: in a module whose name holds the file's hash)."""
+
+    tag: ClassVar[str] = "ProbeSpec"
 
     module: str
     qualname: str
     version: int
-    params: dict[str, Any]
 
     @classmethod
     def of(cls, probe: Probe) -> ProbeSpec:
         """Describe an instance."""
-        kind = type(probe)
-        return cls(
-            module=kind.__module__,
-            qualname=kind.__qualname__,
-            version=probe.version,
-            params=probe.model_dump(mode="json", exclude=set() if probe.records else {"records"}),
-        )
+        module, qualname = probe.place()
+        return cls(module=module, qualname=qualname, version=probe.version, **_described(probe))
 
 
 class Part(Spec, frozen=True):
     """Some records in order: their rows (a list in the store) and the hash of their content."""
+
+    tag: ClassVar[str] = "Part"
 
     ids: str
     content: str
 
 
 class Compute(Spec, frozen=True):
-    """What decides floating-point results beside the formulas."""
+    """What decides floating-point results beside the formulas.
+
+    Attributes:
+        arithmetic: version of what a device's precisions stand for; see `on`.
+    """
+
+    tag: ClassVar[str] = "Compute"
 
     device: Literal["cpu", "cuda", "mps"]
     precision: Literal["float32", "tf32", "float64"]
     threads: int
+    arithmetic: Annotated[int, LATER] = 1
+
+    @classmethod
+    def on(cls, device: str, precision: Literal["float32", "tf32", "float64"], threads: int) -> Compute:
+        """For a device as torch names it. On CUDA, convolutions of arithmetic 1 were in TF32 whatever was asked for."""
+        kind: Any = device.partition(":")[0]
+        return cls(device=kind, precision=precision, threads=threads, arithmetic=2 if kind == "cuda" else 1)
 
 
 class TrainingSpec(Spec, frozen=True):
     """One training."""
+
+    tag: ClassVar[str] = "TrainingSpec"
 
     parts: dict[str, Part]
     preparation: dict[str, str]
@@ -91,6 +131,8 @@ class TrainingSpec(Spec, frozen=True):
 class ObservationSpec(Spec, frozen=True):
     """One probe's answers from one network about some records."""
 
+    tag: ClassVar[str] = "ObservationSpec"
+
     network: str
     probe: ProbeSpec
     part: Part
@@ -106,6 +148,8 @@ class DerivedSpec(Spec, frozen=True):
         of: key of the other probe's observation.
         part: the records that it is about.
     """
+
+    tag: ClassVar[str] = "DerivedSpec"
 
     of: str
     probe: ProbeSpec
@@ -127,21 +171,20 @@ class View(Spec, frozen=True):
             the attack does not look at them.
     """
 
+    tag: ClassVar[str] = "View"
+
     observations: list[str]
     members: str
     non_members: str
-    withheld: str | None = None
-    scored: str | None = None
-    population: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is None is left out: attacks that ask for none of it keep their keys."""
-        return {name: value for name, value in handler(self).items() if value is not None}
+    withheld: Annotated[str | None, LATER] = None
+    scored: Annotated[str | None, LATER] = None
+    population: Annotated[str | None, LATER] = None
 
 
 class AttackSpec(Spec, frozen=True):
     """One attack on one target, learnt on its shadows."""
+
+    tag: ClassVar[str] = "AttackSpec"
 
     attack: Component
     probes: list[ProbeSpec]
@@ -154,6 +197,8 @@ class AttackSpec(Spec, frozen=True):
 
 class MeasureSpec(Spec, frozen=True):
     """Metrics of one attack's scores, or (without scores) accuracies from the target's logits."""
+
+    tag: ClassVar[str] = "MeasureSpec"
 
     version: int
     scores: str | None
@@ -190,6 +235,7 @@ class Job(BaseModel, frozen=True):
         needs: artifacts that must be stored before.
         gives: artifacts that are stored after.
         snapshots: of a training, the epoch after which each artifact of `gives` is taken.
+        plugins: the plugin files whose code it runs; it runs in a process that has imported no other.
         weight: expected work, for the estimate of the time left: passes over one record, roughly.
     """
 
@@ -202,4 +248,5 @@ class Job(BaseModel, frozen=True):
     needs: tuple[Ref, ...]
     gives: tuple[Ref, ...]
     snapshots: tuple[int, ...] = ()
+    plugins: tuple[PluginFile, ...] = ()
     weight: float = 1.0

@@ -12,6 +12,7 @@ Nothing is unpickled: weights are safetensors, arrays npz, metadata JSON.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from miabench.atomic import remove_leftovers, replace_file, replace_folder
+from miabench.atomic import remove_leftovers, replace_file, replace_folder, write_file
 from miabench.errors import UserError
 
 Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
@@ -70,6 +71,7 @@ class Store:
 
     def __init__(self, folder: str | Path, create: bool = True) -> None:
         self.folder = Path(folder).expanduser().resolve()
+        self._whole_lists: set[str] = set()
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"the store {self.folder} is a file; choose a folder with --store")
         if not create:
@@ -103,7 +105,7 @@ class Store:
             yield folder
             files = {file.name: _checksum(file) for file in sorted(folder.iterdir())}
             manifest = {"kind": ref.kind, "key": ref.key, "files": files, **about}
-            (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+            write_file(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
 
     def manifest(self, ref: Ref) -> dict[str, Any]:
         """What is known about an artifact: its spec, environment, times, checksums."""
@@ -150,19 +152,32 @@ class Store:
             raise UserError(f"{folder / name} is damaged; remove the folder {folder} and run again: it is made anew")
 
     def put_ids(self, ids: NDArray[np.int64]) -> str:
-        """Keep a list of pool rows; its name is the hash of its content."""
-        content = np.ascontiguousarray(ids, dtype="<i8").tobytes()
-        name = hashlib.sha256(content).hexdigest()[:KEY_LENGTH]
-        path = self.folder / "ids" / f"{name}.npy"
-        if not path.exists():
-            with replace_file(path) as temporary, temporary.open("wb") as file:
-                np.save(file, ids)
+        """Keep a list of pool rows; its name is the hash of its content. A list that was damaged is made anew."""
+        content = np.ascontiguousarray(ids, dtype="<i8")
+        name = _name_of_list(content.tobytes())
+        if name not in self._whole_lists:
+            path = self._list(name)
+            if _list_in(path) != content.tobytes():
+                file = io.BytesIO()
+                np.save(file, content)
+                with replace_file(path) as temporary:
+                    write_file(temporary, file.getvalue())
+            self._whole_lists.add(name)
         return name
 
     def ids(self, name: str) -> NDArray[np.int64]:
-        """A list of pool rows kept by `put_ids`."""
-        ids: NDArray[np.int64] = np.load(self.folder / "ids" / f"{name}.npy", allow_pickle=False)
-        return ids
+        """A list of pool rows kept by `put_ids`.
+
+        Raises:
+            UserError: the file is not what was written.
+        """
+        content = _list_in(self._list(name))
+        if _name_of_list(content) != name:
+            raise UserError(f"{self._list(name)} is missing or damaged; run again: it is made anew")
+        return np.frombuffer(content, dtype="<i8").astype(np.int64)
+
+    def _list(self, name: str) -> Path:
+        return self.folder / "ids" / f"{name}.npy"
 
     def lock(self, key: str) -> FileLock:
         """Held by whoever works on a job, so that two processes on one store never do the same work twice."""
@@ -188,3 +203,16 @@ class Store:
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _name_of_list(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:KEY_LENGTH]
+
+
+def _list_in(path: Path) -> bytes:
+    """The rows in a list's file as they are, without NumPy's header, which nothing protects; empty if there is none."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return b""
+    return content[10 + int.from_bytes(content[8:10], "little") :]

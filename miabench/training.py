@@ -17,12 +17,12 @@ from torch.optim import SGD, Optimizer
 from miabench import seeds
 from miabench.augmentation import crop_flip
 from miabench.checkpoint import Checkpoint
-from miabench.contracts import Defense, Model
+from miabench.contracts import Defense, Domain, Model
 from miabench.cost import Meter
 from miabench.criterion import Criterion
-from miabench.data import Data
 from miabench.errors import TrainingError, UserError
 from miabench.network import Classifier
+from miabench.records import Records
 from miabench.schedule import Schedule
 
 
@@ -31,6 +31,8 @@ class Setting:
     """What a task is made of; see `Task` for the meaning of each.
 
     Attributes:
+        domain: what the model must fit.
+        augmentation: the dataset's, see `miabench.augmentation`.
         stop: train through this epoch of the schedule.
         snapshots: epochs after which the network is kept.
         checkpoint: where the state is kept between epochs, or None.
@@ -39,12 +41,13 @@ class Setting:
 
     defense: Defense
     model: Model
-    data: Data
+    domain: Domain
     ids: Mapping[str, Tensor]
     given: Mapping[str, nn.Module]
     schedule: Schedule
     seed: int
     device: torch.device
+    augmentation: Literal["none", "crop-flip"] = "none"
     dtype: torch.dtype = torch.float32
     stop: int | None = None
     snapshots: frozenset[int] = frozenset()
@@ -56,8 +59,8 @@ class Task:
     """One network to be trained: what a defense's `fit` works with.
 
     Attributes:
-        x: normalised inputs of the whole pool (N, ...), on the device.
-        y: classes (N,), on the device.
+        x: normalised inputs of the whole pool (N, ...), read-only: `x[ids]` is a new tensor on the device.
+        y: classes (N,), on the device; a copy of its own, which may be changed.
         ids: pool rows of `"train"` (the members) and of every withheld part, on the device.
         given: the networks that `requires` named, in eval mode, on the device; a copy of its own.
         num_classes: C.
@@ -71,11 +74,11 @@ class Task:
 
     def __init__(self, setting: Setting, x: Tensor, y: Tensor) -> None:
         self._setting = setting
-        self.x = x
-        self.y = y
+        self.x = Records(x)
+        self.y = y.clone()
         self.ids = {name: ids.to(setting.device) for name, ids in setting.ids.items()}
         self.given = dict(setting.given)
-        self.num_classes = setting.data.num_classes
+        self.num_classes = setting.domain.num_classes
         self.schedule = setting.schedule
         self.device = setting.device
         self.history: list[dict[str, float]] = []
@@ -93,7 +96,7 @@ class Task:
         """A new network under this defense's architecture; the same initial weights at every call."""
         setting = self._setting
         with seeds.global_stream(setting.seed, "weights"):
-            built = setting.model.build(setting.data.domain)
+            built = setting.model.build(setting.domain)
             if not isinstance(built, Classifier):
                 raise UserError(
                     f"{type(setting.model).__name__}.build must return a miabench.Classifier; "
@@ -129,7 +132,7 @@ class Task:
 
     def augment(self, x: Tensor) -> Tensor:
         """Train-time augmentation of a batch, as the dataset asks for; drawn per record."""
-        if self._setting.data.augmentation == "crop-flip":
+        if self._setting.augmentation == "crop-flip":
             return crop_flip(x, self.generator("augmentation"))
         return x
 

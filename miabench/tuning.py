@@ -223,7 +223,7 @@ class _Lent:
 
     def __init__(self, executor: Executor) -> None:
         self.slots = executor.slots
-        self.start, self.wait = executor.start, executor.wait
+        self.waiting, self.start, self.wait = executor.waiting, executor.start, executor.wait
 
     def close(self) -> None:
         """Left to its owner; after `run_jobs` has returned nothing is running."""

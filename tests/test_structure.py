@@ -34,12 +34,23 @@ LAYERS = [
     {"observed"},
     {"observing"},
     {"index", "evaluation", "specs", "environment"},
-    {"training", "store", "serving", "checkpoint", "cost", "grid", "labels", "toml_text"},
+    {"training", "store", "serving", "checkpoint", "cost", "grid", "labels", "toml_text", "records"},
     {"datasets", "models", "splits", "data", "augmentation", "metrics"},
     {"archive", "download", "kept_arrays", "normalisation", "npz", "text"},
     {"atomic"},
     {"experiment", "discovery"},
-    {"contracts", "probes", "network", "criterion", "schedule", "seeds", "errors", "logprob"},
+    {
+        "contracts",
+        "probes",
+        "network",
+        "criterion",
+        "schedule",
+        "seeds",
+        "errors",
+        "hashed",
+        "logprob",
+        "process_state",
+    },
 ]
 PUBLIC = {"miabench", "miabench.logprob"}
 MODULES = sorted(info.name for info in pkgutil.walk_packages(miabench.__path__, "miabench."))

@@ -26,6 +26,7 @@ import torch
 
 from miabench import Data, Dataset, Field, UserError
 from miabench.datasets._csv_rows import Column, csv_rows
+from miabench.hashed import hashed
 from miabench.kept_arrays import Arrays, kept_arrays
 from miabench.text import encode, frequent_words, glove_words
 
@@ -67,7 +68,7 @@ class Text(Dataset, frozen=True):
         )
 
     def _key(self, path: Path) -> str:
-        parts = self.model_dump(mode="json", exclude={"path", "glove", "deduplicate", "records"})
+        parts = {k: v for k, v in hashed(self).items() if k not in ("path", "glove", "deduplicate", "records")}
         files = [path] if self.glove is None else [path, self.glove.expanduser()]
         parts |= {"version": self.version, "content": [_sha256(file) for file in files]}
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

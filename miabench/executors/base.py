@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from miabench.discovery import PluginFile
 from miabench.specs import Job
 
 
@@ -26,6 +28,9 @@ class Executor(Protocol):
     """Runs jobs somewhere. A job's inputs are stored before it is started."""
 
     slots: int  # jobs at once
+
+    def waiting(self) -> Collection[frozenset[PluginFile]]:
+        """The plugin files of processes that have nothing to do: a job of one of these sets starts at once."""
 
     def start(self, job: Job) -> None:
         """Begin a job; called only while fewer than `slots` jobs are running."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from miabench.discovery import describe
+from miabench.discovery import PluginFile, describe
 from miabench.errors import DISK_FULL, TrainingError, UserError, disk_is_full
 from miabench.executors.base import Event
 from miabench.specs import Context, Job
@@ -21,6 +21,10 @@ class Inline:
         self._bench = Workbench(context)
         self._listen = listen
         self._job: Job | None = None
+
+    def waiting(self) -> Collection[frozenset[PluginFile]]:
+        """None: this process has imported all plugin files."""
+        return ()
 
     def start(self, job: Job) -> None:
         """Remember the job; `wait` does it."""

@@ -1,7 +1,8 @@
 """Jobs in worker processes on this machine.
 
 Workers are fed JSON, never objects, so this works from an unguarded script or a notebook, and the parent never
-touches the accelerator. A worker that dies fails its own job only; another takes its place.
+touches the accelerator. A worker that dies fails its own job only; another takes its place. A worker imports one set of
+plugin files and does only the jobs of that set: no file's code runs in the process of another file's jobs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 
+from miabench.discovery import PluginFile
 from miabench.executors.base import Event
 from miabench.specs import Context, Job
 
@@ -29,22 +32,35 @@ class Local:
         self._workers: list[_Worker] = []
 
     def start(self, job: Job) -> None:
-        """Give a job to an idle worker."""
-        worker = next((worker for worker in self._workers if worker.job is None), None)
+        """Give a job to an idle worker of its plugin files, or to a new one in the place of another."""
+        worker = next((worker for worker in self._idle() if worker.plugins == frozenset(job.plugins)), None)
         if worker is None:
-            worker = _Worker(self._context, self._news)
+            if len(self._workers) == self.slots:
+                self._end(self._idle()[0])
+            worker = _Worker(self._context.model_copy(update={"plugins": job.plugins}), self._news)
             self._workers.append(worker)
         worker.give(job)
+
+    def waiting(self) -> Collection[frozenset[PluginFile]]:
+        """The plugin files of idle workers."""
+        return {worker.plugins for worker in self._idle()}
+
+    def _idle(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.job is None]
 
     def wait(self) -> list[Event]:
         """Block for the next message of any worker."""
         worker, message = self._news.get()
+        if worker not in self._workers:  # it was ended
+            return []
         if message is None:
             return self._buried(worker)
         job = worker.job
         assert job is not None
         if message["kind"] != "progress":
             worker.job = None
+        if message.pop("last", False):
+            self._end(worker)
         return [Event(**message, job=job)]  # type: ignore[arg-type]
 
     def _buried(self, worker: _Worker) -> list[Event]:
@@ -54,6 +70,12 @@ class Local:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return [Event("failed", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []
+
+    def _end(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.process.kill()
+        worker.process.wait()
+        worker.close()
 
     def close(self) -> None:
         """End all workers at once; what they had not finished is lost, what they had is stored."""
@@ -70,6 +92,7 @@ class _Worker:
 
     def __init__(self, context: Context, news: queue.Queue[tuple[_Worker, dict[str, object] | None]]) -> None:
         self.job: Job | None = None
+        self.plugins = frozenset(context.plugins)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "miabench._worker"],  # -P: a folder `miabench` here must not be taken for it

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from miabench.attacks import _attack_network as network
 from miabench.attacks.nn import attack_inputs
+from torch.nn import functional as F
 
-from miabench import TrainingError, create_attack
+from miabench import Logits, TrainingError, create_attack
 
 SHORT = {"epochs": 3}
 
@@ -56,6 +58,37 @@ def test_state_holds_the_weights_of_four_layers(shadows):
         "weight0": (128, 8), "bias0": (128,), "weight1": (64, 128), "bias1": (64,),
         "weight2": (64, 64), "bias2": (64,), "weight3": (2, 64), "bias3": (2,),
     }  # fmt: skip
+
+
+def test_learns_on_the_records_of_all_shadows_together(shadows, observe):
+    """One model that had answered all of them would teach the same, bit for bit; without one it would be another."""
+    attack = create_attack("nn", schedule=SHORT)
+    logits, labels, member = (
+        np.concatenate(parts)
+        for parts in zip(*((shadow[Logits()], shadow.labels, shadow.member) for shadow in shadows), strict=True)
+    )
+    states = [
+        attack.fit(given, torch.Generator().manual_seed(0))
+        for given in (shadows, [observe(logits, labels, member)], shadows[1:], shadows[:-1])
+    ]
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][name])
+        assert not any(np.array_equal(value, other[name]) for other in states[2:])
+
+
+def test_units_are_dropped_in_training_and_none_in_scoring(shadows):
+    """The scores are those of the whole network, and of a training that drops no unit another network comes out."""
+    attack = create_attack("nn", schedule=SHORT)
+    state = attack.fit(shadows, torch.Generator().manual_seed(0))
+    x = torch.from_numpy(attack_inputs(shadows[0]))
+    for i in range(4):
+        x = F.linear(x, *(torch.from_numpy(state[f"{part}{i}"]).double() for part in ("weight", "bias")))
+        x = x.relu() if i < 2 else x
+    np.testing.assert_allclose(attack.score(shadows[0], state), x[:, 1] - x[:, 0], rtol=1e-9, atol=1e-12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "DROP", 0.0)
+        whole = attack.fit(shadows, torch.Generator().manual_seed(0))
+    assert not any(np.allclose(value, whole[name], rtol=1e-3) for name, value in state.items())
 
 
 def test_another_generator_gives_another_network(shadows):

@@ -32,7 +32,7 @@ def task():
     setting = Setting(
         defense=miabench.create_defense("advreg"),
         model=WithBatchNorm(),
-        data=data,
+        domain=data.domain,
         ids={"train": torch.arange(12), "reference": torch.arange(12, 20)},
         given={},
         schedule=Schedule(epochs=2, lr=0.1, batch_size=4),
@@ -51,8 +51,9 @@ def test_reference_records_never_train_the_classifier(task):
     """With nothing to gain from the inference network they are not felt at all."""
     defense = miabench.create_defense("advreg", alpha=0.0)
     state = defense.fit(task).state_dict()
-    task.x[12:] = 7.0
-    other = defense.fit(Task(task._setting, task.x, task.y)).state_dict()
+    x = task.x[:]
+    x[12:] = 7.0
+    other = defense.fit(Task(task._setting, x, task.y)).state_dict()
     assert all(torch.equal(value, other[name]) for name, value in state.items())
 
 

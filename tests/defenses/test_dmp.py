@@ -48,7 +48,7 @@ def task_for(defense, x, given, **changes):
     values = {
         "defense": defense,
         "model": MLP(),
-        "data": data,
+        "domain": data.domain,
         "ids": {"train": half, "reference": half + len(half)},
         "given": given,
         "schedule": Schedule(epochs=3, lr=0.1, batch_size=4),

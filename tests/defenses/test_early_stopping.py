@@ -1,5 +1,7 @@
 """Stop epochs are snapshots of one training; patience keeps the best epoch of its own."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,7 @@ def setting():
         values = {
             "defense": miabench.create_defense("early-stopping", patience=patience),
             "model": MLP(),
+            "domain": data.domain,
             "data": data,
             "ids": {"train": torch.arange(30), "validation": torch.arange(30, 45)},
             "given": {},
@@ -101,9 +104,14 @@ def setting():
             "seed": 1,
             "device": torch.device("cpu"),
         }
-        return Setting(**(values | changes))
+        return WithData(**(values | changes))
 
     return make
+
+
+@dataclass(frozen=True)
+class WithData(Setting):
+    data: Data | None = None
 
 
 def fit(setting):
@@ -132,7 +140,7 @@ def test_validation_sees_the_network_as_it_will_answer(setting):
     """In eval mode: BatchNorm does not read the validation records."""
     made = setting(30, model=MLP(norm=True), snapshots=frozenset(range(1, 31)))
     _, task = fit(made)
-    net = MLP(norm=True).build(made.data.domain)
+    net = MLP(norm=True).build(made.domain)
     modes = {mode: [] for mode in (True, False)}
     for epoch in range(1, 31):
         for mode, seen in modes.items():

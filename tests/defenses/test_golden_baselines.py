@@ -324,7 +324,7 @@ def test_advreg_trajectory(golden):
     setting = Setting(
         defense=miabench.create_defense("advreg", alpha=about["alpha"]),
         model=TinyModel(),
-        data=data,
+        domain=data.domain,
         ids={"train": torch.arange(18), "reference": torch.arange(18, 36)},
         given={},
         schedule=Schedule(epochs=4, lr=about["lr"], batch_size=6),

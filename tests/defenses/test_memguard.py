@@ -182,7 +182,7 @@ def fit(defense, given, epochs, norm=False, batch_size=16):
     ids = {"train": torch.arange(80), "reference": torch.arange(80, 160)}
     schedule = Schedule(epochs=epochs, lr=0.1, batch_size=batch_size)
     task = Task(
-        Setting(defense, Tiny(norm=norm), data, ids, given, schedule, seed=1, device=torch.device("cpu")),
+        Setting(defense, Tiny(norm=norm), data.domain, ids, given, schedule, seed=1, device=torch.device("cpu")),
         data.x,
         data.y,
     )
@@ -193,14 +193,14 @@ def test_the_guard_learns_to_tell_members_and_serving_stops_it():
     ce, _ = fit(miabench.create_defense("ce"), {}, 40)
     net, task = fit(MemGuard(), {"net": ce}, 40)
     assert task.history[-1]["attack_loss"] < 0.5 < task.history[0]["attack_loss"]
-    logits = ce(task.x)[0]
-    assert torch.equal(net(task.x)[0], logits), "the network is CE's"
+    logits = ce(task.x[:])[0]
+    assert torch.equal(net(task.x[:])[0], logits), "the network is CE's"
     loaded = MemGuard().architecture(Tiny().build(noisy().domain))
     loaded.load_state_dict(net.state_dict())
     member = np.r_[np.ones(80), np.zeros(80)]  # against records that no one has seen
     rows = torch.cat([torch.arange(80), torch.arange(160, 240)])
     with torch.no_grad():
-        answers = Served(loaded, MemGuard(epsilon=2.0), 5)(task.x)[0]
+        answers = Served(loaded, MemGuard(epsilon=2.0), 5)(task.x[:])[0]
         open_odds, guarded_odds = (net.guard(a.softmax(1))[rows] for a in (logits, answers))
     assert roc_auc_score(member, open_odds) > 0.7
     assert guarded_odds.abs().mean() < 0.3 * open_odds.abs().mean()
@@ -231,7 +231,7 @@ def test_unequal_parts_weigh_the_same():
     for p in plain.parameters():
         nn.init.zeros_(p)  # it answers everything alike, so the guard can only learn a constant
     defense, schedule = MemGuard(attack_lr=0.01), Schedule(epochs=40, batch_size=200)
-    made = Setting(defense, Tiny(), data, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
+    made = Setting(defense, Tiny(), data.domain, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
     h = defense.fit(Task(made, data.x, data.y)).guard.requires_grad_(False)
     assert float(h(torch.full((1, 4), 0.25))) == pytest.approx(0, abs=0.2), "unweighted it is log(160 / 40) = 1.39"
 

@@ -48,7 +48,7 @@ def weight(name, augment):
     setting = Setting(
         defense=defense,
         model=Linear(),
-        data=data,
+        domain=data.domain,
         ids={"train": torch.arange(12), "reference": torch.arange(12, 24), "validation": torch.arange(12, 24)},
         given={"teacher": Linear().build(data.domain).eval()},
         schedule=Schedule(epochs=2, lr=0.1, batch_size=4, weight_decay=0),

@@ -17,14 +17,14 @@ KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from miabench.kept_arrays import kept_arrays
+from miabench import kept_arrays
 
-def half(file, **arrays):
-    Path(file).write_bytes(b"PK half of the file")
+def half(file, arrays):
+    file.write_bytes(b"PK half of the file")
     os.kill(os.getpid(), signal.SIGKILL)
 
-np.savez = half
-kept_arrays(Path(sys.argv[1]), lambda: {"x": np.zeros(3)})
+kept_arrays.write_npz = half
+kept_arrays.kept_arrays(Path(sys.argv[1]), lambda: {"x": np.zeros(3)})
 """
 
 

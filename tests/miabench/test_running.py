@@ -13,9 +13,11 @@ import pytest
 
 import miabench
 from miabench.errors import DISK_FULL, disk_is_full
+from miabench.executors.base import Event
 from miabench.experiment import load_experiment
 from miabench.plan import Places, make_plan
 from miabench.results import Results
+from miabench.running import run_jobs
 from miabench.stages import Hands, perform
 from miabench.store import Ref, Store
 
@@ -137,6 +139,44 @@ def test_a_full_disk_is_recognised_in_the_words_of_safetensors():
     assert not disk_is_full(OSError(errno.EACCES, "Permission denied"))
 
 
+class Noted:
+    """An executor that does nothing but note the order; `idle` is what its idle processes have imported."""
+
+    def __init__(self, idle):
+        self.slots = 1
+        self.idle = idle
+        self.order = []
+
+    def waiting(self):
+        return self.idle
+
+    def start(self, job):
+        self.order.append(job)
+
+    def wait(self):
+        return [Event("done", self.order[-1])]
+
+    def close(self):
+        pass
+
+
+def test_jobs_whose_plugin_files_are_imported_already_come_first(do, tmp_path, tiny):
+    plan = make_plan(load_experiment(tiny(defense=["ce", "from-ce"], more_plugins=["from_ce"])), Places(tmp_path))
+
+    def sets(idle):
+        executor = Noted(idle)
+        run_jobs(plan.jobs, lambda: executor, Store(tmp_path), lambda event: None)
+        assert len(executor.order) == len(plan.jobs)
+        return [tuple(sorted(Path(file.path).stem for file in job.plugins)) for job in executor.order]
+
+    planned = sets([])
+    assert set(planned) == {("toy",), ("margin", "toy"), ("from_ce", "toy")}
+    own = ("from_ce", "toy")
+    preferred = sets([frozenset(file for file in plan.context.plugins if Path(file.path).stem in own)])
+    assert sorted(preferred) == sorted(planned)
+    assert preferred.index(own) < planned.index(own)
+
+
 def test_failed_jobs_are_tried_again(do, tmp_path, tiny):
     _, first, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=Hands("local", 1))
     _, again, _, _ = do(defense=["dies"], more_plugins=["dies"], hands=Hands("local", 1))
@@ -158,6 +198,19 @@ def test_damaged_weights_are_named_and_fail_only_what_needs_them(do):
     assert len(outcome.failed) == 1
     assert "weights.safetensors is damaged; remove the folder" in next(iter(outcome.failed.values()))
     assert outcome.done
+
+
+def test_damaged_membership_lists_are_made_anew_before_they_are_read(do):
+    _, _, _, results = do("damaged", stages=("train",))
+    for path in (results.store.folder / "ids").iterdir():
+        content = bytearray(path.read_bytes())
+        content[200] ^= 1
+        path.write_bytes(content)
+    _, outcome, _, results = do("damaged")
+    assert outcome.failed == {}
+    _, _, _, whole = do("whole")
+    assert contents(results.store) == contents(whole.store)
+    assert results.table.equals(whole.table)
 
 
 def test_what_a_serving_defense_answers(do, tmp_path):

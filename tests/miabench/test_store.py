@@ -1,18 +1,23 @@
 """Artifacts appear whole or not at all, and what is damaged is never used."""
 
 import errno
+import io
 import json
 import os
+import resource
 import subprocess
 import sys
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from filelock import Timeout
 
 import miabench
-from miabench.atomic import replace_folder
+from miabench.atomic import replace_folder, write_file
+from miabench.npz import write_npz
 from miabench.store import Ref, Store, digest
 
 REF = Ref("scores", "abc")
@@ -117,6 +122,122 @@ def test_ids_are_kept_under_their_hash(store):
     assert store.ids(store.put_ids(ids)).tolist() == [5, 3, 9]
     assert store.put_ids(ids) == store.put_ids(ids.astype(np.int32))
     assert store.put_ids(ids) != store.put_ids(ids[::-1])
+
+
+def flipped(path, at):
+    """The file with one bit of one byte changed."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << at % 8
+    path.write_bytes(content)
+
+
+def test_a_damaged_list_gives_no_other_rows(store):
+    rows = np.random.default_rng(0).permutation(40)
+    name = store.put_ids(rows)
+    path = store.folder / "ids" / f"{name}.npy"
+    whole = path.read_bytes()
+    np.testing.assert_array_equal(np.load(path), rows)
+    header = len(whole) - rows.nbytes
+    refused = set()
+    for at in range(len(whole)):
+        path.write_bytes(whole)
+        flipped(path, at)
+        try:
+            read = store.ids(name)
+        except miabench.UserError:
+            refused.add(at)
+        else:
+            assert read.dtype == np.int64
+            np.testing.assert_array_equal(read, rows)
+    assert refused >= set(range(header, len(whole))), "the rows themselves"
+    for damaged in [*(whole[:size] for size in range(0, len(whole), 7)), whole + b"\0"]:
+        path.write_bytes(damaged)
+        with pytest.raises(miabench.UserError, match=rf"{name}.npy is missing or damaged; run again: it is made anew"):
+            store.ids(name)
+    path.unlink()
+    with pytest.raises(miabench.UserError, match=rf"{name}.npy is missing or damaged"):
+        store.ids(name)
+
+
+@pytest.mark.parametrize(
+    "damaged", [lambda whole: whole[:-1] + b"!", lambda whole: whole[:-8], lambda whole: b"", None]
+)
+def test_a_damaged_list_is_made_anew(store, damaged):
+    rows = np.arange(40)
+    name = store.put_ids(rows)
+    path = store.folder / "ids" / f"{name}.npy"
+    whole = path.read_bytes()
+    if damaged is None:
+        path.unlink()
+    else:
+        path.write_bytes(damaged(whole))
+    assert Store(store.folder).put_ids(rows) == name
+    assert path.read_bytes() == whole
+
+
+def test_a_list_is_compared_once(store, monkeypatch):
+    store.put_ids(np.arange(5))
+    monkeypatch.setattr(Path, "read_bytes", None)
+    store.put_ids(np.arange(5))
+
+
+@contextmanager
+def room(size):
+    """No file may grow beyond so many bytes: what a write says then is what a full disk says."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("n", [3, 60, 1000])
+def test_a_list_that_does_not_fit_is_never_taken_for_whole(tmp_path, n):
+    rows = np.arange(n)
+    whole = Store(tmp_path / "whole")
+    name = whole.put_ids(rows)
+    size = (whole.folder / "ids" / f"{name}.npy").stat().st_size
+    store = Store(tmp_path / "store")
+    for limit in {0, 1, 100, 128, 129, size // 2, size - 8, size - 1}:
+        with room(limit), pytest.raises(OSError, match="File too large"):
+            store.put_ids(rows)
+        assert list((store.folder / "ids").iterdir()) == []
+    with room(size):
+        assert store.put_ids(rows) == name
+    np.testing.assert_array_equal(store.ids(name), rows)
+
+
+@pytest.mark.parametrize("size", [1, 100, 5000])
+def test_arrays_that_do_not_fit_complete_nothing(store, size):
+    """A file that is cut off must not get a checksum of its own."""
+    arrays = {"x": np.arange(size), "y": np.ones(2)}
+    write_npz(store.folder / "arrays.npz", arrays)
+    whole = (store.folder / "arrays.npz").stat().st_size
+
+    def write():
+        with store.write(REF, {}) as folder:
+            write_npz(folder / "arrays.npz", arrays)
+
+    for limit in {0, 1, whole // 2, whole - 22, whole - 1}:
+        with room(limit), pytest.raises(OSError, match="File too large"):
+            write()
+        assert not store.has(REF)
+        assert list((store.folder / "scores").iterdir()) == []
+    write()
+    np.testing.assert_array_equal(store.arrays(REF)["x"], arrays["x"])
+
+
+def test_what_the_system_takes_in_parts_is_written_whole(tmp_path, monkeypatch):
+    def opened(path, mode, buffering):
+        assert (mode, buffering) == ("wb", 0)
+        file = io.FileIO(path, "w")
+        return SimpleNamespace(write=lambda content: file.write(content[:3]), close=file.close)
+
+    monkeypatch.setattr(Path, "open", lambda *arguments, **more: closing(opened(*arguments, **more)))
+    write_file(tmp_path / "file", b"0123456789")
+    monkeypatch.undo()
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
 
 
 def test_a_lock_is_held_by_one(store):

@@ -1,6 +1,8 @@
 """The shared loop: equal to the reference step by step, reproducible, and able to go on after an interruption."""
 
 import math
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,10 +36,16 @@ class InOrder(Task):
         return super().batches(ids, how="in-order")
 
 
+@dataclass(frozen=True)
+class WithData(Setting):
+    data: Data | None = None
+
+
 def setting(data, **changes):
     values = {
         "defense": miabench.create_defense("crl"),
         "model": TinyModel(),
+        "domain": data.domain,
         "data": data,
         "ids": {"train": torch.arange(len(data))},
         "given": {},
@@ -45,7 +53,7 @@ def setting(data, **changes):
         "seed": 7,
         "device": torch.device("cpu"),
     }
-    return Setting(**(values | changes))
+    return WithData(**(values | changes))
 
 
 def task_for(made, kind=Task):
@@ -198,6 +206,65 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path, name):
     assert resumed.history == whole.history
     checkpoint.remove()
     assert not checkpoint.folder.exists()
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A training's state after its second epoch, what it gives when it is not interrupted, and how to go on."""
+    folder = tmp_path_factory.mktemp("training") / "checkpoint"
+    whole, _ = fit(setting(toy()))
+    epochs_run = []
+
+    def stop_in_third(record):
+        if record["epoch"] == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fit(setting(toy(), checkpoint=Checkpoint(folder, seconds=0), progress=stop_in_third))
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def go_on():
+        epochs_run.clear()
+        progress = lambda record: epochs_run.append(record["epoch"])  # noqa: E731
+        net, _ = fit(setting(toy(), checkpoint=Checkpoint(folder, seconds=60), progress=progress))
+        same = all(torch.equal(value, net.state_dict()[key]) for key, value in whole.state_dict().items())
+        return same, list(epochs_run)
+
+    def put(**changed):
+        folder.mkdir(exist_ok=True)
+        for name, content in (files | changed).items():
+            (folder / name).write_bytes(content)
+
+    return SimpleNamespace(files=files, folder=folder, go_on=go_on, put=put)
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json", "checksums.json"])
+def test_a_damaged_checkpoint_is_dropped_and_the_training_starts_again(interrupted, capsys, name):
+    content = interrupted.files[name]
+    interrupted.put()
+    assert interrupted.go_on() == (True, [3, 4])
+    assert "damaged" not in capsys.readouterr().out
+    flips = [content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :] for at in spread(len(content), 8)]
+    for damaged in [*flips, *(content[:size] for size in (0, len(content) // 2, len(content) - 1)), content + b" "]:
+        interrupted.put(**{name: damaged})
+        assert interrupted.go_on() == (True, [1, 2, 3, 4])
+        said = capsys.readouterr().out
+        assert (
+            said == f"the checkpoint {interrupted.folder} is damaged: the training starts again from its first epoch\n"
+        )
+        assert not interrupted.folder.exists()
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json", "checksums.json"])
+def test_a_checkpoint_without_one_of_its_files_is_dropped(interrupted, name):
+    interrupted.put()
+    (interrupted.folder / name).unlink()
+    assert interrupted.go_on() == (True, [1, 2, 3, 4])
+
+
+def spread(size, count):
+    """Positions over the whole of a file, its first and last byte among them."""
+    return sorted({0, 8, size - 1, *range(0, size, max(1, size // count))})
 
 
 def test_stopping_early_gives_the_snapshot_of_the_whole_training():

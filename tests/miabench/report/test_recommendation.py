@@ -1,5 +1,7 @@
 """The recommendation is the one that the numbers give by hand, and says how sure it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from miabench.errors import UserError
 from miabench.metrics.bootstrap import replicate_aucs
 from miabench.report.recommendation import in_words, points, recommend
 from miabench.report.summary import summarize
+from miabench.results import Results
 
 CE = {"accuracy": 0.8, "auc": {"entropy": 0.9, "nn": 0.85}}
 CHEAP = {"defense": "relaxloss", "accuracy": 0.8, "auc": {"entropy": 0.8, "nn": 0.7}}
@@ -63,6 +66,35 @@ def test_the_maximum_is_taken_inside_each_replicate(make_results):
     drawn = replicate_aucs(np.stack([part.values for part in parts]), parts[0].members).max(1)
     assert chosen.worst.low == pytest.approx(np.quantile(drawn, 0.025))
     assert chosen.worst.high == pytest.approx(np.quantile(drawn, 0.975))
+
+
+class Tied(Results):
+    """Scores that follow from correctness: what relaxloss classifies wrongly scores above all members, what it
+    classifies correctly below. So its AUC is its accuracy, in whatever runs and records are drawn. crl has AUC 1/2
+    and CE AUC 1 in all of them, and both are always right.
+    """
+
+    def records(self, cell, attacker=None, attack=None):
+        found = super().records(cell, attacker, attack)
+        values = np.ones_like(found.values)
+        if cell.defense == "relaxloss":
+            wrong = np.random.default_rng(1).random(values.shape) < [[0.4], [0.65]]
+            values = np.where(found.members, 0.5, wrong) if attack else (~wrong).astype(float)
+        elif cell.defense == "ce" and attack:
+            values = values * found.members
+        return replace(found, values=values)
+
+
+def test_accuracy_and_auc_are_drawn_on_the_same_runs_and_records(make_results):
+    """relaxloss is within the budget where its accuracy is 1/2 or more, and then its AUC is no lower than crl's."""
+    made = make_results({}, {"defense": "crl"}, {"defense": "relaxloss"}, runs=2, records=60)
+    results = Tied(made.index, made.store)
+    drawn = advise(results, 50.0)
+    assert drawn.chosen.line.cell.defense == "crl"
+    relaxed = next(one for one in drawn.candidates if one.line.cell.defense == "relaxloss")
+    assert relaxed.worst.value == pytest.approx(1 - relaxed.cost)
+    assert relaxed.worst.low < 0.5 < relaxed.worst.high
+    assert drawn.confidence == 1
 
 
 def test_withheld_records_do_not_count(make_results):
