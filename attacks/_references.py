@@ -117,7 +117,7 @@ def of_kind(
     count, mean, squares = moments(of(answers_of(observed, probe)), mask)
     everyone = count, mean, squares
     population = observed.population
-    if kind == "out" and population is not None and population.references:
+    if kind == "out" and population and population.references:
         everyone = moments(of(answers_of(population, probe)), out_of(population))
     if not everyone[0].any():
         did = "trained on" if kind == "in" else "did not train on"

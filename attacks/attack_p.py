@@ -36,7 +36,7 @@ class AttackP(Attack, frozen=True):
             UserError: there is no population.
         """
         outside = target.population
-        if outside is None or not len(outside):
+        if not outside:
             raise UserError("attack-p compares with records known to be outside the training, but there are none")
         phi = target[LogOdds()]
         count, n = np.empty(len(phi)), np.empty(len(phi))

@@ -46,7 +46,7 @@ def _all_out(target: Observed) -> NDArray[np.float64]:
     Raises:
         UserError: there are none.
     """
-    among = target if target.population is None or not target.population.references else target.population
+    among = target.population if target.population and target.population.references else target
     answers: NDArray[np.float64] = np.sort(answers_of(among, LogOdds())[out_of(among)])
     if not len(answers):
         raise UserError(

@@ -52,7 +52,7 @@ class Quantile(Attack, frozen=True):
             UserError: there is no population.
         """
         outside = target.population
-        if outside is None or not len(outside):
+        if not outside:
             raise UserError("quantile learns from records known to be outside the training, but there are none")
         fitted_on = features(outside)
         return target[LogOdds()] - quantiles(fitted_on, outside[LogOdds()], features(target), 1 - self.alpha)

@@ -39,7 +39,7 @@ class RMIA(OnlineAttack, frozen=True):
 
     def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> Array:
         """Shares (N,), 0 to 1."""
-        z = target if target.population is None else target.population
+        z = target.population or target  # an empty one is none
         online = self.online(target)
         x_ratio = self._log_ratio(target, online)
         z_ratio = self._log_ratio(z, online and bool(in_of(z).any()))

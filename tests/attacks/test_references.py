@@ -181,6 +181,17 @@ def test_what_stands_in_for_in_references_never_comes_from_the_population(compar
     assert of_kind(observed, PHI, "in").mean[0] == pytest.approx(phi[1:][observed.reference_in].mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_empty_population_is_none(compare, pool, name):
+    phi, keep = pool
+    keep = keep.copy()
+    keep[1:, 0] = True
+    empty = seen(compare, name, phi[:, :0], keep[:, :0])
+    attack = create_attack(name)
+    expected = attack.score(seen(compare, name, phi, keep), {})
+    np.testing.assert_array_equal(attack.score(seen(compare, name, phi, keep, population=empty), {}), expected)
+
+
 def test_every_attack_with_references_is_tested_here():
     names = {found.name for found in discover().of("attack")}
     assert {name for name in names if create_attack(name).references != "none"} == set(ATTACKS)
