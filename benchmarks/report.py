@@ -25,22 +25,22 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from miabench import atomic
-from miabench.environment import environment
-from miabench.evaluation import measure_accuracy, measure_attack
-from miabench.experiment import load_experiment
-from miabench.index import Entry, Index
-from miabench.plan import Places, Plan, make_plan
-from miabench.report import tidy
-from miabench.report.cost import costs
-from miabench.report.difference import compare
-from miabench.report.layout import open_console
-from miabench.report.summary import summarize
-from miabench.report.table import show
-from miabench.results import Results
-from miabench.specs import Job
-from miabench.store import Ref, Store
-from miabench.toml_text import toml_text
+from miabench.evaluation.measure import measure_accuracy, measure_attack
+from miabench.experiment.load import load_experiment
+from miabench.files import atomic
+from miabench.files.toml import toml_text
+from miabench.jobs.machine import environment
+from miabench.jobs.plan import Paths, Plan, make_plan
+from miabench.jobs.specs import Job
+from miabench.reports.numbers.cost import costs
+from miabench.reports.numbers.difference import compare
+from miabench.reports.numbers.summary import summarize
+from miabench.reports.tables import csv_json as tidy
+from miabench.reports.tables.terminal import show
+from miabench.reports.tables.terminal_layout import open_console
+from miabench.results.index import Entry, Index
+from miabench.results.results import Results
+from miabench.store.store import Ref, Store
 
 CLASSES = 4
 HALF = 100  # members of each target, and non-members
@@ -141,7 +141,7 @@ def make(folder: Path, cells: int) -> Path:
     if not path.exists():
         atomic.sync = lambda path: None  # waiting for the disk after each of 300,000 files would take hours
         (folder / "new.toml").write_text(toml_text(experiment(cells)))
-        plan = make_plan(load_experiment(folder / "new.toml"), Places(folder / "store", folder))
+        plan = make_plan(load_experiment(folder / "new.toml"), Paths(folder / "store", folder))
         Faker(plan, Store(folder / "store")).fill()
         plan.index.save(Store(folder / "store"))
         (folder / "new.toml").rename(path)

@@ -14,11 +14,12 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from miabench.contracts import Defense, Model
-from miabench.data import Data
-from miabench.discovery import discover
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.defense import Defense
+from miabench.plugins.discover import discover
+from miabench.plugins.model import Model
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 TURNS = 7
 CASES = {  # model -> (records, shape, epochs)
@@ -27,7 +28,7 @@ CASES = {  # model -> (records, shape, epochs)
 }
 
 
-def setting(defense: str, model: str) -> tuple[Setting, Data]:
+def setting(defense: str, model: str) -> tuple[TaskConfig, Data]:
     """The task of one case, and its random records."""
     n, shape, epochs = CASES[model]
     plugins = discover()
@@ -35,7 +36,7 @@ def setting(defense: str, model: str) -> tuple[Setting, Data]:
     assert isinstance(built, Defense)
     assert isinstance(architecture, Model)
     data = Data(torch.randn(n, *shape), torch.arange(n) % 10, tuple("abcdefghij"))
-    made = Setting(
+    made = TaskConfig(
         defense=built,
         model=architecture,
         domain=data.domain,
@@ -48,7 +49,7 @@ def setting(defense: str, model: str) -> tuple[Setting, Data]:
     return made, data
 
 
-def bare(made: Setting, data: Data) -> None:
+def bare(made: TaskConfig, data: Data) -> None:
     """Cross entropy and SGD with nothing else."""
     net = made.model.build(made.domain).train()
     schedule = made.schedule
@@ -61,12 +62,12 @@ def bare(made: Setting, data: Data) -> None:
             opt.step()
 
 
-def ours(made: Setting, data: Data) -> None:
+def ours(made: TaskConfig, data: Data) -> None:
     """The same through a task."""
     made.defense.fit(Task(made, data.x, data.y))
 
 
-def seconds(run: Callable[[Setting, Data], None], case: tuple[Setting, Data]) -> float:
+def seconds(run: Callable[[TaskConfig, Data], None], case: tuple[TaskConfig, Data]) -> float:
     """Wall time of one call."""
     begun = time.perf_counter()
     run(*case)

@@ -30,7 +30,7 @@ from torch.optim import Adam
 from miabench import Classifier, Defense, Field, Range, Role, Task, Train
 
 if TYPE_CHECKING:
-    from miabench.serving import RecordNoise
+    from miabench import RecordNoise
 
 HIDDEN = (256, 128, 64)  # of g, as in the paper
 C3_END = 1e5

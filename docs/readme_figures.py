@@ -14,15 +14,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
-from miabench.experiment import load_experiment
-from miabench.plan import Places, make_plan
-from miabench.report.plots import draw
-from miabench.report.plots.sheet import save
-from miabench.report.summary import Summary, summarize
-from miabench.report.table import show
-from miabench.results import Results
-from miabench.stages import Hands, perform
-from miabench.store import Store
+from miabench.experiment.load import load_experiment
+from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.stages import ExecutorConfig, run_stages
+from miabench.reports.numbers.summary import Summary, summarize
+from miabench.reports.plots import draw
+from miabench.reports.plots.figure import save
+from miabench.reports.tables.terminal import show
+from miabench.results.results import Results
+from miabench.store.store import Store
 
 FOLDER = Path(__file__).parent
 WIDTH = 96  # columns of the terminal
@@ -36,8 +36,8 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("miabench-store"))
     parser.add_argument("--data-root", type=Path)
     given = parser.parse_args()
-    plan = make_plan(load_experiment(FOLDER / "readme.toml"), Places(given.store, given.data_root))
-    perform(plan, ("train", "attack"), Hands(), lambda event: None)
+    plan = make_plan(load_experiment(FOLDER / "readme.toml"), Paths(given.store, given.data_root))
+    run_stages(plan, ("train", "attack"), ExecutorConfig(), lambda event: None)
     summary = summarize(Results(plan.index, Store(given.store)))
     (FOLDER / "readme-table.svg").write_text(table(summary), encoding="utf-8")
     save(draw(summary), FOLDER / "readme-trade-off", [".svg"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from miabench._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pydantic import Field as Field
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from miabench.api import create_model as create_model
     from miabench.api import load_dataset as load_dataset
     from miabench.api import run as run
-    from miabench.contracts import Attack as Attack
-    from miabench.contracts import Claim as Claim
-    from miabench.contracts import Dataset as Dataset
-    from miabench.contracts import Defense as Defense
-    from miabench.contracts import Domain as Domain
-    from miabench.contracts import Logits as Logits
-    from miabench.contracts import Model as Model
-    from miabench.contracts import Observed as Observed
-    from miabench.contracts import Probe as Probe
-    from miabench.contracts import Range as Range
-    from miabench.contracts import Role as Role
-    from miabench.contracts import State as State
-    from miabench.contracts import Train as Train
-    from miabench.criterion import Criterion as Criterion
-    from miabench.data import Data as Data
+    from miabench.data.pool import Data as Data
+    from miabench.data.pool import Domain as Domain
     from miabench.errors import TrainingError as TrainingError
     from miabench.errors import UserError as UserError
-    from miabench.experiment import Experiment as Experiment
-    from miabench.hashed import LATER as LATER
-    from miabench.network import Classifier as Classifier
-    from miabench.probes import FeatureNorm as FeatureNorm
-    from miabench.probes import LogOdds as LogOdds
-    from miabench.probes import TrueProbability as TrueProbability
-    from miabench.schedule import Schedule as Schedule
-    from miabench.serving import RecordNoise as RecordNoise
-    from miabench.training import Task as Task
+    from miabench.experiment.model import Experiment as Experiment
+    from miabench.plugins.attack import Attack as Attack
+    from miabench.plugins.attack import Logits as Logits
+    from miabench.plugins.attack import Observed as Observed
+    from miabench.plugins.attack import Probe as Probe
+    from miabench.plugins.attack import State as State
+    from miabench.plugins.dataset import Dataset as Dataset
+    from miabench.plugins.defense import Claim as Claim
+    from miabench.plugins.defense import Defense as Defense
+    from miabench.plugins.defense import Range as Range
+    from miabench.plugins.defense import Role as Role
+    from miabench.plugins.defense import Train as Train
+    from miabench.plugins.model import Model as Model
+    from miabench.plugins.probes import FeatureNorm as FeatureNorm
+    from miabench.plugins.probes import LogOdds as LogOdds
+    from miabench.plugins.probes import TrueProbability as TrueProbability
+    from miabench.store.hashed import LATER as LATER
+    from miabench.training.classifier import Classifier as Classifier
+    from miabench.training.criterion import Criterion as Criterion
+    from miabench.training.schedule import Schedule as Schedule
+    from miabench.training.serving import RecordNoise as RecordNoise
+    from miabench.training.task import Task as Task
 
 _HOME = {
     "Field": "pydantic",
@@ -53,32 +53,32 @@ _HOME = {
     "create_model": "miabench.api",
     "load_dataset": "miabench.api",
     "run": "miabench.api",
-    "Attack": "miabench.contracts",
-    "Claim": "miabench.contracts",
-    "Dataset": "miabench.contracts",
-    "Defense": "miabench.contracts",
-    "Domain": "miabench.contracts",
-    "Logits": "miabench.contracts",
-    "Model": "miabench.contracts",
-    "Observed": "miabench.contracts",
-    "Probe": "miabench.contracts",
-    "Range": "miabench.contracts",
-    "Role": "miabench.contracts",
-    "State": "miabench.contracts",
-    "Train": "miabench.contracts",
-    "Criterion": "miabench.criterion",
-    "Data": "miabench.data",
+    "Attack": "miabench.plugins.attack",
+    "Claim": "miabench.plugins.defense",
+    "Dataset": "miabench.plugins.dataset",
+    "Defense": "miabench.plugins.defense",
+    "Domain": "miabench.data.pool",
+    "Logits": "miabench.plugins.attack",
+    "Model": "miabench.plugins.model",
+    "Observed": "miabench.plugins.attack",
+    "Probe": "miabench.plugins.attack",
+    "Range": "miabench.plugins.defense",
+    "Role": "miabench.plugins.defense",
+    "State": "miabench.plugins.attack",
+    "Train": "miabench.plugins.defense",
+    "Criterion": "miabench.training.criterion",
+    "Data": "miabench.data.pool",
     "TrainingError": "miabench.errors",
     "UserError": "miabench.errors",
-    "Experiment": "miabench.experiment",
-    "LATER": "miabench.hashed",
-    "Classifier": "miabench.network",
-    "FeatureNorm": "miabench.probes",
-    "LogOdds": "miabench.probes",
-    "TrueProbability": "miabench.probes",
-    "RecordNoise": "miabench.serving",
-    "Schedule": "miabench.schedule",
-    "Task": "miabench.training",
+    "Experiment": "miabench.experiment.model",
+    "LATER": "miabench.store.hashed",
+    "Classifier": "miabench.training.classifier",
+    "FeatureNorm": "miabench.plugins.probes",
+    "LogOdds": "miabench.plugins.probes",
+    "TrueProbability": "miabench.plugins.probes",
+    "RecordNoise": "miabench.training.serving",
+    "Schedule": "miabench.training.schedule",
+    "Task": "miabench.training.task",
 }
 __all__ = ["__version__", "metrics", *sorted(_HOME)]
 

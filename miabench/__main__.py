@@ -1,6 +1,6 @@
 """`python -m miabench`."""
 
-from miabench.cli import main
+from miabench.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from miabench.contracts import Attack, Dataset, Defense, Domain, Model
-from miabench.discovery import discover
+from miabench.data.pool import Domain
+from miabench.plugins.attack import Attack
+from miabench.plugins.defense import Defense
+from miabench.plugins.discover import discover
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from miabench.data import Data
-    from miabench.experiment import Experiment
-    from miabench.network import Classifier
+    from miabench.data.pool import Data
+    from miabench.experiment.model import Experiment
+    from miabench.training.classifier import Classifier
 
 
 def create_defense(name: str, **params: Any) -> Defense:
@@ -23,7 +25,7 @@ def create_defense(name: str, **params: Any) -> Defense:
     Raises:
         UserError: unknown name or hyper-parameter, value out of bounds.
     """
-    return cast(Defense, discover().get("defense", name).build(params))
+    return discover().get("defense", name).build(params)
 
 
 def create_attack(name: str, **params: Any) -> Attack:
@@ -32,7 +34,7 @@ def create_attack(name: str, **params: Any) -> Attack:
     Raises:
         UserError: unknown name or parameter, value out of bounds.
     """
-    return cast(Attack, discover().get("attack", name).build(params))
+    return discover().get("attack", name).build(params)
 
 
 def create_model(
@@ -45,7 +47,7 @@ def create_model(
     """
     from miabench.errors import UserError
 
-    model = cast(Model, discover().get("model", name).build(params))
+    model = discover().get("model", name).build(params)
     domain = Domain(input_shape, num_classes)
     if reason := model.unsupported(domain):
         raise UserError(f"model {name}: {reason}")
@@ -63,11 +65,10 @@ def load_dataset(name: str, *, data_root: str | Path | None = None, **params: An
     Raises:
         UserError: unknown name or argument, data that is missing or bad.
     """
-    from miabench.data import load_pool
-    from miabench.store import data_folder
+    from miabench.store.store import data_folder
 
-    dataset = cast(Dataset, discover().get("dataset", name).build(params))
-    return load_pool(dataset, data_folder(data_root))
+    dataset = discover().get("dataset", name).build(params)
+    return dataset.pool(data_folder(data_root))
 
 
 def run(
@@ -96,13 +97,12 @@ def run(
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data.
     """
-    from miabench.experiment import load_experiment
-    from miabench.plan import Places, make_plan
-    from miabench.results import Results
-    from miabench.stages import Hands, perform
-    from miabench.store import Store
+    from miabench.experiment.load import load_experiment
+    from miabench.jobs.plan import Paths, make_plan
+    from miabench.jobs.stages import ExecutorConfig, run_stages
+    from miabench.results.results import Results
 
     resolved = load_experiment(experiment, {"plugins": [str(file) for file in plugins]} if plugins else {})
-    plan = make_plan(resolved, Places(Path(store), None if data_root is None else Path(data_root)))
-    perform(plan, ("train", "attack"), Hands(executor, workers), lambda event: None)
-    return Results(plan.index, Store(store)).table
+    plan = make_plan(resolved, Paths(Path(store), None if data_root is None else Path(data_root)))
+    run_stages(plan, ("train", "attack"), ExecutorConfig(executor, workers), lambda event: None)
+    return Results(plan.index, plan.store).table

@@ -38,6 +38,6 @@ def test_the_readmes_defense_and_experiment(tmp_path, tiny):
     assert table[table.metric == "auc"].value.notna().all()
     (experiment,) = re.findall(r"```toml\n(.*?)```", text, re.S)
     (tmp_path / "location30.toml").write_text(experiment)
-    from miabench.experiment import load_experiment
+    from miabench.experiment.load import load_experiment
 
     assert load_experiment(tmp_path / "location30.toml").shadows == 5

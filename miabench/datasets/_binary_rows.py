@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench import UserError
-from miabench.archive import content_hash
-from miabench.download import Remote, first_use_recorded
-from miabench.kept_arrays import kept_arrays
+from miabench.files.archive import content_hash
+from miabench.files.array_cache import cached_arrays
+from miabench.files.download import Remote, trust_on_first_use
 
 REPOSITORY = "https://github.com/privacytrustlab/datasets/raw/master"
 GZIP, TAR = b"\x1f\x8b", b"ustar"  # how such files begin, the second at byte 257
@@ -45,14 +45,14 @@ def published(archive: str, path: Path | None, folder: Path) -> Iterator[Path]:
     if path is not None:
         yield path.expanduser()
         return
-    with first_use_recorded(Remote(f"{REPOSITORY}/{archive}"), folder) as file:
+    with trust_on_first_use(Remote(f"{REPOSITORY}/{archive}"), folder) as file:
         yield file
 
 
 def kept_records(folder: Path, path: Path, decode: Callable[[], Records]) -> Records:
     """What `decode` makes of the file at `path`, kept in `folder` under the file's content."""
     key = content_hash(path, lambda _: True)[:32]
-    kept = kept_arrays(folder / f"decoded-{key}", lambda: decode()._asdict())
+    kept = cached_arrays(folder / f"decoded-{key}", lambda: decode()._asdict())
     return Records(kept["x"], kept["y"])
 
 

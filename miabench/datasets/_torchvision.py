@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from miabench.archive import contents
-from miabench.download import Remote, download
-from miabench.kept_arrays import Arrays, kept_arrays
+from miabench.files.archive import contents
+from miabench.files.array_cache import Arrays, cached_arrays
+from miabench.files.download import Remote, download
 
 SCALE = 1 / 255
 
@@ -35,7 +35,7 @@ def decoded_once(remotes: Sequence[Remote], folder: Path, decode: Callable[[Sequ
             return decode(files, Path(unpacked))
 
     key = "-".join(str(remote.md5)[:8] for remote in remotes)
-    return kept_arrays(folder / f"decoded-{key}", compute)
+    return cached_arrays(folder / f"decoded-{key}", compute)
 
 
 def cifar(published: Any, folder: Path) -> Arrays:

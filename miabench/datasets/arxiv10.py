@@ -5,9 +5,10 @@ the file away through their repository, ashfarhangi/Protoformer on GitHub; downl
 a CSV with the columns title, abstract and label.
 
 As in the CRL paper's code, the abstract alone is read, lower-cased, as 10 sentences of 40 words, with the vectors of
-glove.6B.50d.txt where `glove` names that file. Differs from that code: sentences and words are cut as `miabench.text`
-says (no NLTK), padding and unknown words have ids of their own, and classes are sorted by name instead of counted in
-order of appearance, which changes their numbers only. What `text` says about the vocabulary holds here too.
+glove.6B.50d.txt where `glove` names that file. Differs from that code: sentences and words are cut as
+`miabench.data.tokens` says (no NLTK), padding and unknown words have ids of their own, and classes are sorted by name
+instead of counted in order of appearance, which changes their numbers only. What `text` says about the vocabulary
+holds here too.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from miabench import Data, Dataset
-from miabench.normalisation import channel_moments
+from miabench.data.normalisation import channel_moments
 
 SCALE = 1 / 16
 

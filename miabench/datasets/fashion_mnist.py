@@ -17,8 +17,8 @@ import torch
 
 from miabench import Data, Dataset
 from miabench.datasets._torchvision import SCALE, decoded_once, per_channel
-from miabench.download import Remote
-from miabench.kept_arrays import Arrays
+from miabench.files.array_cache import Arrays
+from miabench.files.download import Remote
 
 MEAN, STD = 0.2860, 0.3530
 

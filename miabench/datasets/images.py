@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from miabench import Data, Dataset, Field, UserError
-from miabench.archive import content_hash, contents
-from miabench.kept_arrays import Arrays, kept_arrays
-from miabench.normalisation import channel_moments
+from miabench.data.normalisation import channel_moments
+from miabench.files.archive import content_hash, contents
+from miabench.files.array_cache import Arrays, cached_arrays
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SCALE = 1 / 255
@@ -48,7 +48,7 @@ class Images(Dataset, frozen=True):
             UserError: a file that is missing, cannot be decoded, lies in no class folder, or whose size differs.
         """
         path = self.path.expanduser()
-        kept = kept_arrays(root / "images" / self._key(path), lambda: self._decode(path))
+        kept = cached_arrays(root / "images" / self._key(path), lambda: self._decode(path))
         return Data(
             torch.from_numpy(kept["x"]),
             torch.from_numpy(kept["y"]),

@@ -16,8 +16,8 @@ import torch
 
 from miabench import Data, Dataset
 from miabench.datasets._torchvision import SCALE, decoded_once
-from miabench.download import Remote
-from miabench.kept_arrays import Arrays
+from miabench.files.array_cache import Arrays
+from miabench.files.download import Remote
 
 PARTS = ("train", "test")
 

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from miabench import Data, Dataset, Field, UserError
+from miabench.data.normalisation import feature_moments
 from miabench.errors import nearest
-from miabench.normalisation import feature_moments
-from miabench.npz import opened_npz
+from miabench.files.npz import open_npz
 
 WHICH_COLUMN = "set `label` to the column with the classes"
 WHICH_ARRAY = "set `label` to the array with the classes"
@@ -156,7 +156,7 @@ def _read_npz(path: Path, label: str) -> _Rows:
 
 
 def _arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
-    with opened_npz(path) as file:
+    with open_npz(path) as file:
         for name in names:
             if name not in file.files:
                 hint = f"; {WHICH_ARRAY}" if name == "y" else ""

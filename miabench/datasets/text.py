@@ -25,10 +25,10 @@ import numpy as np
 import torch
 
 from miabench import Data, Dataset, Field, UserError
-from miabench.datasets._csv_rows import Column, csv_rows
-from miabench.hashed import hashed
-from miabench.kept_arrays import Arrays, kept_arrays
-from miabench.text import encode, frequent_words, glove_words
+from miabench.data.tokens import encode, frequent_words, glove_words
+from miabench.files.array_cache import Arrays, cached_arrays
+from miabench.files.csv_rows import Column, csv_rows
+from miabench.store.hashed import hashed
 
 CHOOSE = "`label` and `text` name the columns to read"
 
@@ -58,7 +58,7 @@ class Text(Dataset, frozen=True):
             UserError: naming the file, and the line and column that is wrong.
         """
         path = self.path.expanduser()
-        kept = kept_arrays(root / "text" / self._key(path), lambda: self._encode(path))
+        kept = cached_arrays(root / "text" / self._key(path), lambda: self._encode(path))
         return Data(
             torch.from_numpy(kept["ids"].astype(np.int64)),
             torch.from_numpy(kept["y"]),

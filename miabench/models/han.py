@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from miabench import Classifier, Domain, Field, Model
-from miabench.text import PADDING
+from miabench.data.tokens import PADDING
 
 HIDDEN = 50  # units of a GRU in each direction
 WIDTH = 2 * HIDDEN

@@ -18,9 +18,9 @@ from torch import nn
 
 import miabench
 from miabench import Classifier, Observed
-from miabench.observed import named_answers, own_answers
-from miabench.observing import Questions, observe
-from miabench.serving import Served
+from miabench.jobs.observe import Questions, observe
+from miabench.jobs.observed import named_answers, own_answers
+from miabench.training.serving import Served
 
 FOLDER = Path(__file__).parents[2] / "attacks"
 NAMES = sorted(file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if not file.name.startswith("_"))
@@ -58,7 +58,7 @@ class Model:
         if probe.of is not None:
             return {"answers": probe.derive(own_answers(probe.of, self._arrays(probe.of, of)), of.y.numpy())}
         everyone = torch.arange(RECORDS)
-        served = Served(self.net, miabench.create_defense("ce"), seed=0)
+        served = Served(self.net, None, seed=0)
         return observe(lambda: probe, served, Questions(of.x, of.y, everyone, everyone), seed=0)
 
     def observed(self, attack, others):

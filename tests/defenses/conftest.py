@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from miabench.experiment import load_experiment
-from miabench.plan import Places, make_plan
-from miabench.stages import Hands, perform
-from miabench.store import Store
+from miabench.experiment.load import load_experiment
+from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.stages import ExecutorConfig, run_stages
+from miabench.store.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +32,9 @@ def do(tmp_path, tiny):
     """Run an experiment; gives plan, events and store."""
 
     def do(stages=("train",), **changes):
-        plan = make_plan(load_experiment(tiny(**changes)), Places(tmp_path / "store"))
+        plan = make_plan(load_experiment(tiny(**changes)), Paths(tmp_path / "store"))
         events = []
-        outcome = perform(plan, stages, Hands("inline"), events.append)
+        outcome = run_stages(plan, stages, ExecutorConfig("inline"), events.append)
         assert not outcome.failed
         return plan, events, Store(tmp_path / "store")
 

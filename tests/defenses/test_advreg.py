@@ -1,6 +1,7 @@
 """AdvReg beside its golden values: who is held fixed when, who is withheld, and that collapse is reported."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -8,13 +9,14 @@ from miabench.defenses.advreg import InferenceNetwork
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.network import Classifier
-from miabench.report.summary import summarize
-from miabench.report.write import report
-from miabench.results import Results
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.network import build_network
+from miabench.reports.numbers.summary import summarize
+from miabench.reports.write import report
+from miabench.results.results import Results
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 
 class WithBatchNorm(miabench.Model, frozen=True):
@@ -29,10 +31,9 @@ def task():
     """Twelve members and eight reference records, in batches of four."""
     x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
     data = Data(x, torch.arange(20) % 2, ("a", "b"))
-    setting = Setting(
-        defense=miabench.create_defense("advreg"),
-        model=WithBatchNorm(),
-        domain=data.domain,
+    setting = TaskConfig(
+        build=partial(build_network, WithBatchNorm(), miabench.create_defense("advreg"), data.domain),
+        num_classes=data.num_classes,
         ids={"train": torch.arange(12), "reference": torch.arange(12, 20)},
         given={},
         schedule=Schedule(epochs=2, lr=0.1, batch_size=4),
@@ -53,7 +54,7 @@ def test_reference_records_never_train_the_classifier(task):
     state = defense.fit(task).state_dict()
     x = task.x[:]
     x[12:] = 7.0
-    other = defense.fit(Task(task._setting, x, task.y)).state_dict()
+    other = defense.fit(Task(task._config, x, task.y)).state_dict()
     assert all(torch.equal(value, other[name]) for name, value in state.items())
 
 

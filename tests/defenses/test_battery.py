@@ -15,16 +15,16 @@ from miabench.defenses import ce
 from torch.func import functional_call
 
 import miabench
-from miabench.discovery import discover
-from miabench.experiment import load_experiment
-from miabench.jobs import Workbench
-from miabench.plan import Places, Plan, make_plan
-from miabench.serving import Served
-from miabench.specs import Component
-from miabench.stages import Hands, perform
-from miabench.store import Store
+from miabench.experiment.load import load_experiment
+from miabench.jobs.execute import Workbench
+from miabench.jobs.plan import Paths, Plan, make_plan
+from miabench.jobs.specs import Component
+from miabench.jobs.stages import ExecutorConfig, run_stages
+from miabench.plugins.discover import discover
+from miabench.store.store import Store
+from miabench.training.serving import Served
 
-FOUND = {found.name: found for found in discover().of("defense") if found.source == "built-in"}
+FOUND = {found.name: found for found in discover().all("defense") if found.source == "built-in"}
 WITH_CRITERION = [name for name, found in FOUND.items() if found.load().criterion is not miabench.Defense.criterion]
 WITH_CENTERS = [name for name, found in FOUND.items() if "center_lr" in found.load().model_fields]
 CHEAPER = {"dmp-gan": {"gan_epochs": 2}, "early-stopping": {"stop_epoch": 3}}  # for a schedule of four epochs
@@ -179,7 +179,7 @@ def make(tiny, tmp_path_factory):
     """Plan a tiny experiment with one defense, in an empty store, on the first data that the defense supports."""
 
     def make(name):
-        places = Places(tmp_path_factory.mktemp("store"))
+        places = Paths(tmp_path_factory.mktemp("store"))
         experiment = tiny(
             defense=[{"name": name, **CHEAPER.get(name, {})}],
             attacks=["margin", "grad-x"],
@@ -205,12 +205,12 @@ def trained(request, make):
     fit = cls.fit
 
     def remembered(self, task):
-        fitted[task._setting.seed, self] = fit(self, task)
-        return fitted[task._setting.seed, self]
+        fitted[task._config.seed, self] = fit(self, task)
+        return fitted[task._config.seed, self]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cls, "fit", remembered)
-        outcome = perform(plan, ("train", "attack"), Hands("inline"), lambda event: None)
+        outcome = run_stages(plan, ("train", "attack"), ExecutorConfig("inline"), lambda event: None)
     assert outcome.failed == {}
     specs = {job.gives[-1].key: job.spec for job in trainings(plan) if job.spec.defense.name == request.param}
     nets = {key: fitted[spec.seed, cls(**spec.defense.params)].eval() for key, spec in specs.items()}
@@ -235,7 +235,7 @@ def test_a_stored_network_answers_as_the_fitted_one(trained):
     with torch.no_grad():
         logits, features = loaded(x)
         assert torch.equal(logits, fitted(x)[0])
-        served = Served(fitted, defense, job.spec.seed)(x)[0]
+        served = Served(fitted, defense.server(), job.spec.seed)(x)[0]
     assert logits.shape == (len(data), data.num_classes)
     assert features.ndim == 2
     assert logits.isfinite().all()
@@ -265,7 +265,7 @@ def test_one_seed_gives_the_same_bits(trained, make):
     again = make(trained.name)
     with torch.random.fork_rng():
         torch.manual_seed(99)  # of no effect
-        perform(again, ("train",), Hands("inline"), lambda event: None)
+        run_stages(again, ("train",), ExecutorConfig("inline"), lambda event: None)
     assert weights(again) == weights(trained.plan)
 
 

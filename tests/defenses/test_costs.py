@@ -5,8 +5,8 @@ A quarter withheld leaves 30 members, in batches of 16 and 14, and 10 others, in
 
 import pytest
 
-from miabench.report.cost import costs
-from miabench.results import Results
+from miabench.reports.numbers.cost import costs
+from miabench.results.results import Results
 
 WITHHELD = {"reference_fraction": 0.25}
 MEMBERS, OTHERS, EPOCHS = 30, 10, 3

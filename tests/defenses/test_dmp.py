@@ -1,5 +1,6 @@
 """DMP's two forms: who sees which records, and which trainings are shared."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import miabench
-from miabench.contracts import Domain
-from miabench.data import Data
-from miabench.experiment import load_experiment
-from miabench.network import Classifier
-from miabench.plan import Places, make_plan
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data, Domain
+from miabench.experiment.load import load_experiment
+from miabench.jobs.plan import Paths, make_plan
+from miabench.plugins.network import build_network
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 IMAGES = {
@@ -46,16 +47,16 @@ def task_for(defense, x, given, **changes):
     data = Data(x, torch.arange(len(x)) % 3, ("a", "b", "c"))
     half = torch.arange(len(x) // 2)
     values = {
-        "defense": defense,
         "model": MLP(),
-        "domain": data.domain,
         "ids": {"train": half, "reference": half + len(half)},
         "given": given,
         "schedule": Schedule(epochs=3, lr=0.1, batch_size=4),
         "seed": 5,
         "device": torch.device("cpu"),
     }
-    return Task(Setting(**(values | changes)), x, data.y)
+    values |= changes
+    build = partial(build_network, values.pop("model"), defense, data.domain)
+    return Task(TaskConfig(build=build, num_classes=3, **values), x, data.y)
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_cells_share_the_teacher(tmp_path, tiny):
     """One for each role, whatever the student does with it; another share of reference records is another teacher."""
     students = {"name": "dmp", "tau": [1.0, 4.0], "selection": ["entropy", "all"]}
     other = {"name": "dmp", "reference_fraction": 0.25}
-    made = make_plan(load_experiment(tiny(defense=[students, other], shadows=1)), Places(tmp_path / "store"))
+    made = make_plan(load_experiment(tiny(defense=[students, other], shadows=1)), Paths(tmp_path / "store"))
     assert names(made) == 4 * ["ce"] + 10 * ["dmp"]
 
 
@@ -135,7 +136,7 @@ def test_cells_share_the_teacher(tmp_path, tiny):
 @pytest.fixture
 def plan(tmp_path, tiny):
     def make(**changes):
-        return make_plan(load_experiment(tiny(**(IMAGES | changes))), Places(tmp_path / "store"))
+        return make_plan(load_experiment(tiny(**(IMAGES | changes))), Paths(tmp_path / "store"))
 
     return make
 
@@ -165,7 +166,7 @@ def test_whatever_changes_the_gan_makes_another(plan):
 
 
 def test_it_is_not_available_for_other_data(plan, tiny, tmp_path):
-    made = make_plan(load_experiment(tiny(defense=["dmp-gan"])), Places(tmp_path / "store"))
+    made = make_plan(load_experiment(tiny(defense=["dmp-gan"])), Paths(tmp_path / "store"))
     assert made.jobs == {}
     assert made.index.cells[0].reason == (
         "its GAN makes RGB images of 3 x 32 x 32, but these records are 12; dmp takes any"

@@ -3,6 +3,7 @@
 import ast
 import html
 import math
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,16 +19,17 @@ from torch import nn
 from torch.nn import functional as F
 
 import miabench
-from miabench.checkpoint import Checkpoint
-from miabench.data import Data
-from miabench.experiment import load_experiment
-from miabench.index import Index
-from miabench.report.write import report
-from miabench.results import Results
-from miabench.schedule import Schedule
+from miabench.data.pool import Data
+from miabench.experiment.load import load_experiment
+from miabench.plugins.network import build_network
+from miabench.reports.write import report
+from miabench.results.index import Index
+from miabench.results.results import Results
 from miabench.seeds import global_stream
-from miabench.store import Store
-from miabench.training import Setting, Task
+from miabench.store.store import Store
+from miabench.training.checkpoint import Checkpoint
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 pytest.importorskip("opacus")
 
@@ -127,7 +129,9 @@ def train(defense, data=None, kind=Task, stream="dropout", **changes):
         "seed": 7,
         "device": torch.device("cpu"),
     }
-    made = Setting(defense=defense, domain=data.domain, **(values | changes))
+    values |= changes
+    build = partial(build_network, values.pop("model"), defense, data.domain)
+    made = TaskConfig(build=build, num_classes=data.num_classes, **values)
     task = kind(made, data.inputs(torch.arange(len(data)), made.device, made.dtype), data.y)
     with global_stream(made.seed, stream):
         return defense.fit(task), task
@@ -161,7 +165,7 @@ def test_per_record_gradients_equal_a_loop_over_records(name):
 def test_training_equals_a_loop_that_clips_each_record(physical):
     defense = DPSGD(noise_multiplier=1e-12, max_grad_norm=0.9, physical_batch_size=physical)
     net, task = train(defense, dtype=torch.float64)
-    twin = Task(task._setting, task.x[:], task.y)
+    twin = Task(task._config, task.x[:], task.y)
     slow = twin.net()
     opt = twin.optimizer(slow)
     norms, sizes = [], []
@@ -341,7 +345,7 @@ def test_the_network_is_plain_and_loads():
 
 
 def _model(name):
-    return miabench.discovery.discover().get("model", name).build({})
+    return miabench.plugins.discover.discover().get("model", name).build({})
 
 
 @pytest.mark.parametrize(
@@ -361,7 +365,7 @@ def test_a_model_that_opacus_cannot_serve_is_refused_while_planning(layer, reaso
     assert reason in refused
 
 
-IMAGE_MODELS = [found.name for found in miabench.discovery.discover().of("model") if found.name != "han"]
+IMAGE_MODELS = [found.name for found in miabench.plugins.discover.discover().all("model") if found.name != "han"]
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)

@@ -1,6 +1,7 @@
 """Stop epochs are snapshots of one training; patience keeps the best epoch of its own."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 import miabench
-from miabench.checkpoint import Checkpoint
-from miabench.data import Data
-from miabench.network import Classifier
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.network import build_network
+from miabench.training.checkpoint import Checkpoint
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 EPOCHS = 8
 SCHEDULE = {"epochs": EPOCHS, "batch_size": 16, "milestones": {3: 0.01}}
@@ -96,7 +98,6 @@ def setting():
         values = {
             "defense": miabench.create_defense("early-stopping", patience=patience),
             "model": MLP(),
-            "domain": data.domain,
             "data": data,
             "ids": {"train": torch.arange(30), "validation": torch.arange(30, 45)},
             "given": {},
@@ -104,13 +105,16 @@ def setting():
             "seed": 1,
             "device": torch.device("cpu"),
         }
-        return WithData(**(values | changes))
+        values |= changes
+        build = partial(build_network, values.pop("model"), values["defense"], data.domain)
+        return WithData(build=build, num_classes=3, **values)
 
     return make
 
 
 @dataclass(frozen=True)
-class WithData(Setting):
+class WithData(TaskConfig):
+    defense: miabench.Defense | None = None
     data: Data | None = None
 
 
@@ -140,7 +144,7 @@ def test_validation_sees_the_network_as_it_will_answer(setting):
     """In eval mode: BatchNorm does not read the validation records."""
     made = setting(30, model=MLP(norm=True), snapshots=frozenset(range(1, 31)))
     _, task = fit(made)
-    net = MLP(norm=True).build(made.domain)
+    net = MLP(norm=True).build(made.data.domain)
     modes = {mode: [] for mode in (True, False)}
     for epoch in range(1, 31):
         for mode, seen in modes.items():

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from miabench.defenses._distillation import distillation_loss, lowest_entropy
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.network import Classifier
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.network import build_network
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "b_losses.json").read_text())["cases"]
@@ -321,10 +323,10 @@ def test_advreg_trajectory(golden):
     arrays, about = reference.arrays, reference.json["advreg"]
     x, y = (torch.tensor(np.concatenate([arrays[a], arrays[b]])) for a, b in (("X", "R"), ("Y", "RY")))
     data = Data(x, y, ("a", "b", "c"))
-    setting = Setting(
-        defense=miabench.create_defense("advreg", alpha=about["alpha"]),
-        model=TinyModel(),
-        domain=data.domain,
+    defense = miabench.create_defense("advreg", alpha=about["alpha"])
+    setting = TaskConfig(
+        build=partial(build_network, TinyModel(), defense, data.domain),
+        num_classes=data.num_classes,
         ids={"train": torch.arange(18), "reference": torch.arange(18, 36)},
         given={},
         schedule=Schedule(epochs=4, lr=about["lr"], batch_size=6),
@@ -341,7 +343,7 @@ def test_advreg_trajectory(golden):
         "inference": inference_state(arrays, "adv.init.inf"),
         "widths": (about["hiddens"], about["y_hiddens"]),
     }
-    setting.defense.fit(task)
+    defense.fit(task)
     for epoch in range(4):  # the reference counts from 0
         for name, value in network_state(arrays, f"adv.epoch{epoch}.net").items():
             np.testing.assert_allclose(task.snapshots[epoch + 1][name], value, rtol=1e-6, atol=1e-9)

@@ -1,5 +1,6 @@
 """memguard: its search equals the paper's algorithm one record at a time; what it answers, to whom, and how often."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.jobs import Workbench
-from miabench.schedule import Schedule
+from miabench.data.pool import Data
+from miabench.jobs.execute import Workbench
+from miabench.plugins.network import build_network
 from miabench.seeds import global_stream
-from miabench.serving import RecordNoise, Served
-from miabench.training import Setting, Task
+from miabench.training.schedule import Schedule
+from miabench.training.serving import RecordNoise, Served
+from miabench.training.task import Task, TaskConfig
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 
@@ -181,8 +183,9 @@ def fit(defense, given, epochs, norm=False, batch_size=16):
     data = noisy()
     ids = {"train": torch.arange(80), "reference": torch.arange(80, 160)}
     schedule = Schedule(epochs=epochs, lr=0.1, batch_size=batch_size)
+    build = partial(build_network, Tiny(norm=norm), defense, data.domain)
     task = Task(
-        Setting(defense, Tiny(norm=norm), data.domain, ids, given, schedule, seed=1, device=torch.device("cpu")),
+        TaskConfig(build, data.num_classes, ids, given, schedule, seed=1, device=torch.device("cpu")),
         data.x,
         data.y,
     )
@@ -200,7 +203,7 @@ def test_the_guard_learns_to_tell_members_and_serving_stops_it():
     member = np.r_[np.ones(80), np.zeros(80)]  # against records that no one has seen
     rows = torch.cat([torch.arange(80), torch.arange(160, 240)])
     with torch.no_grad():
-        answers = Served(loaded, MemGuard(epsilon=2.0), 5)(task.x[:])[0]
+        answers = Served(loaded, MemGuard(epsilon=2.0).serve, 5)(task.x[:])[0]
         open_odds, guarded_odds = (net.guard(a.softmax(1))[rows] for a in (logits, answers))
     assert roc_auc_score(member, open_odds) > 0.7
     assert guarded_odds.abs().mean() < 0.3 * open_odds.abs().mean()
@@ -231,7 +234,8 @@ def test_unequal_parts_weigh_the_same():
     for p in plain.parameters():
         nn.init.zeros_(p)  # it answers everything alike, so the guard can only learn a constant
     defense, schedule = MemGuard(attack_lr=0.01), Schedule(epochs=40, batch_size=200)
-    made = Setting(defense, Tiny(), data.domain, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
+    build = partial(build_network, Tiny(), defense, data.domain)
+    made = TaskConfig(build, data.num_classes, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
     h = defense.fit(Task(made, data.x, data.y)).guard.requires_grad_(False)
     assert float(h(torch.full((1, 4), 0.25))) == pytest.approx(0, abs=0.2), "unweighted it is log(160 / 40) = 1.39"
 

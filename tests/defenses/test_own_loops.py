@@ -1,5 +1,6 @@
 """Every loop of its own trains the classifier on augmented records and in train mode, as the shared loop does."""
 
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -7,11 +8,12 @@ import torch
 from torch import nn
 
 import miabench
-from miabench.data import Data
-from miabench.discovery import discover
-from miabench.network import Classifier
-from miabench.schedule import Schedule
-from miabench.training import Setting, Task
+from miabench.data.pool import Data
+from miabench.plugins.discover import discover
+from miabench.plugins.network import build_network
+from miabench.training.classifier import Classifier
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
 
 OWN_LOOPS = {
     "ce": {},
@@ -45,10 +47,9 @@ def weight(name, augment):
     x = torch.randn(24, 5, generator=torch.Generator().manual_seed(1)).abs()
     data = Data(x, torch.arange(24) % 3, ("a", "b", "c"))
     defense = miabench.create_defense(name, **OWN_LOOPS[name])
-    setting = Setting(
-        defense=defense,
-        model=Linear(),
-        domain=data.domain,
+    setting = TaskConfig(
+        build=partial(build_network, Linear(), defense, data.domain),
+        num_classes=data.num_classes,
         ids={"train": torch.arange(12), "reference": torch.arange(12, 24), "validation": torch.arange(12, 24)},
         given={"teacher": Linear().build(data.domain).eval()},
         schedule=Schedule(epochs=2, lr=0.1, batch_size=4, weight_decay=0),
@@ -76,5 +77,5 @@ def test_what_is_not_seen_is_not_learnt(name):
 
 def test_no_loop_is_left_out():
     """Memguard's trains no classifier, and dmp-gan's is dmp's."""
-    fit = {found.name for found in discover().of("defense") if found.load().fit is not miabench.Defense.fit}
+    fit = {found.name for found in discover().all("defense") if found.load().fit is not miabench.Defense.fit}
     assert fit - {"memguard", "dmp-gan"} == OWN_LOOPS.keys() - {"ce"}

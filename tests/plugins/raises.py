@@ -1,7 +1,7 @@
 """A defense that fails in shadow models only."""
 
 from miabench import Defense
-from miabench.training import train_with_criterion
+from miabench.training.loop import train_with_criterion
 
 
 class Raises(Defense, frozen=True):

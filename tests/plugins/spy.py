@@ -21,7 +21,7 @@ class Spy(Attack, frozen=True):
     """Scores tell one thing about every record."""
 
     references = "shadows"
-    told: Literal["number", "label", "place", "membership", "reference", "level"] = "number"
+    on_trial: Literal["number", "label", "place", "membership", "reference", "level"] = "number"
 
     def probes(self):
         return (Logits(), Numbers())

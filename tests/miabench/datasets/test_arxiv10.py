@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data import load_pool
 from miabench.datasets.arxiv10 import Arxiv10
-from miabench.discovery import discover
 from miabench.errors import UserError
+from miabench.plugins.discover import discover
 
 LONG = "one " * 41 + "."
 ROWS = [
@@ -31,7 +30,7 @@ def table(header=("title", "abstract", "label"), rows=ROWS):
 def load(tmp_path):
     def load(text=None, **arguments):
         (tmp_path / "arxiv.csv").write_text(table() if text is None else text)
-        return load_pool(Arxiv10(path=tmp_path / "arxiv.csv", **arguments), tmp_path / "root")
+        return Arxiv10(path=tmp_path / "arxiv.csv", **arguments).pool(tmp_path / "root")
 
     return load
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 import torchvision.datasets
 
-from miabench.data import load_pool
 from miabench.datasets.cifar10 import Cifar10
 from miabench.datasets.cifar100 import Cifar100
 from miabench.errors import UserError
@@ -68,7 +67,7 @@ def tiny(request, server, packed, monkeypatch):
 
 
 def test_pixels_classes_and_order(tiny, tmp_path):
-    data = load_pool(tiny.plugin(), tmp_path)
+    data = tiny.plugin().pool(tmp_path)
     assert data.x.dtype == torch.uint8
     # A row of the file is the red, then the green, then the blue plane, each from its top line to its last.
     for i, row in enumerate(tiny.rows):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from miabench import download as module
-from miabench.download import Remote, download, first_use_recorded
 from miabench.errors import UserError
+from miabench.files import download as module
+from miabench.files.download import Remote, download, trust_on_first_use
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 OTHER = CONTENT[::-1]
@@ -110,7 +110,8 @@ def test_killed_after_the_last_byte(server, remote, tmp_path):
 def test_a_killed_download_is_resumed(server, remote, tmp_path):
     server.break_after = 600_000
     server.release.clear()
-    code = f"from pathlib import Path; from miabench.download import *; download([{remote!r}], Path({str(tmp_path)!r}))"
+    call = f"download([{remote!r}], Path({str(tmp_path)!r}))"
+    code = f"from pathlib import Path; from miabench.files.download import *; {call}"
     with subprocess.Popen([sys.executable, "-P", "-c", code], env={**os.environ, "no_proxy": "*"}) as process:
         assert server.stalled.wait(60)
         part = tmp_path / "data.bin.part"
@@ -196,7 +197,7 @@ def test_folder_that_cannot_be(server, remote, tmp_path):
 def test_checksum_recorded_at_first_use(server, remote, tmp_path):
     remote = Remote(remote.url)
     for _ in range(2):
-        with first_use_recorded(remote, tmp_path) as file:
+        with trust_on_first_use(remote, tmp_path) as file:
             assert file.read_bytes() == CONTENT
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert (tmp_path / "data.bin.sha256").read_text() == f"{digest}  data.bin\n"
@@ -205,20 +206,20 @@ def test_checksum_recorded_at_first_use(server, remote, tmp_path):
         rf"^{tmp_path}/data.bin has changed since its first use: its SHA-256 is {hashlib.sha256(OTHER).hexdigest()}, "
         rf"recorded in {tmp_path}/data.bin.sha256 is {digest}; put the first file back, or delete both to start anew$"
     )
-    with pytest.raises(UserError, match=message), first_use_recorded(remote, tmp_path):
+    with pytest.raises(UserError, match=message), trust_on_first_use(remote, tmp_path):
         pytest.fail("it must not be used")
 
 
 def test_what_is_refused_is_not_kept(server, remote, tmp_path):
     message = rf"^{remote.url} sent a wrong file, not kept \(no good\); put the right one at {tmp_path}/data.bin$"
-    with pytest.raises(UserError, match=message), first_use_recorded(Remote(remote.url), tmp_path):
+    with pytest.raises(UserError, match=message), trust_on_first_use(Remote(remote.url), tmp_path):
         raise UserError("no good")
     assert names(tmp_path) == set()
 
 
 def test_a_users_own_file_is_never_removed(server, remote, tmp_path):
     (tmp_path / "data.bin").write_bytes(CONTENT)
-    with pytest.raises(UserError, match=r"^no good$"), first_use_recorded(Remote(remote.url), tmp_path):
+    with pytest.raises(UserError, match=r"^no good$"), trust_on_first_use(Remote(remote.url), tmp_path):
         raise UserError("no good")
     assert names(tmp_path) == {"data.bin"}
 

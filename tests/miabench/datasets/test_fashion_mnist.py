@@ -9,7 +9,6 @@ import pytest
 import torch
 import torchvision.datasets
 
-from miabench.data import load_pool
 from miabench.datasets.fashion_mnist import FashionMnist
 from miabench.errors import UserError
 
@@ -40,7 +39,7 @@ def published(server, monkeypatch):
 
 
 def test_pixels_classes_and_order(tmp_path):
-    data = load_pool(FashionMnist(), tmp_path)
+    data = FashionMnist().pool(tmp_path)
     assert data.x.dtype == torch.uint8
     np.testing.assert_array_equal(data.x.numpy(), np.concatenate([PIXELS["train"], PIXELS["t10k"]])[:, None])
     np.testing.assert_array_equal(data.y.numpy(), np.concatenate([LABELS["train"], LABELS["t10k"]]))

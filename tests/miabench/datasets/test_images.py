@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from miabench.data import load_pool
 from miabench.datasets.images import Images
 from miabench.errors import UserError
 
@@ -208,7 +207,7 @@ def test_damaged_archive(tmp_path, form, damage):
     flipped[place] ^= 1
     (tmp_path / "pool").write_bytes(flipped if damage == "flipped" else whole[:place])
     with pytest.raises(UserError, match=r"\S*pool (is no .*, or is damaged or cut off|cannot be decoded): \w"):
-        load_pool(Images(path=tmp_path / "pool"), tmp_path / "data")
+        Images(path=tmp_path / "pool").pool(tmp_path / "data")
 
 
 def test_image_of_more_than_8_bits(load):
@@ -255,7 +254,7 @@ def test_a_part_of_cifar10(cifar_archive, load):
 
 @pytest.mark.slow
 def test_the_whole_of_cifar10(cifar_archive, tmp_path):
-    data = load_pool(Images(path=cifar_archive), tmp_path)
+    data = Images(path=cifar_archive).pool(tmp_path)
     assert data.x.shape == (60000, 3, 32, 32)
     assert data.y.bincount().tolist() == [6000] * 10
     assert data.class_names[:3] == ("airplane", "automobile", "bird")

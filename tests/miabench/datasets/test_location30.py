@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data import load_pool
 from miabench.datasets import _binary_rows
 from miabench.datasets.location30 import Location30
 from miabench.errors import UserError
@@ -157,7 +156,7 @@ def test_home(tmp_path, monkeypatch):
 def test_the_published_file(shared_data, tmp_path):
     if not (path := shared_data / "location30.tgz").exists():
         pytest.skip("needs location30.tgz")
-    data = load_pool(Location30(path=path), tmp_path)
+    data = Location30(path=path).pool(tmp_path)
     assert data.x.shape == (5010, 446)
     assert data.y[0] == 12  # the first line starts "13",0,1,0,1,0
     assert data.x[0, :5].tolist() == [0, 1, 0, 1, 0]

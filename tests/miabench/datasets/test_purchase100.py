@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data import load_pool
 from miabench.datasets import _binary_rows, purchase100
 from miabench.datasets.purchase100 import Purchase100
 from miabench.errors import UserError
@@ -23,7 +22,7 @@ def published(server, packed, monkeypatch):
 
 
 def test_values_and_classes(tmp_path):
-    data = load_pool(Purchase100(), tmp_path)
+    data = Purchase100().pool(tmp_path)
     np.testing.assert_array_equal(data.x.numpy(), BITS)
     np.testing.assert_array_equal(data.y.numpy(), LABELS - 1)
     assert data.x.dtype == torch.uint8

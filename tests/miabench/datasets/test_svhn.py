@@ -9,7 +9,6 @@ import scipy.io
 import torch
 import torchvision.datasets
 
-from miabench.data import load_pool
 from miabench.datasets.svhn import Svhn
 from miabench.errors import UserError
 
@@ -40,7 +39,7 @@ def published(server, monkeypatch):
 
 
 def test_pixels_classes_and_order(server, tmp_path):
-    data = load_pool(Svhn(), tmp_path)
+    data = Svhn().pool(tmp_path)
     assert data.x.shape == (21, 3, 32, 32)
     assert data.x.dtype == torch.uint8
     for row, (part, i) in enumerate([("train", i) for i in range(12)] + [("test", i) for i in range(9)]):

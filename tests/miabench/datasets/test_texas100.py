@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from miabench.data import load_pool
 from miabench.datasets import _binary_rows, texas100
 from miabench.datasets.texas100 import Texas100
 from miabench.errors import UserError
@@ -36,7 +35,7 @@ def load(tmp_path, packed):
 
 
 def test_values_and_classes(tmp_path):
-    data = load_pool(Texas100(), tmp_path)
+    data = Texas100().pool(tmp_path)
     np.testing.assert_array_equal(data.x.numpy(), BITS)
     np.testing.assert_array_equal(data.y.numpy(), LABELS - 1)
     assert data.x.dtype == torch.uint8

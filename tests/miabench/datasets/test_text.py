@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import miabench
-from miabench import text
+from miabench.data.pool import tokens as text
 from miabench.datasets.text import Text
 from miabench.errors import UserError
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from miabench import Domain
-from miabench.discovery import discover
+from miabench.plugins.discover import discover
 from miabench.seeds import global_stream
 
 VOCABULARY = 50  # of the token ids that `batch` draws

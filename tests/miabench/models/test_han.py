@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from miabench import Domain
-from miabench.discovery import discover
+from miabench.plugins.discover import discover
 from miabench.seeds import global_stream
 
 VOCABULARY = 30

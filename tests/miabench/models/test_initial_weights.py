@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from miabench.discovery import discover
+from miabench.plugins.discover import discover
 
 MODELS = [found.name for found in discover().of("model") if found.source == "built-in"]
 FAN_OUT_NORMAL = {"vgg11", "densenet121", "resnet20", "wrn28-2"}  # of convolutions; the others: PyTorch's default

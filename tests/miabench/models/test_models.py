@@ -5,7 +5,7 @@ import torch
 
 import miabench
 from miabench import Domain
-from miabench.discovery import discover
+from miabench.plugins.discover import discover
 from miabench.seeds import global_stream
 
 MODELS = [found.name for found in discover().of("model") if found.source == "built-in"]

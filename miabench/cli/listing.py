@@ -1,0 +1,145 @@
+"""`miabench list`: what plugins and presets there are, and everything about one of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from miabench.errors import UserError, nearest
+from miabench.experiment.load import PRESETS, load_experiment, presets
+from miabench.plugins.base import Kind, Plugin
+from miabench.plugins.defense import Defense
+from miabench.plugins.discover import PluginInfo, discover
+
+BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
+
+
+def listing(kind: str, name: str | None, files: Sequence[str], as_json: bool) -> str:
+    """The text of `miabench list KIND [NAME]`.
+
+    Args:
+        kind: defenses, attacks, datasets, models or presets.
+        name: one of them, or None for all.
+        files: plugin files.
+        as_json: JSON instead of text.
+
+    Raises:
+        UserError: no such name.
+    """
+    if kind == "presets":
+        return _presets(name, as_json)
+    plugins, singular = discover(files), cast(Kind, kind.removesuffix("s"))
+    if name is None:
+        about = [_describe(found) for found in plugins.all(singular)]
+        return json.dumps(about, indent=1) if as_json else "\n".join(_line(item) for item in about)
+    one = _describe(plugins.get(singular, name))
+    return json.dumps(one, indent=1) if as_json else _page(one)
+
+
+def _presets(name: str | None, as_json: bool) -> str:
+    if name is None:
+        return json.dumps(presets()) if as_json else "\n".join(map(_preset, presets()))
+    if name not in presets():
+        raise UserError(f"there is no preset {name!r}{nearest(name, presets())}")
+    text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+    return json.dumps({"name": name, "toml": text}) if as_json else text.rstrip()
+
+
+def _preset(name: str) -> str:
+    experiment = load_experiment(name)
+    choices = (experiment.dataset, experiment.model, experiment.defense)
+    dataset, model, defense = (", ".join(dict.fromkeys(choice.name for choice in kind)) for kind in choices)
+    size = f"{experiment.schedule.epochs} epochs, {experiment.runs} run{'s' * (experiment.runs > 1)}"
+    return f"{name:<26} {model} on {dataset}, {size}: {defense}"
+
+
+def _describe(found: PluginInfo[Any]) -> dict[str, Any]:
+    about: dict[str, Any] = {"name": found.name, "kind": found.kind, "source": found.source}
+    try:
+        cls = found.load()
+    except UserError as error:  # an installed plugin that is broken must not hide the others
+        return about | {"broken": str(error)}
+    about["version"] = cls.version
+    about["about"] = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")
+    parameters = [_parameter(cls, name) for name in cls.model_fields]
+    common = cls.__mro__[1].model_fields  # type: ignore[attr-defined]  # what every plugin of the kind has comes last
+    about["parameters"] = sorted(parameters, key=lambda one: (not one["required"], one["name"] in common))
+    return about
+
+
+def _parameter(cls: type[Plugin], name: str) -> dict[str, Any]:
+    field = cls.model_fields[name]
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        default = default.model_dump(mode="json")
+    return {
+        "name": name,
+        "type": inspect.formatannotation(field.annotation),
+        "default": default,
+        "required": field.is_required(),
+        "bounds": _bounds(field),
+        "tuned": _tuned(cls, name),
+        "meaning": field.description or "",
+    }
+
+
+def _bounds(field: FieldInfo) -> str:
+    found = [
+        f"{sign} {getattr(item, name)}"
+        for item in field.metadata
+        for name, sign in BOUNDS.items()
+        if hasattr(item, name)
+    ]
+    return ", ".join(found)
+
+
+def _tuned(cls: type[Plugin], name: str) -> str:
+    """What `miabench tune` tries for a defense's hyper-parameter; empty where it leaves it alone."""
+    tried = cls.tune.get(name) if issubclass(cls, Defense) else None
+    if tried is None:
+        return ""
+    high = "the schedule's epochs" if tried.high == "epochs" else f"{tried.high:g}"
+    return f"tuned from {tried.low:g} to {high}{', log' if tried.log else ''}"
+
+
+def _line(about: dict[str, Any]) -> str:
+    if "broken" in about:
+        return f"{about['name']:<20} {about['source']:<12} {about['broken']}"
+    first = about["about"].partition("\n")[0]
+    return f"{about['name']:<20} {about['source']:<12} {first}"
+
+
+def _page(about: dict[str, Any]) -> str:
+    if "broken" in about:
+        return _line(about)
+    lines = [
+        f"{about['name']} ({about['kind']}, {about['source']}, version {about['version']})",
+        "",
+        about["about"],
+        "",
+    ]
+    for item in about["parameters"]:
+        unset = "default None" if item["default"] is None else f"default {json.dumps(item['default'], default=str)}"
+        default = "required" if item["required"] else unset
+        facts = ", ".join(filter(None, [_type(item["type"]), default, item["bounds"], item["tuned"]]))
+        lines.append(f"  {item['name']} ({facts})")
+        lines += textwrap.wrap(item["meaning"], 100, initial_indent="      ", subsequent_indent="      ")
+    if about["parameters"]:
+        key = f"{about['name']}.{about['parameters'][0]['name']}"
+        lines += ["", f"set one with --set {key}=VALUE, or beside the name in an experiment file"]
+    return "\n".join(lines).rstrip()
+
+
+def _type(annotation: str) -> str:
+    """`Literal['a', 'b'] | pathlib.Path` in words: `'a' | 'b' | path`."""
+    annotation = re.sub(r"Annotated\[(\w+), .*?\]", r"\1", annotation)
+    choices = re.sub(r"Literal\[(.*?)\]", lambda found: found[1].replace(", ", " | "), annotation)
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", choices).replace("Path", "path")

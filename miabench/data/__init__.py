@@ -1,0 +1,1 @@
+"""The pool of records, and who gets which."""

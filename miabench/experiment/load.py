@@ -1,0 +1,98 @@
+"""Reading an experiment: a TOML file, a preset, a dict, with command-line options applied."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ValidationError,
+)
+
+from miabench.errors import UserError, expected, nearest
+from miabench.experiment.model import Attacker, Experiment, Tuned
+from miabench.experiment.overrides import Overrides, _assign, override
+from miabench.training.schedule import Schedule
+
+PRESETS = Path(__file__).parent / "presets"
+DEFAULT = "bits"  # the preset that runs when no experiment is named
+
+
+def load_experiment(
+    source: str | Path | Mapping[str, Any] | Experiment | None, overrides: Overrides | None = None
+) -> Experiment:
+    """Read an experiment and apply overrides.
+
+    Args:
+        source: a TOML file, a preset's name, a dict like the TOML, an `Experiment`, or None for the default preset.
+        overrides: top-level keys to replace, as the command line's options do (see `override`), and under `"set"`
+            a list of `KEY=VALUE`.
+
+    Raises:
+        UserError: a file that is missing or no TOML; unknown or ill-typed keys, all at once.
+    """
+    raw, where = _read(source)
+    replaced = {"schedule.epochs" if key == "epochs" else key for key in overrides or {}}
+    for key, value in (overrides or {}).items():
+        if key != "set":
+            override(raw, key, value)
+    for assignment in (overrides or {}).get("set", ()):
+        replaced.add(_assign(raw, assignment))
+    try:
+        return Experiment.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(*(_problem(where, replaced, item) for item in error.errors())) from None
+
+
+def presets() -> list[str]:
+    """Names of the built-in experiments."""
+    return sorted(path.relative_to(PRESETS).with_suffix("").as_posix() for path in PRESETS.rglob("*.toml"))
+
+
+def _read(source: str | Path | Mapping[str, Any] | Experiment | None) -> tuple[dict[str, Any], str]:
+    if isinstance(source, Experiment):
+        return source.model_dump(mode="json"), "experiment"
+    if isinstance(source, Mapping):
+        return dict(source), "experiment"
+    name = DEFAULT if source is None else str(source)
+    preset = name in presets()
+    path = PRESETS / f"{name}.toml" if preset else Path(name).expanduser()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = "" if path.suffix == ".toml" else nearest(name, presets()).replace("Known", "Presets")
+        raise UserError(f"cannot read experiment {name!r}: {error.strerror or error}{known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        hint = "; text stands in quotes" if str(error).startswith("Invalid value") else ""
+        raise UserError(f"{path} is not valid TOML: {error}{hint}") from None
+    if preset and "same_as" in raw:
+        return _read(raw["same_as"])
+    return ({"name": name, **raw}, f"preset {name}") if preset else ({"name": path.stem, **raw}, str(path))
+
+
+def _problem(file: str, replaced: Iterable[str], item: Any) -> str:
+    """One of pydantic's findings in words.
+
+    Args:
+        file: the experiment's, or what stands for one.
+        replaced: keys that an option or `--set` gave: they do not stand in the file.
+        item: the finding.
+    """
+    path = [str(part) for part in item["loc"]]
+    key = ".".join(path)
+    where = "the options" if any(f"{key}.".startswith(f"{given}.") for given in replaced) else file
+    fields = Experiment.model_fields
+    if item["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key!r}{nearest(path[-1], fields if len(path) == 1 else _fields_of(path[0]))}"
+    if item["type"] == "missing" and key in fields:
+        return f"{where}: {key} is missing: {fields[key].description}"
+    pattern = item["type"] == "string_pattern_mismatch"  # a regular expression says little to most
+    return f"{where}: {key} = {item['input']!r}: {f'expected {fields[key].description}' if pattern else expected(item)}"
+
+
+def _fields_of(table: str) -> Iterable[str]:
+    tables: dict[str, type[BaseModel]] = {"schedule": Schedule, "attacker": Attacker, "tuned": Tuned}
+    return tables[table].model_fields

@@ -1,0 +1,157 @@
+"""An experiment: what to train, attack and report, as a TOML file, a dict, or command-line options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from miabench.store.hashed import LATER, HashedAs
+from miabench.training.schedule import Schedule
+
+PLUGINS = ("dataset", "model", "defense", "attacks")  # the keys that choose plugins
+
+
+class Choice(BaseModel, frozen=True):
+    """A plugin by name, with the parameters to set: `"crl"` or `{name = "crl", alpha_rce = 0.5}`."""
+
+    name: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, value: Any) -> Any:
+        return _named(value)
+
+    @model_serializer
+    def _to_toml(self) -> dict[str, Any]:
+        return {"name": self.name, **self.params}
+
+
+class DefenseChoice(Choice, frozen=True):
+    """A defense with its hyper-parameters and, where it needs another one, a schedule of its own.
+
+    `{name = "dp-sgd", schedule = {lr = 0.5}}` replaces keys of the experiment's schedule for this defense: its targets,
+    its adaptive shadows and what they start from. A list where one value is expected stands for one cell each.
+    """
+
+    schedule: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, value: Any) -> Any:
+        choice = _named(value)
+        return {"schedule": choice["params"].pop("schedule", {}), **choice}
+
+    @model_serializer
+    def _to_toml(self) -> dict[str, Any]:
+        return {"name": self.name, **self.params, **({"schedule": self.schedule} if self.schedule else {})}
+
+
+def _named(value: Any) -> dict[str, Any]:
+    """Name and parameters of a plugin, as TOML gives them."""
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, dict):
+        raise ValueError("should be a name, or a table with a name")
+    if not isinstance(value.get("name"), str):
+        raise ValueError("a table here needs a name")
+    return {"name": value["name"].replace("_", "-"), "params": {k: v for k, v in value.items() if k != "name"}}
+
+
+class Attacker(BaseModel, frozen=True, extra="forbid"):
+    """What the attacker knows."""
+
+    shadow_defense: Literal["same", "ce", "both"] = Field(
+        "same",
+        description="shadow models are trained under the same defense (adaptive), under ce, or one of each",
+    )
+
+
+class Tuned(BaseModel, frozen=True, extra="forbid"):
+    """Which hyper-parameters of a defense were chosen on the shadow half."""
+
+    study: str = Field(description="key of the search, in the store's folder `tuning`")
+    parameters: list[str] = Field(description="what it chose")
+
+
+class Experiment(BaseModel, frozen=True, extra="forbid"):
+    """Everything that decides the results, and where and how they are computed.
+
+    The index of its results is filed under its hash. A key added to it is marked `LATER`; one that decides no result,
+    `NEVER`.
+    """
+
+    name: str = Field(
+        "experiment",
+        pattern=r"^[\w.@ -]+(/[\w.@ -]+)*$",
+        description="letters, digits, blanks and any of _ . @ - /; names the results in the store",
+    )
+    dataset: list[Choice] = Field(min_length=1, description="one or more datasets")
+    model: list[Choice] = Field(min_length=1, description="one or more models")
+    defense: list[DefenseChoice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
+    attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")
+    runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
+    shadows: int = Field(5, ge=1, description="shadow models for each target")
+    seed: int = Field(0, ge=0, lt=2**32 - 2000, description="of splits and of every random stream")
+    plugins: list[str] = Field(default_factory=list, description="plugin files")
+    device: Annotated[str, HashedAs(lambda experiment: experiment.device.partition(":")[0])] = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, mps"
+    )
+    precision: Literal["float32", "tf32", "float64"] = Field("float32", description="of training and inference")
+    threads: int = Field(1, ge=1, description="CPU threads of every job; results depend on it in the last bits")
+    schedule: Schedule = Field(default_factory=Schedule)
+    attacker: Attacker = Field(default_factory=Attacker)
+    protocol: Literal["disjoint", "tune"] = Field(
+        "disjoint", description="which records models get: the paper's halves, or a trial's part of the shadow half"
+    )
+    tuned: dict[str, Tuned] = Field(
+        default_factory=dict, description="per defense, the search that chose its hyper-parameters: see miabench tune"
+    )
+    unpublished: Annotated[list[str], LATER] = Field(
+        default_factory=list,
+        description="what the reproduced paper does not give, as crl.alpha_rce: the values are ours",
+    )
+    scale: Annotated[float | None, LATER] = Field(
+        None, gt=0, le=1, description="a mark of --scale: the share that it cut the pool to"
+    )
+
+    def chosen_otherwise(self, defense: str, params: Iterable[str]) -> list[str]:
+        """Of the hyper-parameters set for a defense, those that tuning on the shadow half did not choose."""
+        chosen = self.tuned[defense].parameters if defense in self.tuned else ()
+        return [name for name in params if name not in chosen]
+
+    def remarks(self) -> list[str]:
+        """What must be said beside every result: that the experiment is a scaled one, which values are ours."""
+        said = []
+        if self.scale is not None:
+            said.append(
+                f"a scaled experiment (--scale {self.scale:g}): that share of the pool, {self.schedule.epochs} epochs, "
+                f"runs: {self.runs}; its numbers are not those of the full experiment"
+            )
+        names = {choice.name for choice in self.defense}
+        ours = [item for item in self.unpublished if "." not in item or item.partition(".")[0] in names]
+        if ours:
+            said.append(f"not published with the paper, so the values are ours: {', '.join(ours)}")
+        return said
+
+    @field_validator(*PLUGINS, mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return value if isinstance(value, list) else [value]
+
+    @field_validator("scale")
+    @classmethod
+    def _only_a_mark(cls, value: float | None, info: ValidationInfo) -> float | None:
+        whole = [choice.name for choice in info.data.get("dataset", ()) if "records" not in choice.params]
+        if value is not None and whole:
+            raise ValueError(f"it marks what --scale made smaller, but {whole[0]} is whole; use --scale instead")
+        return value

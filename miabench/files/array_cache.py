@@ -1,0 +1,62 @@
+"""Arrays that are dear to compute, kept on disk under a name that stands for their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from miabench.files.atomic import remove_leftovers, replace_folder, write_file
+from miabench.files.npz import write_npz
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+
+def cached_arrays(folder: Path, compute: Callable[[], Arrays]) -> Arrays:
+    """The arrays kept in a folder; computed and kept first where there are none, or what is there is damaged.
+
+    A process killed at any moment leaves nothing that is taken for a whole copy, and of several processes one
+    computes while the others wait.
+
+    Args:
+        folder: of these arrays only; its name must change with whatever they are computed from.
+        compute: gives the arrays by name; none of objects.
+    """
+    arrays = _read(folder)
+    if arrays is not None:
+        return arrays
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        arrays = _read(folder)  # another process may have made them meanwhile
+        if arrays is None:
+            remove_leftovers(folder.parent)
+            arrays = compute()
+            _write(folder, arrays)
+    return arrays
+
+
+def _read(folder: Path) -> Arrays | None:
+    try:
+        if _checksum(folder / "arrays.npz") != (folder / "arrays.npz.sha256").read_bytes():
+            return None
+    except OSError:
+        return None
+    with np.load(folder / "arrays.npz", allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _write(folder: Path, arrays: Arrays) -> None:
+    with replace_folder(folder) as temporary:
+        file = temporary / "arrays.npz"
+        write_npz(file, arrays)
+        write_file(file.with_name("arrays.npz.sha256"), _checksum(file))
+
+
+def _checksum(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().encode()

@@ -1,0 +1,155 @@
+"""Configuring an experiment: its plugins are built and its grids expanded; all problems are found at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from miabench.errors import UserError
+from miabench.experiment.cell_names import cell_label, non_default, non_default_schedule
+from miabench.experiment.grid import expand
+from miabench.experiment.model import Choice, DefenseChoice, Experiment
+from miabench.jobs.machine import resolve_device
+from miabench.jobs.specs import Component, Compute
+from miabench.plugins.attack import Attack
+from miabench.plugins.base import Plugin
+from miabench.plugins.dataset import Dataset
+from miabench.plugins.defense import Defense
+from miabench.plugins.discover import PluginIndex, PluginInfo, discover
+from miabench.plugins.model import Model
+from miabench.training.schedule import Schedule
+
+P = TypeVar("P", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class ConfiguredPlugin(Generic[P]):
+    """A plugin with its parameters, its description for keys, and the schedule that a defense is trained on.
+
+    Attributes:
+        non_default: what differs from the plugin's defaults or among an experiment's settings of it, and, as
+            `schedule.lr`, from the experiment's schedule.
+    """
+
+    plugin: P
+    component: Component
+    non_default: Mapping[str, Any]
+    schedule: Schedule
+
+    @property
+    def label(self) -> str:
+        """The name, and whatever differs from the defaults."""
+        return cell_label(self.component.name, self.non_default)
+
+
+@dataclass(frozen=True)
+class Configured:
+    """An experiment with all its plugins built."""
+
+    experiment: Experiment
+    plugins: PluginIndex
+    device: str
+    compute: Compute
+    datasets: Sequence[ConfiguredPlugin[Dataset]]
+    models: Sequence[ConfiguredPlugin[Model]]
+    defenses: Sequence[ConfiguredPlugin[Defense]]
+    attacks: Sequence[ConfiguredPlugin[Attack]]
+
+    def defense(self, name: str, params: Mapping[str, Any]) -> ConfiguredPlugin[Defense]:
+        """A defense that the experiment need not list: a teacher's, or the shadow models' of a non-adaptive attacker.
+
+        Raises:
+            UserError: no such defense, or parameters that it does not take.
+        """
+        return _built(self.plugins.get("defense", name), params, self.experiment.schedule)
+
+
+def configure(experiment: Experiment) -> Configured:
+    """Build the plugins of an experiment.
+
+    Raises:
+        UserError: whatever is wrong with names, parameters, plugin files or the device: all problems at once.
+    """
+    plugins = discover(experiment.plugins)
+    device = resolve_device(experiment.device)
+    common, problems = experiment.schedule, list[str]()
+    configured = Configured(
+        experiment=experiment,
+        plugins=plugins,
+        device=device,
+        compute=Compute.on(device, experiment.precision, experiment.threads),
+        datasets=_each(lambda name: plugins.get("dataset", name), experiment.dataset, common, problems),
+        models=_each(lambda name: plugins.get("model", name), experiment.model, common, problems),
+        defenses=_each(lambda name: plugins.get("defense", name), experiment.defense, common, problems),
+        attacks=_each(lambda name: plugins.get("attack", name), experiment.attacks, common, problems),
+    )
+    problems += [problem for attack in configured.attacks for problem in _oversights(attack)]
+    if problems:
+        raise UserError(*problems)
+    return configured
+
+
+def _each(
+    get: Callable[[str], PluginInfo[P]], choices: Sequence[Choice], common: Schedule, problems: list[str]
+) -> list[ConfiguredPlugin[P]]:
+    """Instances of all choices of one kind, grids expanded; what is wrong is added to the problems."""
+    built: list[ConfiguredPlugin[P]] = []
+    for choice in choices:
+        try:
+            found = get(choice.name)
+            own = choice.schedule if isinstance(choice, DefenseChoice) else {}
+            also = _varying(choices, choice) if isinstance(choice, DefenseChoice) else ()
+            grid = itertools.product(expand(found.load(), choice.params), expand(Schedule, own))
+            built += [_built(found, params, common, schedule, also) for params, schedule in grid]
+        except UserError as error:
+            problems += error.problems
+    counts = Counter(item.label for item in built)
+    kind = found.kind if built else ""
+    problems += [
+        f"{kind} {label!r} stands twice in the experiment; remove one" for label in counts if counts[label] > 1
+    ]
+    return built
+
+
+def _built(
+    found: PluginInfo[P],
+    params: Mapping[str, Any],
+    common: Schedule,
+    own: Mapping[str, Any] | None = None,
+    also: Collection[str] = (),
+) -> ConfiguredPlugin[P]:
+    plugin = found.build(params)
+    try:
+        schedule = common.replaced(own or {})
+    except UserError as error:
+        raise UserError(*(f"{found.kind} {found.name}: {problem}" for problem in error.problems)) from None
+    differs = non_default(plugin, also) | non_default_schedule(schedule, common)
+    return ConfiguredPlugin(plugin, Component.of(found, plugin), differs, schedule)
+
+
+def _varying(choices: Sequence[Choice], choice: Choice) -> set[str]:
+    """The parameters by which an experiment's settings of one plugin differ: set differently, or given as lists."""
+    settings = [other.params for other in choices if other.name == choice.name]
+    names = {name for params in settings for name in params}
+    return {
+        name
+        for name in names
+        if isinstance(choice.params.get(name), list)
+        or any(params.get(name) != settings[0].get(name) for params in settings)
+    }
+
+
+def _oversights(attack: ConfiguredPlugin[Attack]) -> Iterator[str]:
+    """Probes of an attack that see more than its access allows."""
+    levels = {"label": "label", "served": "black-box", "network": "white-box"}
+    allowed = list(levels.values())
+    for probe in attack.plugin.probes():
+        if allowed.index(levels[probe.sees]) > allowed.index(attack.plugin.access):
+            yield (
+                f"attack {attack.label}: its access is {attack.plugin.access!r}, but its probe {type(probe).__name__} "
+                f"sees the {'network itself' if probe.sees == 'network' else 'served logits'}; "
+                f"declare access = {levels[probe.sees]!r}"
+            )

@@ -1,0 +1,42 @@
+"""What every executor offers: start jobs, and say when they end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from miabench.jobs.specs import Job
+from miabench.plugins.discover import PluginFile
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of one job.
+
+    Attributes:
+        kind: `started`, `progress` (an epoch's record), `done`, or `failed` (with why, in words for the user).
+    """
+
+    kind: str
+    job: Job
+    record: dict[str, float] | None = None
+    why: str = ""
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere. A job's inputs are stored before it is started."""
+
+    slots: int  # jobs at once
+
+    def waiting(self) -> Collection[frozenset[PluginFile]]:
+        """The plugin files of processes that have nothing to do: a job of one of these sets starts at once."""
+
+    def start(self, job: Job) -> None:
+        """Begin a job; called only while fewer than `slots` jobs are running."""
+
+    def wait(self) -> list[Event]:
+        """Block until there is news."""
+
+    def close(self) -> None:
+        """End everything that is still running."""

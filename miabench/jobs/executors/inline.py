@@ -1,0 +1,56 @@
+"""Jobs in this process, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from miabench.errors import DISK_FULL, TrainingError, UserError, disk_is_full
+from miabench.jobs.executors.base import Event
+from miabench.jobs.specs import Context, Job
+from miabench.plugins.discover import PluginFile, describe
+
+
+class Inline:
+    """One job at a time in the calling process; `listen` hears its progress while it runs."""
+
+    slots = 1
+
+    def __init__(self, context: Context, on_event: Callable[[Event], None]) -> None:
+        from miabench.jobs.execute import Workbench
+
+        self._bench = Workbench(context)
+        self._listen = on_event
+        self._job: Job | None = None
+
+    def waiting(self) -> Collection[frozenset[PluginFile]]:
+        """None: this process has imported all plugin files."""
+        return ()
+
+    def start(self, job: Job) -> None:
+        """Remember the job; `wait` does it."""
+        self._job = job
+
+    def wait(self) -> list[Event]:
+        """Do the job."""
+        job, self._job = self._job, None
+        assert job is not None
+        why = attempt(self._bench.run, job, lambda record: self._listen(Event("progress", job, record)))
+        return [Event("failed", job, why=why) if why else Event("done", job)]
+
+    def close(self) -> None:
+        """Nothing runs between calls."""
+
+
+def attempt(
+    run: Callable[[Job, Callable[[dict[str, float]], None]], None],
+    job: Job,
+    progress: Callable[[dict[str, float]], None],
+) -> str:
+    """Run a job; why it failed in words for the user, or nothing."""
+    try:
+        run(job, progress)
+    except (TrainingError, UserError) as error:
+        return str(error)
+    except Exception as error:
+        return DISK_FULL if disk_is_full(error) else describe(error)
+    return ""

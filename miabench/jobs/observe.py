@@ -1,0 +1,121 @@
+"""Asking one network about records: what is asked, in which order, and what may be seen of it.
+
+What is asked is a function of what the probe sees. A part's members come before its non-members, so that order must not
+reach a probe: a batch's mean loss would tell them apart. Records are asked in an order made from their content, and the
+answers stored in the part's. The whole pool has no such order, and is asked as it stands.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from miabench import seeds
+from miabench.errors import UserError
+from miabench.plugins.attack import Asked, Probe
+from miabench.training.serving import RecordNoise, Served
+
+OBSERVED_AT_ONCE = 512  # records per forward pass; part of what fixes the last bits of observations
+ANSWERS = "answers"  # name of the array of a probe that answers one
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The records that a network is asked about.
+
+    Attributes:
+        x: normalised inputs of the whole pool (N, ...), on the network's device.
+        y: classes of the whole pool (N,).
+        rows: pool rows (n,) in the order in which answers are stored.
+        order: places in `rows` in the order in which they are asked (n,).
+    """
+
+    x: Tensor
+    y: Tensor
+    rows: Tensor
+    order: Tensor
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and classes, `OBSERVED_AT_ONCE` records at a time."""
+        for ids in torch.split(self.rows[self.order], OBSERVED_AT_ONCE):
+            yield self.x[ids], self.y[ids]
+
+    def stored(self, batches: Sequence[Tensor]) -> NDArray[Any]:
+        """The batches' answers in the order of `rows` (n, ...)."""
+        asked = torch.cat([answers.detach().cpu() for answers in batches])
+        answers = torch.empty_like(asked)
+        answers[self.order.cpu()] = asked
+        return answers.numpy()
+
+
+def observe(make: Callable[[], Probe], served: Served, questions: Questions, seed: int) -> dict[str, NDArray[Any]]:
+    """What a network answers, by name: `answers` where a probe gives one array.
+
+    Every batch meets a new probe and, white-box, a new copy of the network: nothing is carried from one to another.
+
+    Args:
+        make: gives the probe; one that stands for an array of the engine's own observation gets the whole of that.
+        served: the network in eval mode, behind its defense.
+        questions: what is asked about.
+        seed: of the probe's noise.
+
+    Raises:
+        UserError: answers that are not one for each record.
+    """
+    if make().base is not None:
+        return _base_answers(served, questions)
+    batches = []
+    with torch.no_grad(), seeds.global_stream(seed, "what a probe draws elsewhere than from its noise"):
+        for x, y in questions.batches():
+            probe, noise = make(), RecordNoise(x, seeds.derive(seed, "probe"))
+            batches.append(_checked(probe, probe.observe(_askable(probe.sees, served), x, y, noise), len(y)))
+    return {name: questions.stored([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _base_answers(served: Served, questions: Questions) -> dict[str, NDArray[Any]]:
+    """The engine's own observation: served logits (n, C) and feature norms (n,), float32, from one pass."""
+    logits, norms = [], []
+    with torch.no_grad():
+        for x, _ in questions.batches():
+            answered, features = served(x)
+            logits.append(answered.float())
+            norms.append(features.norm(dim=1).float())
+    return {ANSWERS: questions.stored(logits), "feature_norm": questions.stored(norms)}
+
+
+def _askable(sees: Literal["label", "served", "network"], served: Served) -> Callable[[Tensor], Any]:
+    """The model as a probe sees it."""
+    match sees:
+        case "label":
+            return lambda x: served(x)[0].argmax(1)
+        case "served":
+            return lambda x: (served(x)[0], None)
+        case "network":
+            return copy.deepcopy(served.net)
+
+
+def _checked(probe: Probe, answers: Asked, n: int) -> Mapping[str, Tensor]:
+    named: Mapping[str, Any] = answers if isinstance(answers, Mapping) and answers else {ANSWERS: answers}
+    for array in named.values():
+        check_answers(probe, array, Tensor, n)
+    return named
+
+
+def check_answers(probe: Probe, answers: Any, kind: type, n: int) -> None:
+    """See that a probe gave what the contract asks for.
+
+    Raises:
+        UserError: no array of that kind with one row for each of the n records.
+    """
+    if not isinstance(answers, kind) or getattr(answers, "shape", ())[:1] != (n,):
+        shape = f" of shape {tuple(answers.shape)}" if hasattr(answers, "shape") else ""
+        raise UserError(
+            f"the probe {type(probe).__name__} must answer with a {kind.__name__} with a row for each of {n} records; "
+            f"it gave {type(answers).__name__}{shape}"
+        )

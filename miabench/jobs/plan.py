@@ -1,0 +1,83 @@
+"""From an experiment to a graph of jobs. Nothing is trained here.
+
+The passes: configure (plugins), cells (what can be trained), then the graph: trainings, observations, attacks, metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from miabench.experiment.model import Experiment
+from miabench.jobs.cells import plan_cells
+from miabench.jobs.configured import configure
+from miabench.jobs.graph import Graph
+from miabench.jobs.plan_attacks import plan_cell
+from miabench.jobs.specs import STAGES, Context, Job, Stage
+from miabench.plugins.discover import plugin_files_blamed
+from miabench.plugins.process_state import isolated
+from miabench.results.index import Index
+from miabench.store.store import Store, data_folder
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where results, data and plugin files are."""
+
+    store: Path = Path("miabench-store")
+    data_root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment needs.
+
+    Attributes:
+        index: the results to be.
+        context: where jobs find things.
+        jobs: by key, each after all that it needs.
+        store: where results go.
+    """
+
+    index: Index
+    context: Context
+    jobs: dict[str, Job]
+    store: Store
+
+    def stage(self, *stages: Stage) -> dict[str, Job]:
+        """The jobs that belong to some stages (where none is named, to any), by key."""
+        kinds = {kind for stage in stages or STAGES for kind in STAGES[stage]}
+        return {key: job for key, job in self.jobs.items() if job.kind in kinds}
+
+    def missing(self, *stages: Stage) -> dict[str, Job]:
+        """Those of them of which something is not stored."""
+        return {key: job for key, job in self.stage(*stages).items() if not self.store.has_all(job.gives)}
+
+
+def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
+    """Plan an experiment. Loads its datasets, trains nothing.
+
+    Raises:
+        UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
+    """
+    with plugin_files_blamed(), isolated("planning", experiment.seed):
+        configured = configure(experiment)
+        root, store = data_folder(paths.data_root), Store(paths.store)
+        planned = plan_cells(configured, root)
+        graph = Graph(configured, store)
+        entries = [entry for cell in planned.cells for entry in plan_cell(graph, cell)]
+    index = Index(
+        experiment=experiment,
+        cells=[item.cell for item in planned.cells],
+        entries=entries,
+        notes=[*experiment.remarks(), *planned.notes],
+        warnings=planned.warnings,
+    )
+    context = Context(
+        store=str(store.folder),
+        data_root=str(root),
+        plugins=configured.plugins.files,
+        device=configured.device,
+        checkpoint_seconds=60.0,
+    )
+    return Plan(index, context, graph.jobs, store)

@@ -1,0 +1,143 @@
+"""Planning attacks and metrics: what the results of a cell will be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from miabench import metrics
+from miabench.data.protocols import Target
+from miabench.jobs.cells import DataAndModel, PlannedCell
+from miabench.jobs.configured import ConfiguredPlugin
+from miabench.jobs.graph import Graph, Work, united
+from miabench.jobs.plan_observations import plan_probe, plan_view
+from miabench.jobs.plan_trainings import PlannedNetwork, plan_role
+from miabench.jobs.specs import AttackSpec, MeasureSpec, ProbeSpec
+from miabench.plugins.attack import Attack, Logits
+from miabench.results.index import Entry
+from miabench.seeds import role_seed
+from miabench.store.store import Ref
+
+UNDEFENDED = "ce"  # what a non-adaptive attacker's shadow models are trained under
+ATTACKERS = {"adaptive": "same", "non-adaptive": UNDEFENDED}  # and the defense of each one's shadow models
+
+
+@dataclass(frozen=True)
+class Attackers:
+    """A planned target, and the models that one kind of attacker trained.
+
+    Attributes:
+        name: `adaptive` or `non-adaptive`.
+        target: how the models are related.
+        networks: of the target and of each shadow, by role.
+    """
+
+    name: str
+    target: Target
+    networks: dict[str, PlannedNetwork]
+
+
+def plan_cell(graph: Graph, planned: PlannedCell) -> Iterator[Entry]:
+    """The results of a cell to be, and their jobs."""
+    for target in planned.site.protocol.targets():
+        if planned.cell.reason:
+            yield from _missing(graph, planned, target)
+        else:
+            yield from _plan_target(graph, planned, target)
+
+
+def _wanted(graph: Graph) -> dict[str, str]:
+    """The experiment's attackers, and the defense of each one's shadow models."""
+    wanted = graph.configured.experiment.attacker.shadow_defense
+    return {name: defense for name, defense in ATTACKERS.items() if wanted in (defense, "both")}
+
+
+def _missing(graph: Graph, planned: PlannedCell, target: Target) -> Iterator[Entry]:
+    """What a cell that cannot be trained would have had."""
+    yield Entry(cell=planned.number, run=target.run, reason=planned.cell.reason)
+    for attacker in _wanted(graph):
+        for attack in graph.configured.attacks:
+            yield Entry(
+                cell=planned.number, run=target.run, attacker=attacker, attack=attack.label, reason=planned.cell.reason
+            )
+
+
+def _plan_target(graph: Graph, planned: PlannedCell, target: Target) -> Iterator[Entry]:
+    site, defense = planned.site, planned.defense
+    network = plan_role(graph, site, defense, target.run, target.role)
+    yield _plan_accuracy(graph, planned, target.run, network)
+    for attacker, shadow_defense in _wanted(graph).items():
+        own = defense if shadow_defense == "same" else graph.configured.defense(shadow_defense, {})
+        networks = {role: plan_role(graph, site, own, target.run, role) for role in target.shadows}
+        attackers = Attackers(attacker, target, {target.role: network, **networks})
+        for attack in graph.configured.attacks:
+            yield _plan_attack(graph, planned, attackers, attack)
+
+
+def _plan_accuracy(graph: Graph, planned: PlannedCell, run: int, trained: PlannedNetwork) -> Entry:
+    site = planned.site
+    logits = plan_probe(graph, site, trained, Logits())
+    spec = MeasureSpec(
+        version=metrics.VERSION,
+        scores=None,
+        logits=logits.key,
+        members=trained.members,
+        non_members=trained.non_members,
+    )
+    measured = graph.add(site, spec, [logits], Work(f"accuracy of {planned.cell.label} run {run}", site.plugins))
+    network = Ref("networks", trained.network)
+    return Entry(cell=planned.number, run=run, metrics=measured, records=measured, network=network)
+
+
+def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built: ConfiguredPlugin[Attack]) -> Entry:
+    site, attack, target = planned.site, built.plugin, attackers.target
+    if reason := _unsupported(site, attack):
+        return Entry(cell=planned.number, run=target.run, attacker=attackers.name, attack=built.label, reason=reason)
+    views = {role: plan_view(graph, site, network, attack) for role, network in attackers.networks.items()}
+    spec = AttackSpec(
+        attack=built.component,
+        probes=[ProbeSpec.of(probe) for probe in attack.probes()],
+        target=views[target.role],
+        shadows=[views[role] for role in target.shadows],
+        labels=site.data.fingerprint(),
+        seed=role_seed(graph.configured.experiment.seed, target.run, "attacker"),
+        compute=graph.configured.compute,
+    )
+    needs = [Ref("observations", key) for view in views.values() for key in view.observations]
+    what = (
+        f"{built.label} ({attackers.name}) on {planned.cell.dataset} {planned.cell.model} {planned.cell.label} "
+        f"run {target.run}"
+    )
+    records = sum(len(graph.store.ids(ids)) for view in views.values() for ids in (view.members, view.non_members))
+    plugins = united(graph.configured.plugins.files_of(attack), site.plugins)
+    scores = graph.add(site, spec, needs, Work(what, plugins, 3 * records))
+    measure = MeasureSpec(
+        version=metrics.VERSION,
+        scores=scores.key,
+        logits=None,
+        members=spec.target.members,
+        non_members=spec.target.non_members,
+    )
+    return Entry(
+        cell=planned.number,
+        run=target.run,
+        attacker=attackers.name,
+        attack=built.label,
+        metrics=graph.add(site, measure, [scores], Work(what, site.plugins)),
+        records=scores,
+        network=Ref("networks", attackers.networks[target.role].network),
+    )
+
+
+def _unsupported(site: DataAndModel, attack: Attack) -> str | None:
+    """Why an attack cannot be run here, or None."""
+    if attack.references == "in+out":
+        return "it needs reference models trained with and without each record; protocol disjoint has none"
+    if attack.references in ("out", "any") and site.protocol.name == "tune":
+        return "it needs reference models trained without any record of the target; a trial's shadows share some"
+    if not all(probe.root.whole_pool for probe in attack.probes()):
+        if attack.references != "none":
+            return "it compares with reference models through a probe that is not stored for the whole pool"
+        if attack.population:
+            return "it looks at other records through a probe that is not stored for the whole pool"
+    return attack.unsupported("disjoint", site.data, site.model.plugin)

@@ -1,0 +1,112 @@
+"""Planning trainings: every role's network, after the trainings that its defense starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from miabench.data.splits import Split
+from miabench.errors import UserError
+from miabench.jobs.cells import DataAndModel
+from miabench.jobs.configured import ConfiguredPlugin
+from miabench.jobs.graph import Graph, Work, united
+from miabench.jobs.specs import TrainingSpec
+from miabench.plugins.defense import Defense, Role, Train
+from miabench.plugins.discover import PluginFile
+from miabench.training.schedule import Schedule
+
+DEEPEST = 8  # trainings that start from each other
+
+
+@dataclass(frozen=True)
+class PlannedNetwork:
+    """One planned network, and the lists of the records it must protect, is tested on, and that were withheld.
+
+    Attributes:
+        plugins: the plugin files whose code its training runs.
+    """
+
+    network: str
+    members: str
+    non_members: str
+    withheld: tuple[str, ...]
+    plugins: tuple[PluginFile, ...]
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A network that is wanted: under which defense, on which records, after how many epochs (None: all)."""
+
+    site: DataAndModel
+    defense: ConfiguredPlugin[Defense]
+    records: Split
+    seed: int
+    label: str
+    schedule: Schedule
+    epochs: int | None = None
+
+
+def plan_role(
+    graph: Graph, site: DataAndModel, defense: ConfiguredPlugin[Defense], run: int, role: str
+) -> PlannedNetwork:
+    """The network of one role."""
+    protocol = site.protocol
+    label = f"{site.dataset} {site.model.label} {defense.label} run {run} {role}"
+    seed = protocol.role_seed(run, role)
+    return plan_training(graph, TrainingRequest(site, defense, protocol.split(role), seed, label, defense.schedule))
+
+
+def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> PlannedNetwork:
+    """One network, after the trainings it starts from.
+
+    Raises:
+        UserError: trainings that require each other; too few records; an epoch beyond the schedule.
+    """
+    if depth > DEEPEST:
+        raise UserError(f"{request.label}: trainings require each other in a circle")
+    site, defense = request.site, request.defense
+    parts = request.records.withhold(defense.plugin.withhold())
+    ids = {name: torch.from_numpy(rows) for name, rows in parts.items()}
+    given = {
+        name: plan_training(graph, _required(graph, request, train, ids["train"]), depth + 1)
+        for name, train in defense.plugin.requires(Role(ids, request.seed)).items()
+    }
+    spec = TrainingSpec(
+        parts={name: graph.part(site.data, rows) for name, rows in parts.items()},
+        preparation=site.data.preparation,
+        model=site.model.component,
+        defense=defense.component,
+        schedule=request.schedule,
+        seed=request.seed,
+        compute=graph.configured.compute,
+        given={name: network.network for name, network in given.items()},
+    )
+    last = spec.schedule.epochs
+    epoch = last if request.epochs is None else request.epochs
+    if not 1 <= epoch <= last:
+        raise UserError(f"{request.label}: epochs = {epoch} is not within the schedule's 1 to {last}")
+    own = graph.configured.plugins.files_of(defense.plugin, site.model.plugin)
+    plugins = united(own, *(network.plugins for network in given.values()), site.plugins)
+    return PlannedNetwork(
+        network=graph.add_training(site, spec, epoch, Work(request.label, plugins, float(len(parts["train"])))),
+        members=spec.parts["train"].ids,
+        non_members=graph.store.put_ids(request.records.test),
+        withheld=tuple(part.ids for name, part in spec.parts.items() if name != "train"),
+        plugins=plugins,
+    )
+
+
+def _required(graph: Graph, request: TrainingRequest, train: Train, train_ids: torch.Tensor) -> TrainingRequest:
+    """What a training that another starts from is trained on."""
+    rows = train_ids if isinstance(train.ids, str) else train.ids
+    defense = graph.configured.defense(train.defense, train.params)
+    return TrainingRequest(
+        site=request.site,
+        defense=defense,
+        records=Split(rows.numpy(), request.records.test, request.records.seed),
+        seed=request.seed,
+        label=f"{request.label} < {defense.label}",
+        schedule=request.schedule.replaced(train.schedule),
+        epochs=train.epochs,
+    )

@@ -1,0 +1,60 @@
+"""The steps of an experiment: train, attack; each does what the store does not have yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from miabench.errors import UserError
+from miabench.jobs.executors.base import Event
+from miabench.jobs.plan import Plan
+from miabench.jobs.scheduler import Outcome, make_executor, run_jobs
+from miabench.jobs.specs import Stage
+
+
+@dataclass(frozen=True)
+class ExecutorConfig:
+    """Who does the jobs.
+
+    Attributes:
+        executor: `local` (worker processes) or `inline` (this process).
+        workers: at once; None means one per core, or one on an accelerator.
+    """
+
+    executor: str = "local"
+    workers: int | None = None
+
+
+def run_stages(
+    plan: Plan, stages: tuple[Stage, ...], executor: ExecutorConfig, on_event: Callable[[Event], None]
+) -> Outcome:
+    """Do the stages of a plan; what is stored is skipped, and a failure stops only what needs it.
+
+    Raises:
+        UserError: attacking networks that are not trained.
+    """
+    store = plan.store
+    if "train" not in stages:
+        _refuse_untrained(plan)
+    plan.index.save(store)
+    outcome = run_jobs(
+        plan.stage(*stages),
+        lambda: make_executor(executor.executor, executor.workers, plan.context, on_event),
+        store,
+        on_event,
+    )
+    with suppress(OSError):  # a full disk: the reasons are printed all the same
+        for key, why in {**outcome.failed, **outcome.blocked}.items():
+            if store.failure(key) is None:
+                store.set_failure(key, why)
+    return outcome
+
+
+def _refuse_untrained(plan: Plan) -> None:
+    untried = [job for key, job in plan.missing("train").items() if plan.store.failure(key) is None]
+    if untried:
+        raise UserError(
+            f"{len(untried)} of the trainings that the attacks need are not in the store "
+            f"(the first: {untried[0].label}); train them with: miabench train"
+        )

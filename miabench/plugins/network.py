@@ -1,0 +1,32 @@
+"""The network of one model under one defense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from miabench.errors import UserError
+from miabench.plugins.defense import Defense
+from miabench.plugins.model import Model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from miabench.data.pool import Domain
+
+
+def build_network(model: Model, defense: Defense, domain: Domain) -> nn.Module:
+    """A freshly initialised network with the layers that the defense changes or adds.
+
+    Initial weights come from torch's global generator, which the caller seeds.
+
+    Raises:
+        UserError: the model builds something that is no `Classifier`.
+    """
+    from miabench.training.classifier import Classifier
+
+    built = model.build(domain)
+    if not isinstance(built, Classifier):
+        raise UserError(
+            f"{type(model).__name__}.build must return a miabench.Classifier; it gave {type(built).__name__}"
+        )
+    return defense.architecture(built)

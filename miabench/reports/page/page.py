@@ -1,0 +1,167 @@
+"""The results as one web page that needs nothing else: no network, no other file.
+
+It is made from stored results by a Jinja2 template with its style sheet and script beside this file. All text from
+experiments and plugins is escaped, and the page's content policy allows its own script only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from miabench.evaluation.measure import ACCURACIES
+from miabench.files.toml import toml_text
+from miabench.reports.numbers.cost import Costs
+from miabench.reports.numbers.difference import Differences
+from miabench.reports.numbers.summary import Summary, printed
+from miabench.reports.page import curves
+from miabench.reports.tables import table as sheet
+from miabench.reports.tables.terminal import cell_key
+from miabench.reports.words import footnotes, provenance
+from miabench.reports.words.alerts import alerts
+from miabench.reports.words.sentences import overview, sentences
+from miabench.results.index import Cell, Entry
+from miabench.results.results import Results
+from miabench.store.store import digest
+
+FOLDER = Path(__file__).parent
+CELLS_WITH_CURVES = 100  # more would make a page that browsers open slowly
+XML_NAMES = re.compile(r'(\bid="|url\(#|href="#)')
+NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+
+class Run(NamedTuple):
+    """One run of a cell: accuracies in percent, the network's key in the store, and why something is missing."""
+
+    number: int
+    train: str
+    test: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one cell; `id` is its anchor."""
+
+    id: str
+    cell: Cell
+    title: str
+    runs: Sequence[Run]
+    panels: Sequence[curves.Panel]
+
+
+def to_html(
+    results: Results, summary: Summary, compared: Differences, costs: Costs, figures: Mapping[str, Figure]
+) -> str:
+    """The page.
+
+    Args:
+        results: what the summary was made from.
+        summary: all lines are shown.
+        compared: differences of these lines; what is missing is left out.
+        costs: of the cells; what is missing is left out.
+        figures: plots by their titles.
+    """
+    reasons = footnotes.Reasons()
+    script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    experiment = summary.index.experiment
+    resolved = experiment.model_dump(mode="json")
+    tables = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.gaps(summary)]
+    tables += sheet.spent(summary, costs)
+    return _template().render(
+        name=experiment.name,
+        overview=overview(summary),
+        sentences=list(sentences(summary, compared)),
+        alerts=list(dict.fromkeys(alerts(summary))),
+        tables=tables,
+        dagger=footnotes.DAGGER,
+        notes=[*sheet.reading(summary), *footnotes.beside(summary, compared, reasons)],
+        plots={title: _inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
+        sections=_sections(results, summary),
+        anchors={key: f"cell-{i}" for i, key in enumerate(_cells(summary))},
+        drawn=len(_cells(summary)) <= CELLS_WITH_CURVES,
+        protocol=list(provenance.protocol(experiment)),
+        versions=provenance.versions(results),
+        experiment=toml_text(resolved),
+        key=digest(resolved),
+        style=Markup(style),  # the package's own, like the script
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _inline(figure: Figure, prefix: str) -> Markup:
+    """A figure as SVG that can stand in a page: names begin with a prefix, so that no two figures share any."""
+    file = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": prefix}):  # the same names every time
+        figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
+    svg = file.getvalue()
+    svg = XML_NAMES.sub(lambda found: found[0] + prefix, svg[svg.index("<svg") :])
+    return Markup(svg)  # matplotlib escapes what it sets
+
+
+# --- cells ---
+
+
+def _cells(summary: Summary) -> dict[tuple[str, str, str], Cell]:
+    return {cell_key(line): line.cell for line in summary.lines}
+
+
+def _sections(results: Results, summary: Summary) -> list[Section]:
+    cells = _cells(summary)
+    accuracies = _accuracies(results)
+    sections = []
+    for i, cell in enumerate(cells.values()):
+        entries = results.accuracy_entries(cell)
+        panels = _panels(results, cell, entries) if len(cells) <= CELLS_WITH_CURVES else []
+        runs = [_run(entry, accuracies) for entry in entries]
+        title = f"{cell.dataset}, {cell.model}: {cell.label}"
+        sections.append(Section(f"cell-{i}", cell, title, runs, panels))
+    return sections
+
+
+def _panels(results: Results, cell: Cell, entries: Sequence[Entry]) -> list[curves.Panel]:
+    histories = [history for entry in entries if (history := results.history(cell, entry.run)) is not None]
+    return list(curves.panels([history for history in histories if len(history)]))
+
+
+def _accuracies(results: Results) -> dict[tuple[str, str], float]:
+    """Values by the key of their artifact and the metric."""
+    table = results.table
+    table = table[table["attack"].isna() & table["value"].notna()]
+    keys = zip(table["key"], table["metric"], strict=True)
+    return dict(zip(keys, table["value"], strict=True))
+
+
+def _run(entry: Entry, accuracies: Mapping[tuple[str, str], float]) -> Run:
+    key = entry.metrics.key if entry.metrics else ""
+    train, test = (accuracies.get((key, metric)) for metric in ACCURACIES)
+    network = entry.network.key if entry.network else ""
+    return Run(entry.run, _percent(train), _percent(test), network, entry.reason or "")
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else printed(value)

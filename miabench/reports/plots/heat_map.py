@@ -1,0 +1,91 @@
+"""Every defense under every attack: a number and a shade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from miabench.reports.numbers.summary import Line, Summary
+from miabench.reports.plots import figure as sheet
+from miabench.reports.plots.measure import Measure
+from miabench.reports.plots.sites import choose, sites
+from miabench.reports.plots.words import escaped, mean_over, records_of, title_of
+
+MOST_ROWS = 40
+CELL = (0.72, 0.26)  # inches
+LETTER = 0.075  # inches
+EQUAL_CONTRAST = 0.179  # luminance at which white and black are equally legible
+LEAST_SPAN = 20.0  # points that the shades cover at least
+
+
+def draw(summary: Summary) -> dict[sheet.Site, Figure]:
+    """A panel per attacker, by dataset and model: a row per cell, a column per attack.
+
+    Where there is no number, the word of the table stands: n/a, failed or missing.
+    """
+    figures = {}
+    for site in sites(summary):
+        first = [line for line in summary.lines if line.place == (*site, summary.attackers[0])]
+        chosen, choice = choose(summary, first, MOST_ROWS)
+        labels = {line.cell.label for line in chosen}
+        lines = [line for line in summary.lines if line.place[:2] == site and line.cell.label in labels]
+        if any(value.mean is not None for line in lines for value in line.attacks.values()):
+            figures[site] = _figure(summary, lines, choice)
+    return figures
+
+
+def _figure(summary: Summary, lines: Sequence[Line], choice: str) -> Figure:
+    rows, columns, panels = len(lines) // len(summary.attackers), len(lines[0].attacks), len(summary.attackers)
+    names = LETTER * max(len(title_of(line.cell)) for line in lines)
+    width = max(names + panels * columns * CELL[0] + 1.2, 6.0)
+    figure = Figure(figsize=(width + sheet.LEGEND, rows * CELL[1] + 1.4), layout="constrained")
+    values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
+    measure = Measure.of(summary)
+    low = min(measure.guessing, float(np.nanmin(values)))
+    limits = low, max(low + LEAST_SPAN, float(np.nanmax(values)))
+    for i, attacker in enumerate(summary.attackers):
+        axes = figure.add_subplot(1, panels, i + 1)
+        own = [line for line in lines if line.attacker == attacker]
+        image = _draw_panel(axes, own, limits)
+        axes.set_title(f"{attacker} attacker", fontsize=9)
+        axes.set_yticks(range(rows), [escaped(title_of(line.cell)) for line in own] if i == 0 else [], fontsize=8)
+    bar = figure.colorbar(image, ax=figure.axes, fraction=0.05, pad=0.02)
+    bar.set_label(f"{measure.name} (%), less is better", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    cells, runs = [line.cell for line in lines], max(line.test.runs for line in lines)
+    text = [
+        f"{cells[0].dataset}, {cells[0].model}: {measure.name} of each attack (%)",
+        f"{mean_over(runs)}; {records_of(cells)}",
+        *([choice] if choice else []),
+    ]
+    sheet.label_sheet(figure, "\n".join(text), "", "")
+    return figure
+
+
+def _draw_panel(axes: Axes, lines: Sequence[Line], limits: tuple[float, float]) -> AxesImage:
+    values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
+    image = axes.imshow(values, cmap="Blues", vmin=limits[0], vmax=limits[1], aspect="auto")
+    axes.set_xticks(range(values.shape[1]), [*map(escaped, lines[0].attacks)], rotation=30, ha="right", fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(values):
+        text = lines[row].attacks[[*lines[row].attacks][column]].state if np.isnan(value) else f"{value:.1f}"
+        color = "black" if np.isnan(value) else _legible([*image.to_rgba(np.array([value]))[0, :3]])
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
+    return image
+
+
+def _legible(shade: Sequence[float]) -> str:
+    """White or black, whichever has the higher contrast with a shade (relative luminance of WCAG 2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shade]
+    luminance = float(np.dot((0.2126, 0.7152, 0.0722), linear))
+    return "black" if luminance > EQUAL_CONTRAST else "white"
+
+
+def _percent(line: Line, attack: str) -> float:
+    mean = line.attacks[attack].mean
+    return np.nan if mean is None else 100 * mean

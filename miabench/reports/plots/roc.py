@@ -1,0 +1,97 @@
+"""ROC curves on logarithmic axes: what an attack finds where it must not be wrong often."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from miabench.reports.numbers.summary import Line, Summary
+from miabench.reports.plots import figure as sheet
+from miabench.reports.plots.roc_band import Curve, roc
+from miabench.reports.plots.sites import how_chosen, one_per_defense, sites
+from miabench.reports.plots.style import LABEL_WIDTH, Look, choose_looks
+from miabench.reports.plots.words import escaped, mean_over, records_of, title_of, wrapped
+from miabench.results.results import Results
+
+TOP = 1.15  # of the axes: a line at 1 is seen
+
+
+class Drawn(NamedTuple):
+    """One curve: of a cell, in the look of its defense."""
+
+    line: Line
+    curve: Curve
+    look: Look
+
+
+def draw(results: Results, summary: Summary) -> dict[sheet.Site, Figure]:
+    """A panel per attack with a curve for one setting of each defense, by dataset and model."""
+    looks = choose_looks(line.cell.defense for line in summary.lines)
+    figures = {}
+    for site in sites(summary):
+        lines = [line for line in summary.lines if line.place[:2] == site]
+        panels = {title: drawn for title, drawn in _panels(results, summary, lines, looks) if drawn}
+        if panels:
+            figures[site] = _figure(summary, lines, panels)
+    return figures
+
+
+def _panels(
+    results: Results, summary: Summary, lines: Sequence[Line], looks: Mapping[str, Look]
+) -> Iterator[tuple[str, list[Drawn]]]:
+    chosen = [*one_per_defense(summary, [line for line in lines if line.attacker == summary.attackers[0]])]
+    labels = {line.cell.label for line in chosen}
+    for attack, attacker in itertools.product(lines[0].attacks, summary.attackers):
+        own = [line for line in lines if line.attacker == attacker and line.cell.label in labels]
+        title = f"{attack} ({attacker})" if len(summary.attackers) > 1 else attack
+        yield title, [*_curves(results, own, attack, looks)]
+
+
+def _curves(results: Results, lines: Sequence[Line], attack: str, looks: Mapping[str, Look]) -> Iterator[Drawn]:
+    for line in lines:
+        records = results.records(line.cell, line.attacker, attack)
+        if records is not None:
+            yield Drawn(line, roc(records.values, records.members), looks[line.cell.defense])
+
+
+def _figure(summary: Summary, lines: Sequence[Line], panels: Mapping[str, Sequence[Drawn]]) -> Figure:
+    figure, every = sheet.open_sheet(len(panels), sheet.abreast(len(summary.attackers)), sheet.LARGE_PANEL)
+    least = min(float(one.curve.fpr[0]) for drawn in panels.values() for one in drawn)
+    for axes, (title, drawn) in zip(every, panels.items(), strict=True):
+        axes.set(xscale="log", yscale="log", xlim=(least, TOP), ylim=(least, TOP))
+        axes.set_title(escaped(title), fontsize=9)
+        axes.plot([least, 1], [least, 1], color="0.5", linestyle="--", linewidth=0.8, zorder=0)
+        for i, one in enumerate(drawn):
+            _draw_curve(axes, one, i)
+    shown = {one.line.cell.label: one for drawn in panels.values() for one in drawn}
+    cells, runs = [one.line.cell for one in shown.values()], max(one.line.test.runs for one in shown.values())
+    text = [
+        f"{cells[0].dataset}, {cells[0].model}: ROC of each attack",
+        f"{mean_over(runs)}, band: pointwise 95% interval over records and runs; {records_of(cells)}",
+        *([how_chosen(summary)] if len(cells) < len({line.cell.label for line in lines}) else []),
+    ]
+    x, y = "false positive rate, from one false positive on", "true positive rate, less is better"
+    sheet.label_sheet(figure, "\n".join(text), x, y)
+    guessing = Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label="guessing")
+    sheet.add_legend(figure, [*map(_handle, shown.values()), Patch(color="0.8", label="95% interval"), guessing])
+    return figure
+
+
+def _draw_curve(axes: Axes, drawn: Drawn, number: int) -> None:
+    """Each curve's markers stand elsewhere, so that they tell curves apart in grey."""
+    curve, (color, marker) = drawn.curve, drawn.look
+    axes.fill_between(curve.fpr, curve.low, curve.high, color=color, alpha=0.12, linewidth=0)
+    every = (3 * number % 12, 12)
+    axes.plot(curve.fpr, curve.tpr, color=color, marker=marker, markersize=4, markevery=every, linewidth=1.2)
+
+
+def _handle(drawn: Drawn) -> Line2D:
+    color, marker = drawn.look
+    label = wrapped(title_of(drawn.line.cell), LABEL_WIDTH)
+    return Line2D([], [], color=color, marker=marker, markersize=5, label=label)

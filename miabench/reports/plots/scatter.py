@@ -1,0 +1,226 @@
+"""Panels of points, one per cell, with bars over runs; the settings of a defense joined; what is beaten shaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from miabench.reports.numbers.summary import BASELINE, Line, Statistic
+from miabench.reports.plots.measure import Measure
+from miabench.reports.plots.style import Look, handle
+from miabench.reports.plots.words import escaped
+
+LEAST_SPAN = 5.0  # points: a narrower axis would make noise look like a difference
+NEAR = 0.7  # of the span of the values: guessing is in view if it is so near the least
+MOST_TAGS = 12  # settings of one defense that are named; more would cover each other
+SHADE = "0.94"
+ROUND_STEPS = [1, 2, 5, 10]  # between ticks
+
+
+class Series(NamedTuple):
+    """The cells of one defense in one figure.
+
+    Attributes:
+        legend: what the legend says.
+        tags: by the cell's label, what stands beside its points: the value of the one hyper-parameter that varies,
+            or a number that the legend explains where several do; nothing for a defense with one cell.
+        curve: whether the cells are a grid over one hyper-parameter: joined in the experiment's order.
+    """
+
+    defense: str
+    look: Look
+    legend: str
+    tags: Mapping[str, str]
+    curve: bool
+
+
+class Point(NamedTuple):
+    """One cell in one panel; a spread is None for one run."""
+
+    line: Line
+    x: float
+    y: float
+    x_std: float | None
+    y_std: float | None
+
+
+class Panel(NamedTuple):
+    """Points of one measure, and on which side of each axis is better: 1 where more is, -1 where less is."""
+
+    title: str
+    points: Sequence[Point]
+    measure: Measure
+    better: tuple[int, int] = (1, -1)
+
+
+def percent(value: Statistic) -> tuple[float | None, float | None]:
+    """Mean and standard deviation in percent."""
+    mean, std = value.mean, value.std
+    return None if mean is None else 100 * mean, None if std is None else 100 * std
+
+
+def make_series(lines: Sequence[Line], looks: Mapping[str, Look]) -> list[Series]:
+    """One series per defense, in the order of the lines."""
+    return [_series(name, lines, looks[name]) for name in dict.fromkeys(line.cell.defense for line in lines)]
+
+
+def draw_panel(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
+    """Draw the points of all series; the axes' limits must be set."""
+    axes.set_title(escaped(panel.title), fontsize=9)
+    axes.yaxis.set_major_locator(MaxNLocator("auto", steps=ROUND_STEPS))
+    axes.axhline(panel.measure.guessing, color="0.5", linestyle="--", linewidth=0.8, zorder=0.5)
+    _shade(axes, panel)
+    _draw_reference(axes, panel.points)
+    for one in series:
+        _draw_series(axes, [point for point in panel.points if point.line.cell.defense == one.defense], one)
+    if not panel.points:
+        axes.text(0.5, 0.5, "n/a", transform=axes.transAxes, ha="center", color="0.5")
+
+
+def legend(series: Sequence[Series], panels: Sequence[Panel], axes: Axes) -> Iterator[Line2D | Patch]:
+    """A handle for all that is drawn; guessing only if these axes have it in view."""
+    for one in series:
+        yield handle(one.legend, *one.look)
+    if any(point.line.collapsed for panel in panels for point in panel.points):
+        yield handle("collapsed (any defense)", "0.4", filled=False)
+    guessing = panels[0].measure.guessing
+    if axes.get_ylim()[0] <= guessing:
+        yield Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label=f"guessing ({guessing:g}%)")
+    yield Patch(facecolor=SHADE, edgecolor="0.7", label="beaten in both (edge:\nPareto front of the means)")
+
+
+def y_limits(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Around all values with their bars; down to guessing unless that is far off."""
+    ends = _ends((point.y, point.y_std) for panel in panels for point in panel.points)
+    guessing = panels[0].measure.guessing
+    if min(ends) - guessing < NEAR * max(max(ends) - min(ends), LEAST_SPAN):
+        ends.append(guessing)
+    return _around(ends)
+
+
+def accuracy_limits(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Around all accuracies with their bars."""
+    return _around(_ends((point.x, point.x_std) for panel in panels for point in panel.points))
+
+
+def pareto_front(points: Iterable[tuple[float, float]], better: tuple[int, int] = (1, -1)) -> list[tuple[float, float]]:
+    """The points that no other beats (at least as good in both, better in one), each once, by x.
+
+    Args:
+        points: x and y of each.
+        better: 1 where more is better, -1 where less is, for x and for y.
+    """
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(set(points), key=lambda p: (-better[0] * p[0], -better[1] * p[1])):  # from the best x
+        if not front or better[1] * y > better[1] * front[-1][1]:
+            front.append((x, y))
+    return sorted(front)
+
+
+def _short(value: object) -> str:
+    """A number as long as a plot has room for."""
+    return str(value) if not isinstance(value, float) or len(str(value)) <= 6 else f"{value:.3g}"
+
+
+def _series(defense: str, lines: Iterable[Line], look: Look) -> Series:
+    cells = {line.cell.label: line.cell.params for line in lines if line.cell.defense == defense}
+    varying = _varying(list(cells.values()))
+    label = f"{defense} (no defense)" if defense == BASELINE else defense
+    if len(cells) > MOST_TAGS:
+        return Series(defense, look, f"{label}, {len(cells)} settings of {', '.join(varying)}", {}, len(varying) == 1)
+    if len(varying) < 2:
+        tags = {cell: _short(params.get(name, "default")) for name in varying for cell, params in cells.items()}
+        return Series(defense, look, ", by ".join([label, *varying]), tags, curve=bool(varying))
+    tags = {cell: str(i) for i, cell in enumerate(cells, 1)}
+    settings = (f"{tags[cell]}: {cell.removeprefix(defense).strip() or 'default'}" for cell in cells)
+    return Series(defense, look, "\n".join([label, *settings]), tags, curve=False)
+
+
+def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Hyper-parameters in which cells of one defense differ."""
+    names = dict.fromkeys(name for params in settings for name in params)
+    return [name for name in names if any(params.get(name) != settings[0].get(name) for params in settings)]
+
+
+def _shade(axes: Axes, panel: Panel) -> None:
+    """What some point beats in both quantities; the edge is the front."""
+    front = pareto_front(((point.x, point.y) for point in panel.points), panel.better)
+    if not front:
+        return
+    (low, high), worst = axes.get_xlim(), axes.get_ylim()[panel.better[1] < 0]
+    xs, ys = zip(*front, strict=True)
+    if panel.better[0] > 0:  # each point beats what is left of it
+        steps = axes.fill_between([low, *xs], [ys[0], *ys], worst, step="pre", zorder=0)
+    else:
+        steps = axes.fill_between([*xs, high], [*ys, ys[-1]], worst, step="post", zorder=0)
+    steps.set(facecolor=SHADE, edgecolor="0.7", linewidth=0.8)
+
+
+def _draw_reference(axes: Axes, points: Sequence[Point]) -> None:
+    """Thin lines through the undefended cell: the trade-off of no defense."""
+    for point in points:
+        if point.line.undefended:
+            axes.axvline(point.x, color="0.6", linewidth=0.6, linestyle=":", zorder=0.5)
+            axes.axhline(point.y, color="0.6", linewidth=0.6, linestyle=":", zorder=0.5)
+
+
+def _draw_series(axes: Axes, points: Sequence[Point], series: Series) -> None:
+    if series.curve:
+        xs, ys = [point.x for point in points], [point.y for point in points]
+        axes.plot(xs, ys, color=series.look.color, linewidth=1, alpha=0.6, zorder=1)
+    for collapsed in (False, True):
+        alike = [point for point in points if bool(point.line.collapsed) == collapsed]
+        if alike:
+            _draw_points(axes, alike, series.look, filled=not collapsed)
+    for point in points:
+        if tag := series.tags.get(point.line.cell.label):
+            _tag(axes, point, tag, series.look.color)
+
+
+def _tag(axes: Axes, point: Point, tag: str, color: str) -> None:
+    """The setting beside its point, legible over lines and shades."""
+    text = axes.annotate(escaped(tag), (point.x, point.y), xytext=(5, -9), textcoords="offset points", fontsize=7)
+    text.set(color=color, path_effects=[withStroke(linewidth=2, foreground="white")])
+
+
+def _draw_points(axes: Axes, points: Sequence[Point], look: Look, *, filled: bool) -> None:
+    """All at once: a thousand cells are drawn in seconds."""
+    axes.errorbar(
+        [point.x for point in points],
+        [point.y for point in points],
+        xerr=_bars([point.x_std for point in points]),
+        yerr=_bars([point.y_std for point in points]),
+        linestyle="",
+        marker=look.marker,
+        color=look.color,
+        markersize=12 if look.marker == "*" else 6,
+        markerfacecolor=look.color if filled else "white",
+        markeredgecolor="white" if filled else look.color,  # an edge between markers that cover each other
+        markeredgewidth=0.4 if filled else 1.0,
+        ecolor=look.color,
+        elinewidth=0.8,
+        capsize=2,
+        capthick=0.8,
+    )
+
+
+def _bars(spreads: Sequence[float | None]) -> list[float] | None:
+    known = [np.nan if spread is None else spread for spread in spreads]
+    return None if np.isnan(known).all() else known
+
+
+def _ends(values: Iterable[tuple[float, float | None]]) -> list[float]:
+    return [end for value, std in values for end in (value - (std or 0), value + (std or 0))]
+
+
+def _around(ends: Sequence[float]) -> tuple[float, float]:
+    low, high = min(ends), max(ends)
+    margin = max(0.08 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return low - margin, high + margin

@@ -1,0 +1,31 @@
+"""The tidy table as CSV and JSON text, for programs: one row per run, values as fractions, nothing rounded."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+
+from miabench.results.results import COLUMNS, Results
+
+KINDS = {"value": "float64", "low": "float64", "high": "float64", "n_members": "Int64", "n_nonmembers": "Int64"}
+
+
+def to_csv(results: Results) -> str:
+    """A line per row below a header; a missing value is empty, `params` is JSON."""
+    return _typed(results).to_csv(index=False, lineterminator="\n")
+
+
+def to_json(results: Results) -> str:
+    """One object of the resolved `experiment` and `rows`, each on its line; what is missing is null."""
+    table = _typed(results).astype(object)
+    table = table.where(table.notna(), None)
+    rows = (dict(zip(COLUMNS, row, strict=True)) for row in zip(*(table[name] for name in COLUMNS), strict=True))
+    lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
+    experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
+    return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n]}}\n'
+
+
+def _typed(results: Results) -> pd.DataFrame:
+    """The table with counts that stay whole numbers where some are missing."""
+    return results.table.astype(KINDS)

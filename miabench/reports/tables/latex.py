@@ -1,0 +1,152 @@
+r"""The results as LaTeX tables, one float per dataset, like the paper's Table 1.
+
+The text is a document and a fragment at once: LaTeX compiles it as it is, and `\input` puts the tables into a paper,
+which then needs the packages booktabs and graphicx. All text from experiments and plugins is escaped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from miabench.reports.numbers.difference import Differences
+from miabench.reports.numbers.summary import Summary
+from miabench.reports.tables import table as sheet
+from miabench.reports.tables.table import Entry, Sheet, Value
+from miabench.reports.tables.terminal_layout import plain
+from miabench.reports.words import footnotes, provenance
+
+ROWS = 36  # of one float: more would not fit on a page with the caption and notes
+# Whether a document has begun is known from a command of LaTeX that does nothing from then on.
+HEAD = r"""% Tables made by miabench. LaTeX compiles this file as it is; in your own document, write \input{results}
+% and load the packages booktabs and graphicx.
+\expandafter\ifx\csname @nodocument\endcsname\relax\let\miabenchend\relax\else
+\documentclass{article}
+\usepackage[T1]{fontenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
+\usepackage[margin=2cm]{geometry}
+\usepackage{booktabs,graphicx}
+\def\miabenchend{\end{document}}
+\begin{document}
+\fi
+"""
+# A table that is wider than the text is scaled down, not cut.
+BEGIN = r"""\begin{table}[htbp]
+\centering
+\caption{%s}
+\smallskip
+\small
+\setlength{\tabcolsep}{4pt}
+\sbox0{\begin{tabular}{@{}%s@{}}
+\toprule"""
+END = r"""\bottomrule
+\end{tabular}}
+\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi
+\end{table}
+"""
+NOTES = r"""
+{\footnotesize\setlength{\parindent}{0pt}\raggedright
+
+%s
+
+}
+"""
+GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
+GREEK_NAMES = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega
+Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+"""
+SPECIAL = {
+    **{char: "\\" + char for char in "{}$&#_%"},
+    **{char: rf"$\{name}$" for char, name in zip(GREEK, GREEK_NAMES.split(), strict=True)},
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "†": r"$^\dagger$",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"{\char34}",
+    "`": r"{\char96}",
+}
+LIGATURE = re.compile(r"([-',])(?=\1)")  # two of them would become a dash or a quotation mark
+OPTION = re.compile(r"^(?=[\[*])")  # would belong to the line break before
+# Letters of Western Europe, which every LaTeX with T1 or OT1 fonts can set.
+LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
+
+
+def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
+    """Floats with the results of each dataset, differences and adaptivity gaps; notes and warnings below.
+
+    Values that the terminal stars are bold. More lines than a page holds go on in another float.
+
+    Args:
+        summary: all lines are written.
+        compared: differences of these lines; what is missing is left out.
+        made_with: versions, for the caption.
+    """
+    reasons = footnotes.Reasons()
+    said = [
+        *sheet.reading(summary),
+        *provenance.protocol(summary.index.experiment),
+        *([f"made with {made_with}"] if made_with else ()),
+    ]
+    floats = [text for table in sheet.results(summary, reasons) for text in _floats(table, said)]
+    more = [*sheet.differences(summary, compared), *sheet.gaps(summary)]
+    floats += [text for table in more for text in _floats(table, [])]
+    notes = [*footnotes.beside(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
+    return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX sets as it is; a character that its usual fonts lack is named by its number, as U+4E2D."""
+    text = "".join(_char(char) for char in unicodedata.normalize("NFC", plain(text)))
+    return OPTION.sub("{}", LIGATURE.sub(r"\1{}", text))
+
+
+def _char(char: str) -> str:
+    if char in SPECIAL:
+        return SPECIAL[char]
+    return char if char.isascii() or char in LETTERS else f"U+{ord(char):04X}"
+
+
+def _floats(table: Sheet, said: Sequence[str]) -> Iterator[str]:
+    """The table in parts that fit a page; the first has the whole caption."""
+    columns = "l" * len(table.names) + "r" * len(table.headers)
+    header = " & ".join(map(escape, (*table.names, *table.headers))) + r" \\"
+    for part in range(0, len(table.entries), ROWS):
+        sentences = [table.title, *(text[0].upper() + text[1:] for text in said)]
+        caption = f"{table.title} (continued)." if part else ". ".join(sentences) + "."
+        rows = "\n".join(_rows(table.entries[part : part + ROWS]))
+        yield "\n".join([BEGIN % (escape(caption), columns), header, r"\midrule", rows, END])
+        if part + ROWS < len(table.entries):
+            yield "\\clearpage\n"  # LaTeX holds back few floats at a time
+
+
+def _rows(entries: Sequence[Entry]) -> Iterator[str]:
+    """A line each, a rule between models; a model or an approach that goes on is left blank."""
+    for model, of_model in itertools.groupby(entries, key=lambda entry: entry.line.cell.model):
+        if model != entries[0].line.cell.model:
+            yield r"\midrule"
+        before: tuple[str, ...] = ()
+        for entry in of_model:
+            names = ["" if entry.names[: i + 1] == before[: i + 1] else name for i, name in enumerate(entry.names)]
+            yield " & ".join([*map(escape, names), *map(_value, entry.values)]) + r" \\"
+            before = entry.names
+
+
+def _value(value: Value) -> str:
+    note = "" if value.note is None else rf"\textsuperscript{{{value.note}}}"
+    spread = rf" {{\scriptsize {_number(value.spread)}}}" if value.spread else ""
+    text = _number(value.text) + spread
+    return (rf"\textbf{{{text}}}" if value.best else text) + note
+
+
+def _number(text: str) -> str:
+    """A number's text, with a minus instead of a hyphen."""
+    return escape(text).removeprefix("{}").replace("-", "$-$")

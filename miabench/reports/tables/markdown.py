@@ -1,0 +1,61 @@
+"""The results as Markdown tables (GitHub's), with what must be said beside them.
+
+All text from experiments and plugins is escaped: it shows as it is and makes no markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from miabench.reports.numbers.cost import Costs
+from miabench.reports.numbers.difference import Differences
+from miabench.reports.numbers.summary import Summary
+from miabench.reports.tables import table as sheet
+from miabench.reports.tables.table import Sheet, Value
+from miabench.reports.tables.terminal_layout import plain
+from miabench.reports.words import footnotes, provenance
+
+SPECIAL = re.compile(r"[\\`*_\[\]<>|~#$]")
+ENTITIES = {"<": "&lt;", ">": "&gt;"}
+
+
+def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with: str) -> str:
+    """Tables of results, differences to the undefended cell, adaptivity gaps and costs, then notes and warnings.
+
+    Args:
+        summary: all lines are written.
+        compared: differences of these lines; what is missing is left out.
+        costs: of the cells; what is missing is left out.
+        made_with: versions, for the last note.
+    """
+    reasons = footnotes.Reasons()
+    sheets = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.gaps(summary)]
+    parts = [*map(_table, sheets), *map(_table, sheet.spent(summary, costs))]
+    said = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
+    notes = [*sheet.reading(summary), *footnotes.beside(summary, compared, reasons), *said]
+    notes += [f"warning: {warning}" for warning in summary.warnings]
+    parts.append("\n".join(f"- {escape(note)}" for note in notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, in one line."""
+    text = plain(text).replace("&", "&amp;")
+    return SPECIAL.sub(lambda found: ENTITIES.get(found[0], "\\" + found[0]), text)
+
+
+def _table(table: Sheet) -> str:
+    return f"**{escape(table.title)}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in _rows(table))
+
+
+def _rows(table: Sheet) -> Iterator[list[str]]:
+    yield [escape(header) for header in (*table.names, *table.headers)]
+    yield [":---"] * len(table.names) + ["---:"] * len(table.headers)
+    for entry in table.entries:
+        yield [*map(escape, entry.names), *map(_value, entry.values)]
+
+
+def _value(value: Value) -> str:
+    text = escape(value.words)
+    return f"**{text}**" if value.best else text

@@ -1,0 +1,72 @@
+"""What a reader should doubt: few trainings or shadow models, failed or missing jobs, values unlike a paper's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from miabench.reports.numbers.side_by_side import Apart, outside
+from miabench.reports.numbers.summary import Statistic, Summary, printed
+from miabench.reports.tables.published_table import NAMES
+from miabench.reports.words import footnotes
+
+FEW_RUNS = 3  # with fewer trainings a spread says next to nothing
+NAMED = 5  # cells (or values) that are named before the others are counted
+OUTSIDE = "published value outside the spread"
+
+
+def alerts(summary: Summary) -> Iterator[str]:
+    """Warnings, each a sentence without a full stop."""
+    experiment = summary.index.experiment
+    if experiment.runs < FEW_RUNS:
+        trainings = "one training" if experiment.runs == 1 else f"{experiment.runs} trainings"
+        yield f"{trainings} per cell: too few to tell a defense from luck; --runs 5 is usual"
+    if experiment.shadows == 1:
+        yield "one shadow model for each target: attacks learn from little; --shadows 5 is usual"
+    yield from summary.warnings
+    yield from _absent(summary)
+    yield from dict.fromkeys(footnotes.unfinished(summary))
+    collapsed = [f"{line.cell.model} {line.cell.label}" for line in summary.lines if line.collapsed]
+    if collapsed:
+        yield f"test accuracy is at chance in {_names(dict.fromkeys(collapsed))}: attacks on them say nothing"
+    yield from _not_reproduced(summary)
+
+
+def _not_reproduced(summary: Summary) -> Iterator[str]:
+    """Published values that the measured ones differ from by more than the spread of both allows."""
+    found = outside(summary)
+    for value in found.values[:NAMED]:
+        yield f"{OUTSIDE}: {_apart(value)}"
+    if found.values:
+        yield (
+            f"{OUTSIDE}: {len(found.values)} of {found.tried} compared (about 1 in 20 would be so by chance); side by "
+            "side: miabench report --compare uai24"
+        )
+    yield from found.warnings
+
+
+def _apart(value: Apart) -> str:
+    quantity = NAMES.get(value.quantity, value.quantity)
+    published, measured = (f"{printed(one.mean)} (±{printed(one.std)})" for one in (value.published, value.measured))
+    where = f"{value.paper.dataset} {value.paper.model} {value.line.cell.label}"
+    return f"{where}, {quantity}: published {published}, measured {measured}"
+
+
+def _absent(summary: Summary) -> Iterator[str]:
+    """Values without a single finished run, though they exist, by state and reason."""
+    groups: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for line in summary.lines:
+        for value in (line.train, line.test, *line.attacks.values()):
+            if _is_absent(value):
+                groups[value.state, value.reason or ""][f"{line.cell.model} {line.cell.label}"] = None
+    for (state, reason), cells in groups.items():
+        yield f"{'failed' if state == 'failed' else 'missing'} in {_names(cells)}: {reason}"
+
+
+def _is_absent(value: Statistic) -> bool:
+    return value.state in ("failed", "missing")
+
+
+def _names(cells: dict[str, None]) -> str:
+    names = list(cells)
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -1,0 +1,153 @@
+"""What must be said beside a table of results: how to read its numbers, and why some are not there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from miabench.reports.numbers.difference import Difference, Differences
+from miabench.reports.numbers.summary import BASELINE, Line, Summary
+
+Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
+DAGGER = "†"  # marks approaches whose hyper-parameters were not all chosen on the shadow half
+MANY = 4  # as many cells or more are called `others` where they share the commonest fact
+
+
+class Reasons:
+    """Numbers the reasons why values are missing, each distinct one once, in the order of the table."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, reason: str) -> int:
+        """The footnote's number."""
+        return self._numbers.setdefault(reason, len(self._numbers) + 1)
+
+    def notes(self) -> Iterator[str]:
+        """One footnote each."""
+        for reason, number in self._numbers.items():
+            yield f"[{number}] {reason}"
+
+
+def beside(summary: Summary, differences: Differences, reasons: Reasons) -> Iterator[str]:
+    """What must be said beside the tables, how to read them and warnings left out."""
+    yield from reasons.notes()
+    yield from tuned_on_target(summary.lines)
+    yield from claims(summary.lines)
+    yield from dict.fromkeys(unfinished(summary))
+    yield from records(summary)
+    yield from interval(differences)
+    yield from (f"note: {note}" for note in summary.notes)
+
+
+def reading(summary: Summary) -> Iterator[str]:
+    """How to read the numbers and marks of the results."""
+    runs = summary.index.experiment.runs
+    if runs > 1:
+        yield f"± is the spread (standard deviation) over {runs} trainings on fixed splits"
+    else:
+        yield "one training per cell: a spread needs --runs 2 or more"
+    if any(value.best for line in summary.lines for value in line.attacks.values()):
+        yield (
+            f"* the lowest defended value of the attack, where test accuracy is within {summary.within:g} points "
+            f"of {BASELINE}'s"
+        )
+    yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
+    for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
+        yield (
+            f"collapsed: test accuracy is at chance (always naming {dataset}'s largest class gives "
+            f"{100 * summary.chance[dataset]:.2f}%), so the value says nothing about the defense"
+        )
+
+
+def tuned_on_target(lines: Iterable[Line]) -> Iterator[str]:
+    """What the dagger means, and which hyper-parameters it stands for; nothing where no line has it."""
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for line in lines:
+        if line.tuned_on_target:
+            names[line.cell.defense].update(dict.fromkeys(line.tuned_on_target))
+    if names:
+        which = "; ".join(f"{defense}: {', '.join(own)}" for defense, own in names.items())
+        yield (
+            f"{DAGGER} tuned on target: hyper-parameters that the experiment sets and miabench tune did not choose on "
+            f"the shadow half ({which}): read the result as if they had been chosen by looking at the target"
+        )
+
+
+def claims(lines: Iterable[Line]) -> Iterator[str]:
+    """What defenses have reports say of their trainings, cells of the same meaning together."""
+    groups: Groups = defaultdict(dict)
+    for line in lines:
+        if line.cell.claim is not None and line.claimed is not None:
+            said = f"{line.cell.model} {line.cell.label}: {line.claimed}"
+            groups[line.cell.dataset, line.cell.claim.meaning][said] = None
+    for (dataset, meaning), cells in groups.items():
+        yield f"{dataset} {'; '.join(cells)}; {meaning}"
+
+
+def unfinished(summary: Summary) -> Iterator[str]:
+    """Cells whose means are over fewer runs than the experiment asks for."""
+    wanted = summary.index.experiment.runs
+    for line in summary.lines:
+        quantities = {"accuracy": line.test, **line.attacks}
+        short: dict[tuple[int, str | None], list[str]] = defaultdict(list)
+        for name, value in quantities.items():
+            if 0 < value.runs < wanted:
+                short[value.runs, value.reason].append(name)
+        for (runs, reason), names in short.items():
+            which = "" if len(names) == len(quantities) else f" ({', '.join(names)})"
+            cell = line.cell
+            yield f"{cell.dataset} {cell.model} {cell.label}: {runs} of {wanted} runs finished{which}: {reason}"
+
+
+def records(summary: Summary) -> Iterator[str]:
+    """Members, non-members and withheld records of the cells, those with the same ones together."""
+    groups: Groups = defaultdict(dict)
+    for line in summary.lines:
+        if line.cell.counts:
+            groups[line.cell.dataset, _counted(line.cell.counts)][f"{line.cell.model} {line.cell.label}"] = None
+    for where, counts in _named(groups):
+        yield f"{where}: each target has {counts}"
+
+
+def interval(differences: Differences) -> Iterator[str]:
+    """What the differences and their intervals are over, lines with the same together."""
+    groups: Groups = defaultdict(dict)
+    for (dataset, model, _, label), comparison in differences.items():
+        for difference in filter(None, (comparison.accuracy, *comparison.attacks.values())):
+            groups[dataset, _paired(difference)][f"{model} {label}"] = None
+    if groups:
+        yield (
+            f"differences to {BASELINE} are paired by training and record; [ ] is their 95% interval, from a bootstrap "
+            "that draws trainings and records"
+        )
+    for where, over in _named(groups):
+        yield f"{where}: differences over {over}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    withheld = {name: count for name, count in counts.items() if name not in ("members", "non-members")}
+    parts = ", ".join(f"{count:,} withheld ({name})" for name, count in withheld.items())
+    return f"{counts['members']:,} members, {counts['non-members']:,} non-members, {parts or 'none withheld'}"
+
+
+def _paired(difference: Difference) -> str:
+    runs = (
+        "one training (its interval is over records alone)" if difference.runs == 1 else f"{difference.runs} trainings"
+    )
+    return f"{runs}, {difference.n_members:,} members and {difference.n_nonmembers:,} non-members under both"
+
+
+def _named(groups: Groups) -> Iterator[tuple[str, str]]:
+    """Where each fact holds, and the fact: the cells by name unless the dataset has one fact or many cells share it."""
+    for dataset in dict.fromkeys(dataset for dataset, _ in groups):
+        own = {what: cells for (where, what), cells in groups.items() if where == dataset}
+        commonest = max(own, key=lambda what: len(own[what]))
+        for what, cells in own.items():
+            if len(own) == 1:
+                yield dataset, what
+            elif what == commonest and len(cells) >= MANY:
+                yield f"{dataset}, others", what
+            else:
+                yield f"{dataset} {', '.join(cells)}", what

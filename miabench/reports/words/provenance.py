@@ -1,0 +1,55 @@
+"""Where results come from, in sentences: what was trained how often, from which seed, with which versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from miabench.experiment.model import Experiment
+from miabench.results.results import Results
+from miabench.store.store import Ref
+
+PROTOCOLS = {
+    "disjoint": "target and shadow models are trained and tested on disjoint halves of the data",
+    "tune": "a trial on the shadow half of the data alone",
+}
+SHADOWS = {
+    "same": "under the target's defense (adaptive attacker)",
+    "ce": "without defense (non-adaptive attacker)",
+    "both": "under the target's defense (adaptive attacker), and without it (non-adaptive)",
+}
+COMPUTED_FROM = ("miabench", "python", "torch", "numpy")  # versions that a caption names
+
+
+def protocol(experiment: Experiment) -> Iterator[str]:
+    """The splits, the trainings and the seed, a sentence each."""
+    schedule = experiment.schedule
+    yield f"protocol {experiment.protocol}: {PROTOCOLS[experiment.protocol]}"
+    yield f"{_count(experiment.runs, 'training')} per cell on fixed splits"
+    shadows = _count(experiment.shadows, "shadow model")
+    yield f"{shadows} for each target, trained {SHADOWS[experiment.attacker.shadow_defense]}"
+    yield f"{_count(schedule.epochs, 'epoch')} of SGD, batches of {schedule.batch_size}, learning rate {schedule.lr:g}"
+    yield f"seed {experiment.seed} (splits of the target and every random stream; shadow i splits with seed + i)"
+
+
+def versions(results: Results) -> dict[str, str]:
+    """Library versions, processor and accelerator of the first stored result; a report of several warns of them."""
+    environments = (results.store.manifest(ref).get("environment") for ref in _stored(results))
+    found: dict[str, str | None] = next((environment for environment in environments if environment), {})
+    return {name: str(value) for name, value in found.items() if value}
+
+
+def made_with(results: Results) -> str:
+    """The versions that matter most, in one line; empty where nothing is stored."""
+    known = versions(results)
+    return ", ".join(f"{name} {known[name]}" for name in COMPUTED_FROM if name in known)
+
+
+def _stored(results: Results) -> Iterator[Ref]:
+    for entry in results.index.entries:
+        for ref in (entry.network, entry.records):
+            if ref and results.store.has(ref):
+                yield ref
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,129 @@
+"""One report: printed in the form asked for, and kept in a folder in all forms with its plots.
+
+What draws (matplotlib) is imported where it is used: a table starts without it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from miabench.errors import UserError
+from miabench.files.atomic import replace_file
+from miabench.reports.numbers.cost import Costs, costs
+from miabench.reports.numbers.difference import Differences, compare
+from miabench.reports.numbers.selection import ALL, Selection, select
+from miabench.reports.numbers.summary import WITHIN, Summary, summarize
+from miabench.reports.tables import csv_json as tidy
+from miabench.reports.tables.latex import to_latex
+from miabench.reports.tables.markdown import to_markdown
+from miabench.reports.tables.terminal import show
+from miabench.reports.tables.terminal_layout import open_console
+from miabench.reports.words import provenance
+from miabench.results.results import Results
+
+PLOTS = "plots"  # folder of the figures in the report's folder
+MOST_RESAMPLED = 25_000_000  # scores in all differences: half a minute of bootstrap
+MOST_DIFFERENCES = 5_000  # more are not read one by one; with few records these take ten seconds
+
+
+@dataclass(frozen=True)
+class Report:
+    """What all forms are made from, each part computed once and only if a form needs it."""
+
+    results: Results
+    within: float
+    selection: Selection
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The selected lines; a note says so where differences are left out."""
+        summary = select(summarize(self.results, self.selection.metric, self.within), self.selection)
+        if not _too_many_differences(summary):
+            return summary
+        note = "differences to ce with intervals would take long and are left out: choose fewer --rows or --columns"
+        return replace(summary, notes=(*summary.notes, note))
+
+    @cached_property
+    def compared(self) -> Differences:
+        """Differences to the undefended cells; none if they would take long."""
+        return {} if _too_many_differences(self.summary) else compare(self.results, self.summary)
+
+    @cached_property
+    def spent(self) -> Costs:
+        """Costs of the cells."""
+        return costs(self.results)
+
+
+def _html(made: Report) -> str:
+    """The page, with the trade-off of the lines that are shown."""
+    from miabench.reports import plots
+    from miabench.reports.page.page import to_html
+
+    drawn = plots.draw(made.summary)
+    figures = {f"{dataset}, {model}: accuracy against attacks": figure for (dataset, model), figure in drawn.items()}
+    return to_html(made.results, made.summary, made.compared, made.spent, figures)
+
+
+FORMS: Mapping[str, Callable[[Report], str]] = {
+    "csv": lambda made: tidy.to_csv(made.results),
+    "json": lambda made: tidy.to_json(made.results),
+    "markdown": lambda made: to_markdown(made.summary, made.compared, made.spent, provenance.made_with(made.results)),
+    "latex": lambda made: to_latex(made.summary, made.compared, provenance.made_with(made.results)),
+    "html": _html,
+}
+FILES = {
+    "csv": "results.csv",
+    "json": "results.json",
+    "markdown": "results.md",
+    "latex": "results.tex",
+    "html": "report.html",
+}
+
+
+def report(
+    results: Results, form: str, within: float = WITHIN, out: Path | None = None, selection: Selection = ALL
+) -> None:
+    """Print the results, alone on standard output.
+
+    Args:
+        results: what the store holds of an experiment.
+        form: `table`, or one of FORMS.
+        within: points of test accuracy below CE's at which a value can still be marked best.
+        out: folder that also gets all forms and, in its folder `plots`, the figures.
+        selection: what is shown; `csv` and `json` always have everything.
+    """
+    made = Report(results, within, selection)
+    if form == "table":
+        show(open_console(), made.summary, made.compared, made.spent)
+    else:
+        sys.stdout.write(FORMS[form](made))
+    if out:
+        try:
+            written = _write(made, out)
+        except OSError as error:
+            raise UserError(
+                f"cannot write the report to {out}: {error.strerror or error}; choose another folder with --out"
+            ) from None
+        sys.stderr.write("".join(f"wrote {path}\n" for path in written))
+
+
+def _too_many_differences(summary: Summary) -> bool:
+    differences = [(line.cell.counts, 1 + len(line.attacks)) for line in summary.lines if not line.undefended]
+    records = ((counts.get("members", 0) + counts.get("non-members", 0), count) for counts, count in differences)
+    resampled = summary.index.experiment.runs * sum(n * count for n, count in records)
+    return resampled > MOST_RESAMPLED or sum(count for _, count in differences) > MOST_DIFFERENCES
+
+
+def _write(made: Report, folder: Path) -> list[Path]:
+    from miabench.reports import plots
+
+    paths = []
+    for form, render in FORMS.items():
+        paths.append(folder / FILES[form])
+        with replace_file(paths[-1]) as temporary:
+            temporary.write_text(render(made), encoding="utf-8")
+    return paths + plots.all_plots(made.results, made.summary, folder / PLOTS)

@@ -1,0 +1,89 @@
+"""`miabench gate`: whether every attack stays below a limit, with confidence; for the release of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from miabench.errors import UserError, nearest
+from miabench.evaluation.measure import ATTACK_METRICS, find_metric
+from miabench.results.results import Results
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A metric must stay at or below a value, a fraction."""
+
+    metric: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Limit:
+        """Read `auc=0.60`.
+
+        Raises:
+            UserError: no known metric, or no fraction.
+        """
+        name, _, value = text.partition("=")
+        metric = find_metric(name)
+        if metric is None:
+            raise UserError(f"--max {text!r}: there is no metric {name!r}{nearest(name, ATTACK_METRICS)}")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = -1.0
+        if not 0 <= limit <= 1:
+            raise UserError(f"--max {text!r}: the limit must be a fraction from 0 to 1, as in auc=0.60")
+        return cls(metric, limit)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measured value and its limit; it passes where the upper end of its 95% interval is within the limit."""
+
+    what: str
+    value: float | None
+    high: float | None
+    limit: Limit
+    reason: str | None
+
+    @property
+    def passes(self) -> bool:
+        """A value that is missing does not pass: what was not measured is not shown to be safe."""
+        return self.high is not None and self.high <= self.limit.value
+
+    def __str__(self) -> str:
+        verdict = "pass" if self.passes else "FAIL"
+        measured = self.reason if self.high is None else f"{self.value:.4f}, up to {self.high:.4f}"
+        return f"{verdict}  {self.what}: {self.limit.metric} {measured} (limit {self.limit.value:g})"
+
+
+def gate(results: Results, limits: list[Limit], attacks: Collection[str] = ("all",)) -> Iterator[Finding]:
+    """Compare every run of every cell with the limits.
+
+    Args:
+        results: the stored results.
+        limits: all must hold.
+        attacks: labels of those that count, or `all`, of which attacks that are "n/a" by their nature are left out.
+
+    Raises:
+        UserError: no such attack in the experiment; nothing that could be measured at all.
+    """
+    table = results.table
+    known = sorted(table.attack.dropna().unique())
+    unknown = [attack for attack in attacks if attack not in (*known, "all")]
+    if unknown:
+        raise UserError(
+            *(f"--attack {one!r}: the experiment has no such attack{nearest(one, [*known, 'all'])}" for one in unknown)
+        )
+    possible = {entry.attack for entry in results.index.entries if entry.attack and entry.metrics}
+    counting = table[table.attack.isin(possible if "all" in attacks else set(attacks))]
+    if counting.empty:  # nothing to fail must not look like a release that was tested
+        raise UserError(f"every attack of experiment {results.index.experiment.name!r} is n/a: nothing was measured")
+    for limit in limits:
+        for row in counting[counting.metric == limit.metric].to_dict("records"):
+            what = f"{row['dataset']} {row['model']} {row['defense']} {row['params']} run {row['run']} {row['attack']}"
+            value, high = (None if pd.isna(row[name]) else float(row[name]) for name in ("value", "high"))
+            yield Finding(f"{what} ({row['attacker']})", value, high, limit, row["reason"])

@@ -1,0 +1,104 @@
+"""What an experiment's results are and where they are stored: enough to report without data, plugins or training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from miabench.errors import UserError
+from miabench.experiment.cell_names import cell_label
+from miabench.experiment.model import Experiment
+from miabench.files.atomic import replace_file
+from miabench.plugins.defense import Claim
+from miabench.store.hashed import hashed
+from miabench.store.store import Ref, Store, digest
+
+
+class Cell(BaseModel, frozen=True):
+    """Dataset x model x defense with one setting of its hyper-parameters.
+
+    Attributes:
+        params: the hyper-parameters that differ from the defaults or among the settings of one defense.
+        by_default: those of them that have their defaults.
+        reason: why the cell is "n/a", or None.
+        claim: what the defense has reports say of its trainings, or None.
+        counts: members, non-members and withheld records of the target, by name.
+    """
+
+    dataset: str
+    model: str
+    defense: str
+    params: dict[str, Any]
+    by_default: list[str] = []
+    reason: str | None = None
+    claim: Claim | None = None
+    counts: dict[str, int] = {}
+
+    @property
+    def label(self) -> str:
+        """The defense and whatever differs from its defaults."""
+        return cell_label(self.defense, self.params)
+
+
+class Entry(BaseModel, frozen=True):
+    """One stored list of metrics, and what it is about.
+
+    Attributes:
+        cell: position in the index's cells.
+        attacker: `adaptive` or `non-adaptive`; None for accuracies.
+        attack: label of the attack; None for accuracies.
+        metrics: the artifact, or None where `reason` says why there is none.
+        records: the artifact that holds the per-record numbers (scores, or 0/1 correctness).
+        network: the target's network.
+    """
+
+    cell: int
+    run: int
+    attacker: str | None = None
+    attack: str | None = None
+    metrics: Ref | None = None
+    records: Ref | None = None
+    network: Ref | None = None
+    reason: str | None = None
+
+
+class Index(BaseModel, frozen=True):
+    """All results of an experiment.
+
+    Attributes:
+        notes: facts about the data that belong beside the results.
+        warnings: what the user should know about the settings.
+    """
+
+    experiment: Experiment
+    cells: Sequence[Cell]
+    entries: Sequence[Entry]
+    notes: Sequence[str]
+    warnings: Sequence[str]
+
+    def save(self, store: Store) -> None:
+        """Keep the index in the store, under the resolved experiment's hash."""
+        with replace_file(_path(store, self.experiment)) as path:
+            path.write_text(self.model_dump_json(indent=1))
+
+    @classmethod
+    def load(cls, store: Store, experiment: Experiment) -> Index:
+        """The index of an experiment that was trained or attacked here before.
+
+        Raises:
+            UserError: this store has never seen the experiment.
+        """
+        path = _path(store, experiment)
+        if not path.exists():
+            raise UserError(
+                f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings; "
+                "make them with: miabench run"
+            )
+        return cls.model_validate_json(path.read_text())
+
+
+def _path(store: Store, experiment: Experiment) -> Any:
+    name = experiment.name.replace("/", "-")
+    return store.folder / "experiments" / f"{name}-{digest(hashed(experiment))[:12]}.json"

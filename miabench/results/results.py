@@ -1,0 +1,133 @@
+"""The results of an experiment as one tidy table, read from the store."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
+from miabench.results.index import Cell, Entry, Index
+from miabench.store.store import Ref, Store
+
+ESTIMATE = ("value", "low", "high")
+COUNTS = ("n_members", "n_nonmembers")
+COLUMNS = (
+    "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric", *ESTIMATE, *COUNTS, "key", "reason",
+)  # fmt: skip
+NOT_COMPUTED = "not computed yet"
+
+
+@dataclass(frozen=True)
+class Records:
+    """One number per record and run: an attack's scores, or whether the record is classified correctly (0, 1).
+
+    Attributes:
+        rows: pool rows (N,), the same in every run.
+        members: (N,), bool.
+        values: (R, N).
+        runs: which runs (R,).
+    """
+
+    rows: NDArray[np.int64]
+    members: NDArray[np.bool_]
+    values: NDArray[np.float64]
+    runs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one target answers on its members and non-members.
+
+    Attributes:
+        members: (N,), bool.
+        labels: true classes (N,).
+        logits: as the model's API answers them (N, C), float32.
+        feature_norm: length of each record's feature vector (N,).
+    """
+
+    members: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    feature_norm: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a report is made from: the index, and what the store holds of it."""
+
+    index: Index
+    store: Store
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
+        rows = [row for entry in self.index.entries for row in self._rows(entry)]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(ESTIMATE, "float64"))
+
+    def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
+        """Per-record numbers of all finished runs (correctness without an attack); None where there is none."""
+        entries = self._entries.get((id(cell), attacker, attack), ())
+        refs = {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
+        if not refs:
+            return None
+        first, *others = refs.values()
+        arrays = self.store.arrays(first, "target", "target_row", "target_member")
+        values = np.stack([arrays["target"], *(self.store.arrays(ref, "target")["target"] for ref in others)])
+        return Records(arrays["target_row"], arrays["target_member"], values, tuple(refs))
+
+    def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
+        """What the target's training recorded, a row per epoch; None where it is not trained."""
+        for entry in self.accuracy_entries(cell):
+            if entry.run == run and entry.network and self.store.has(entry.network):
+                return pd.DataFrame(self.store.json(entry.network, "history.json"))
+        return None
+
+    def answers(self, cell: Cell) -> Iterator[Answers]:
+        """What the target of each finished run answers, on the same records in every run."""
+        for entry in self.accuracy_entries(cell):
+            if entry.network and entry.metrics and self.store.has(entry.metrics):
+                target = self.store.arrays(entry.metrics)
+                logits = self.store.manifest(entry.metrics)["spec"]["logits"]
+                rows, pool = target["target_row"], self.store.arrays(Ref("observations", logits))
+                labels, answers, norms = target["target_label"], pool["answers"][rows], pool["feature_norm"][rows]
+                yield Answers(target["target_member"], labels, answers, norms)
+
+    def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
+        """The cell's entries of accuracy, one per run."""
+        return self._entries.get((id(cell), None, None), ())
+
+    @cached_property
+    def _entries(self) -> Mapping[tuple[int, str | None, str | None], list[Entry]]:
+        """Entries by cell (one of the index's own), attacker and attack."""
+        found = defaultdict(list)
+        for entry in self.index.entries:
+            found[id(self.index.cells[entry.cell]), entry.attacker, entry.attack].append(entry)
+        return found
+
+    def _rows(self, entry: Entry) -> Iterator[tuple[Any, ...]]:
+        """Rows of the tidy table, each in the order of COLUMNS."""
+        names = (*self._names[entry.cell], entry.run, entry.attacker, entry.attack)
+        key = entry.metrics.key if entry.metrics else None
+        for row in self._measured(entry):
+            yield *names, row["metric"], *(row.get(name) for name in (*ESTIMATE, *COUNTS)), key, row["reason"]
+
+    @cached_property
+    def _names(self) -> Sequence[tuple[str, str, str, str]]:
+        """What names each cell in the tidy table: dataset, model, defense, params."""
+        return [(cell.dataset, cell.model, cell.defense, json.dumps(cell.params)) for cell in self.index.cells]
+
+    def _measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
+        """What was measured, a row per metric, or why it was not."""
+        if entry.metrics and self.store.has(entry.metrics):
+            rows: Sequence[Mapping[str, Any]] = self.store.json(entry.metrics, "rows.json")
+            return rows
+        reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
+        return [{"metric": name, "reason": reason} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)]

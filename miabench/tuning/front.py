@@ -1,0 +1,79 @@
+"""The outcome of tuning: the settings that no other beats in both test accuracy and attack AUC, as an experiment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from miabench.experiment.model import DefenseChoice, Experiment, Tuned
+from miabench.files.toml import toml_text
+from miabench.tuning.search import Study
+from miabench.tuning.space import with_values
+
+
+class Point(NamedTuple):
+    """One point of a front.
+
+    Attributes:
+        number: of the trial, from 0; of several that tried the same the first.
+        accuracy: test accuracy, a fraction.
+        auc: attack AUC.
+        choice: the defense at this setting.
+    """
+
+    number: int
+    accuracy: float
+    auc: float
+    choice: DefenseChoice
+
+
+def pareto_front(study: Study) -> list[Point]:
+    """The settings that no other beats (at least as good in both, better in one), most accurate first."""
+    (choice,) = study.experiment.defense
+    points: list[Point] = []
+    for number, trial in enumerate(study.trials):
+        chosen = with_values(choice, trial.values)
+        if trial.accuracy is not None and trial.auc is not None and all(chosen != point.choice for point in points):
+            points.append(Point(number, trial.accuracy, trial.auc, chosen))
+    front = [point for point in points if not any(_beats(other, point) for other in points)]
+    return sorted(front, key=lambda point: (-point.accuracy, point.number))
+
+
+def _beats(one: Point, other: Point) -> bool:
+    good, bad = (one.accuracy, -one.auc), (other.accuracy, -other.auc)
+    return good != bad and good[0] >= bad[0] and good[1] >= bad[1]
+
+
+def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
+    """The experiment with every point of every front, as a TOML file to be run on the target half.
+
+    Comments say what became of the trials and, above each point, its figures; where there is no point they are all.
+    """
+    on_trial = [line for study in studies for line in _outcome(study)]
+    points = [(study, point) for study in studies for point in pareto_front(study)]
+    if not points:
+        return "\n".join(on_trial)
+    tuned = {study.defense: Tuned(study=study.key, parameters=list(study.trials[0].values)) for study, _ in points}
+    update = {"name": f"{experiment.name}-tuned", "defense": [point.choice for _, point in points], "tuned": tuned}
+    table = experiment.model_copy(update=update).model_dump(mode="json")
+    choices = zip(points, table.pop("defense"), strict=True)
+    entries = [f"{_figures(*point)}\n{toml_text({'defense': [choice]})}" for point, choice in choices]
+    return "\n".join([*on_trial, "", toml_text(table), *entries]).rstrip()
+
+
+def _outcome(study: Study) -> Iterator[str]:
+    if study.reason:
+        yield f"# {study.defense}: n/a: {study.reason}"
+        return
+    failed = Counter(trial.why.splitlines()[-1] for trial in study.trials if trial.why)
+    yield (
+        f"# {study.defense}: {len(study.trials)} trials, {study.trainings} of {study.budget} trainings, "
+        f"{failed.total()} trials failed"
+    )
+    yield from (f"#   {count} failed: {why}" for why, count in failed.items())
+
+
+def _figures(study: Study, point: Point) -> str:
+    accuracy, auc = f"test accuracy {point.accuracy:.4f}", f"attack AUC {point.auc:.4f}"
+    return f"# {study.defense}: {accuracy}, {auc} on the shadow half (trial {point.number})"

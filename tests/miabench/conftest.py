@@ -1,0 +1,179 @@
+"""Results made of numbers that a test chooses: stored as jobs would store them, nothing is trained."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+
+from miabench.evaluation.measure import measure_accuracy, measure_attack
+from miabench.experiment.model import Experiment
+from miabench.results.index import Cell, Entry, Index
+from miabench.results.results import Results
+from miabench.store.store import Ref, Store, digest
+
+CLASSES = 4
+
+PerRun: TypeAlias = float | str | tuple[float | str | None, ...] | None
+
+
+@dataclass(frozen=True)
+class FakeCell:
+    """What a test wants of one cell. A value for every run stands alone, values by run are a tuple.
+
+    Attributes:
+        accuracy: test accuracy; None for a run that is not trained. Exact in multiples of one record.
+        auc: of each attack (0.9 for one that only other cells name); None for one that is not finished, a text for
+            one that is "n/a" for that reason. Exact in multiples of one member.
+        reason: why the whole cell is "n/a".
+        failure: what the store remembers of every job that is not finished.
+        withheld: members that the defense takes out of training.
+    """
+
+    defense: str = "ce"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    by_default: Sequence[str] = ()
+    accuracy: PerRun = 0.8
+    auc: Mapping[str, PerRun] = field(default_factory=dict)
+    dataset: str = "toy"
+    model: str = "mlp"
+    reason: str | None = None
+    failure: str | None = None
+    withheld: int = 0
+
+
+class Builder:
+    """Writes the artifacts of cells into a store, as jobs would; a dataset has as many members as non-members."""
+
+    def __init__(self, folder: Path, records: int) -> None:
+        self.store = Store(folder)
+        self.records = records
+        self.about: dict[str, Any] = {}
+        self.cells: list[Cell] = []
+        self.entries: list[Entry] = []
+
+    def add(self, fake: FakeCell, runs: int, attackers: tuple[str, ...]) -> None:
+        counts = {"members": self.records - fake.withheld, "non-members": self.records}
+        counts |= {"reference": fake.withheld} if fake.withheld else {}
+        same = ("dataset", "model", "defense", "params", "by_default", "reason")
+        names = {name: getattr(fake, name) for name in same}
+        self.cells.append(Cell(**names, counts={} if fake.reason else counts))
+        for run in range(runs):
+            self._add_entry(fake, run, None, of_run(fake.accuracy, run))
+            for attacker in attackers:
+                for attack, auc in fake.auc.items():
+                    self._add_entry(fake, run, (attacker, attack), of_run(auc, run))
+
+    def _add_entry(self, fake: FakeCell, run: int, who: tuple[str, str] | None, value: float | str | None) -> None:
+        attacker, attack = who or (None, None)
+        what = {"cell": len(self.cells) - 1, "run": run, "attacker": attacker, "attack": attack}
+        if fake.reason or isinstance(value, str):
+            self.entries.append(Entry(**what, reason=fake.reason or value))
+            return
+        key = digest([self.cells[-1].model_dump(mode="json"), what])
+        metrics = Ref("metrics", key)
+        records = Ref("scores", key) if who else metrics
+        self.entries.append(Entry(**what, metrics=metrics, records=records))
+        if value is None:
+            self.store.set_failure(key, fake.failure)
+        elif who:
+            self._write_scores(records, metrics, self.scores(fake, value, seed=[run, zlib.crc32(str(who).encode())]))
+        else:
+            self._write_correctness(metrics, fake, value)
+
+    def rows(self, fake: FakeCell) -> tuple[np.ndarray, np.ndarray]:
+        """Pool rows and their membership: the members are the first rows, the last of them are withheld."""
+        members = np.arange(self.records - fake.withheld)
+        rows = np.concatenate([members, self.records + np.arange(self.records)])
+        return rows, np.arange(len(rows)) < len(members)
+
+    def scores(self, fake: FakeCell, auc: float, seed: list[int]) -> dict[str, np.ndarray]:
+        """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below."""
+        rows, member = self.rows(fake)
+        rng = np.random.default_rng(seed)
+        target, order = rng.random(2 * self.records)[rows], rng.permutation(member.sum())
+        target[member] += np.where(order < round(auc * member.sum()), 2, -2)
+        arrays = {"target": target, "target_member": member, "target_label": self.labels(rows, member)}
+        shadows = {name.replace("target", "shadows"): value for name, value in arrays.items()}
+        return {**arrays, **shadows, "target_row": rows}
+
+    def labels(self, rows: np.ndarray, member: np.ndarray) -> np.ndarray:
+        """Non-members have all classes alike, members are of the first."""
+        return np.where(member, 0, rows % CLASSES)
+
+    def _write_correctness(self, ref: Ref, fake: FakeCell, accuracy: float) -> None:
+        """All members are classified correctly, and the first of the non-members."""
+        rows, member = self.rows(fake)
+        correct = np.arange(len(rows)) < member.sum() + round(accuracy * self.records)
+        with self.store.write(ref, {}) as folder:
+            labels = self.labels(rows, member)
+            target = {
+                "target": correct.astype(float),
+                "target_row": rows,
+                "target_member": member,
+                "target_label": labels,
+            }
+            np.savez(folder / "arrays.npz", **target)
+            (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, member)))
+
+    def _write_scores(self, scores: Ref, metrics: Ref, arrays: dict[str, np.ndarray]) -> None:
+        with self.store.write(scores, self.about) as folder:
+            np.savez(folder / "arrays.npz", **arrays)
+        with self.store.write(metrics, {}) as folder:
+            (folder / "rows.json").write_text(json.dumps(measure_attack(arrays, CLASSES)))
+
+
+def of_run(value: PerRun, run: int) -> float | str | None:
+    return value[run] if isinstance(value, tuple) else value
+
+
+@pytest.fixture
+def make_results(tmp_path: Path) -> Callable[..., Results]:
+    """Results of cells, each given by fields of FakeCell: `make_results({}, {"defense": "crl"}, runs=3)`."""
+
+    def make(
+        *fields: Mapping[str, Any],
+        runs: int = 2,
+        records: int = 40,
+        attackers: tuple[str, ...] = ("adaptive",),
+        environments: tuple[dict[str, str], ...] = ({"torch": "2.9"},),
+        notes: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
+        tuned: Mapping[str, list[str]] = {},
+    ) -> Results:
+        cells = [FakeCell(**given) for given in fields]
+        attacks = list(dict.fromkeys(attack for cell in cells for attack in cell.auc)) or ["entropy"]
+        cells = [replace(cell, auc=dict.fromkeys(attacks, 0.9) | cell.auc) for cell in cells]
+        builder = Builder(tmp_path / "store", records)
+        for cell, environment in zip(cells, itertools.cycle(environments), strict=False):
+            builder.about = {"environment": environment}
+            builder.add(cell, runs, attackers)
+        experiment = Experiment.model_validate(
+            {
+                "name": "fake",
+                "dataset": list(dict.fromkeys(cell.dataset for cell in cells)),
+                "model": list(dict.fromkeys(cell.model for cell in cells)),
+                "defense": [{"name": cell.defense, **cell.params} for cell in cells],
+                "attacks": attacks,
+                "runs": runs,
+                "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
+                "tuned": {name: {"study": "0" * 32, "parameters": chosen} for name, chosen in tuned.items()},
+            }
+        )
+        index = Index(
+            experiment=experiment,
+            cells=builder.cells,
+            entries=builder.entries,
+            notes=list(notes),
+            warnings=list(warnings),
+        )
+        return Results(index, builder.store)
+
+    return make

@@ -1,0 +1,45 @@
+"""Moments of a whole pool equal numpy's in float64, and nothing is ever divided by zero."""
+
+import numpy as np
+
+from miabench.data.normalisation import CHUNK, channel_moments, feature_moments
+
+
+def test_channel_moments_equal_those_of_a_float_copy():
+    images = np.random.default_rng(0).integers(0, 256, (2 * CHUNK + 3, 3, 5, 4)).astype(np.uint8)
+    copy = images.astype(np.float64) / 255
+    mean, std = channel_moments(images, 1 / 255)
+    assert mean.shape == std.shape == (3, 1, 1)
+    np.testing.assert_allclose(mean.ravel(), copy.mean((0, 2, 3)), rtol=1e-13)
+    np.testing.assert_allclose(std.ravel(), copy.std((0, 2, 3)), rtol=1e-13)
+
+
+def test_channel_moments_by_hand():
+    images = np.array([[[[0, 2]]], [[[4, 6]]]], dtype=np.uint8)  # mean 3, squared deviations 9 1 1 9
+    mean, std = channel_moments(images, 0.5)
+    assert mean.item() == 1.5
+    assert std.item() == 5**0.5 / 2
+
+
+def test_a_constant_channel_has_std_1():
+    images = np.zeros((7, 2, 1, 1), dtype=np.uint8)
+    images[:, 0] = 77
+    images[3, 1] = 1
+    _, std = channel_moments(images, 1 / 255)
+    assert std[0].item() == 1
+    assert 0 < std[1].item() < 1
+
+
+def test_feature_moments_equal_those_of_a_float64_copy():
+    x = np.random.default_rng(0).normal(1e4, 1e-1, (1001, 3)).astype(np.float32)
+    mean, std = feature_moments(x)
+    np.testing.assert_allclose(mean, x.astype(np.float64).mean(0), rtol=1e-13)
+    np.testing.assert_allclose(std, x.astype(np.float64).std(0), rtol=1e-9)
+
+
+def test_a_constant_feature_has_std_1_even_where_its_mean_is_rounded():
+    x = np.full((1001, 2), 0.1, dtype=np.float32)
+    x[0, 1] = 0.2
+    _, std = feature_moments(x)
+    assert std[0] == 1
+    assert 0 < std[1] < 1

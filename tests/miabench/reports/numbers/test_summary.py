@@ -1,0 +1,179 @@
+"""Means, spreads, states and marks, against numbers worked by hand."""
+
+import pytest
+
+from miabench.errors import UserError
+from miabench.reports.numbers.summary import summarize
+
+
+def lines(results, **given):
+    return {(line.cell.model, line.cell.label, line.attacker): line for line in summarize(results, **given).lines}
+
+
+def marks(results, attack="entropy", **given):
+    """Labels of the cells whose value is marked."""
+    return [line.cell.label for line in summarize(results, **given).lines if line.attacks[attack].best]
+
+
+def test_mean_and_std_over_runs_by_hand(make_results):
+    cell = {"accuracy": (0.7, 0.8, 0.9), "auc": {"entropy": (0.6, 0.7, 0.65)}}
+    (line,) = summarize(make_results(cell, runs=3)).lines
+    assert (line.test.mean, line.test.std) == (pytest.approx(0.8), pytest.approx(0.1))  # squares 0.01 + 0 + 0.01 over 2
+    entropy = line.attacks["entropy"]
+    assert (entropy.mean, entropy.std) == (pytest.approx(0.65), pytest.approx(0.05))
+    assert (line.train.mean, line.train.std) == (1.0, 0.0)
+    assert (entropy.runs, entropy.state, entropy.reason) == (3, "done", None)
+
+
+def test_one_run_has_no_spread(make_results):
+    (line,) = summarize(make_results({}, runs=1)).lines
+    assert (line.test.mean, line.test.std, line.test.runs) == (pytest.approx(0.8), None, 1)
+
+
+def test_unfinished_runs_are_left_out_of_the_mean_and_explained(make_results):
+    cell = {"accuracy": (0.7, None, 0.9), "auc": {"entropy": (0.6, None, None)}, "failure": "epoch 1\nloss is nan"}
+    (line,) = summarize(make_results(cell, runs=3)).lines
+    assert (line.test.mean, line.test.runs, line.test.state) == (pytest.approx(0.8), 2, "done")
+    assert line.test.reason == "loss is nan"
+    assert (line.attacks["entropy"].mean, line.attacks["entropy"].std) == (pytest.approx(0.6), None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "state", "reason"),
+    [
+        ({"accuracy": None, "auc": {"entropy": None}}, "missing", "not computed yet"),
+        ({"accuracy": None, "auc": {"entropy": None}, "failure": "log\nout of memory\n"}, "failed", "out of memory"),
+        ({"reason": "not for text"}, "n/a", "not for text"),
+    ],
+)
+def test_why_a_cell_has_no_value(make_results, cell, state, reason):
+    (line,) = summarize(make_results(cell)).lines
+    for value in (line.train, line.test, line.attacks["entropy"]):
+        assert (value.mean, value.std, value.runs) == (None, None, 0)
+        assert (value.state, value.reason) == (state, reason)
+
+
+def test_an_attack_that_does_not_exist_beside_one_that_does(make_results):
+    (line,) = summarize(make_results({"auc": {"entropy": 0.6, "grad-x": "no gradient"}})).lines
+    assert line.attacks["entropy"].mean == pytest.approx(0.6)
+    assert (line.attacks["grad-x"].state, line.attacks["grad-x"].reason) == ("n/a", "no gradient")
+
+
+def test_another_metric(make_results):
+    (line,) = summarize(make_results({"auc": {"entropy": 0.6}}), metric="tpr@0.1%").lines
+    assert line.attacks["entropy"].state == "n/a"
+    assert line.attacks["entropy"].reason == "needs 1000 non-members, has 40"
+    with pytest.raises(UserError, match=r"metric 'aux' is not measured; did you mean 'auc'\? Known: auc, balanced_acc"):
+        summarize(make_results({"defense": "crl"}), metric="aux")
+
+
+def test_a_metric_is_found_with_hyphens_and_underscores(make_results):
+    results = make_results({})
+    assert summarize(results, "balanced-accuracy") == summarize(results, "balanced_accuracy")
+
+
+def test_the_lowest_defended_value_within_five_points_is_marked(make_results):
+    results = make_results(
+        {"accuracy": 0.525, "auc": {"entropy": 0.5}},  # lower than all, but no defense
+        {"defense": "crl", "accuracy": 0.475, "auc": {"entropy": 0.7}},  # 5 points exactly, though 0.525 - 0.05 > 0.475
+        {"defense": "relaxloss", "accuracy": 0.45, "auc": {"entropy": 0.6}},  # 7.5 points
+        {"defense": "dmp", "accuracy": 0.9, "auc": {"entropy": 0.8}},
+    )
+    assert marks(results) == ["crl"]
+    assert marks(results, within=8) == ["relaxloss"]
+    assert marks(results, within=4.9) == ["dmp"]
+
+
+def test_ce_with_parameters_is_neither_marked_nor_what_others_are_compared_with(make_results):
+    results = make_results(
+        {"accuracy": 0.6},
+        {"params": {"epochs": 3}, "accuracy": 0.9, "auc": {"entropy": 0.5}},
+        {"defense": "crl", "accuracy": 0.6, "auc": {"entropy": 0.7}},
+    )
+    assert marks(results) == ["crl"]
+    assert [line.undefended for line in summarize(results).lines] == [True, False, False]
+    assert "toy, mlp: ce that others are compared with: ce" in summarize(results).notes
+
+
+def test_the_first_ce_stands_for_one_with_the_common_schedule(make_results):
+    tuned = [{"params": {"schedule.lr": lr}, "accuracy": 0.6} for lr in (0.2, 0.1)]
+    results = make_results({"defense": "crl", "accuracy": 0.6}, *tuned)
+    assert [line.undefended for line in summarize(results).lines] == [False, True, False]
+    assert "toy, mlp: ce that others are compared with: ce schedule.lr=0.2" in summarize(results).notes
+    assert marks(results) == ["crl"]
+
+
+def test_values_that_print_alike_are_all_marked_and_missing_ones_are_not(make_results):
+    results = make_results(
+        {},
+        {"defense": "crl", "auc": {"entropy": 0.7}},
+        {"defense": "relaxloss", "auc": {"entropy": 0.7}},
+        {"defense": "dmp", "auc": {"entropy": None}},
+        {"defense": "selena", "auc": {"entropy": 0.725}},
+    )
+    assert marks(results) == ["crl", "relaxloss"]
+
+
+def test_a_collapsed_training_is_counted_and_never_marked(make_results):
+    results = make_results(
+        {"accuracy": 0.3},
+        {"defense": "crl", "accuracy": 0.9, "auc": {"entropy": 0.7}},
+        {"defense": "relaxloss", "accuracy": (0.25, 0.9), "auc": {"entropy": 0.5}},
+        {"defense": "dmp", "accuracy": 0.4, "auc": {"entropy": 0.5}},  # of 40 records: 0.25 to 0.57 is its interval
+        {"defense": "selena", "accuracy": 0.45, "auc": {"entropy": 0.6}},
+    )
+    summary = summarize(results)
+    assert summary.chance == {"toy": 0.25}
+    assert [line.collapsed for line in summary.lines] == [2, 0, 1, 2, 0]
+    assert marks(results, within=100) == ["selena"]
+
+
+def test_marks_are_per_model_and_attacker(make_results):
+    results = make_results(
+        {"model": "mlp"},
+        {"model": "mlp", "defense": "crl", "auc": {"entropy": 0.6}},
+        {"model": "cnn"},
+        {"model": "cnn", "defense": "crl", "auc": {"entropy": 0.8}},
+        attackers=("adaptive", "non-adaptive"),
+    )
+    table = lines(results)
+    assert list(table)[:2] == [("mlp", "ce", "adaptive"), ("mlp", "ce", "non-adaptive")]
+    assert {key for key, line in table.items() if line.attacks["entropy"].best} == {
+        (model, "crl", attacker) for model in ("mlp", "cnn") for attacker in ("adaptive", "non-adaptive")
+    }
+
+
+def test_without_a_finished_ce_cell_nothing_is_filtered_and_a_note_says_so(make_results):
+    results = make_results(
+        {"accuracy": None},
+        {"defense": "crl", "accuracy": 0.5, "auc": {"entropy": 0.6}},
+        {"defense": "dmp", "accuracy": 0.9, "auc": {"entropy": 0.8}},
+        notes=("toy: 80 records",),
+    )
+    assert marks(results) == ["crl"]
+    assert summarize(results).notes == (
+        "toy: 80 records",
+        "toy, mlp: no finished training without defense (ce), so values are marked whatever they cost in accuracy",
+    )
+
+
+def test_without_any_mark_there_is_nothing_to_note(make_results):
+    assert summarize(make_results({"defense": "crl", "auc": {"entropy": None}})).notes == ()
+
+
+def test_a_report_that_mixes_environments_warns(make_results):
+    results = make_results(
+        {},
+        {"defense": "crl"},
+        environments=({"torch": "2.9", "gpu": None, "cpu": "A"}, {"torch": "2.8", "gpu": "H100", "cpu": "A"}),
+        warnings=("alpha is at its floor",),
+    )
+    assert summarize(results).warnings == (
+        "alpha is at its floor",
+        "results of different machines or versions are mixed, which can differ beyond the seed: "
+        "torch 2.9 and 2.8; gpu none and H100",
+    )
+
+
+def test_one_environment_is_no_warning(make_results):
+    assert summarize(make_results({}, {"defense": "crl"})).warnings == ()

@@ -1,0 +1,75 @@
+"""CSV and JSON hold the same rows as the table, in strict formats."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from miabench.reports.tables.csv_json import to_csv, to_json
+from miabench.results.results import COLUMNS
+
+
+@pytest.fixture
+def results(make_results):
+    return make_results(
+        {"auc": {"entropy": (0.9, None), "nn": 0.85}, "failure": 'said "no",\nthen died'},
+        {"defense": "crl", "params": {"alpha_rce": 0.5, "mode": 'é,"x"'}, "auc": {"entropy": 0.7, "nn": "n,a"}},
+        {"defense": "dmp", "auc": {"entropy": None, "nn": None}, "reason": "not for tables"},
+    )
+
+
+def strict(text):
+    """Parse JSON as the standard has it: no NaN, no infinity."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_json_is_one_strict_object_with_the_resolved_experiment(results):
+    parsed = strict(to_json(results))
+    assert list(parsed) == ["experiment", "rows"]
+    assert parsed["experiment"] == results.index.experiment.model_dump(mode="json")
+    assert len(parsed["rows"]) == len(results.table) == 3 * 2 * (2 + 2 * 5)
+
+
+def test_json_rows_have_the_columns_in_order_and_nulls_with_a_reason(results):
+    rows = strict(to_json(results))["rows"]
+    assert all(list(row) == list(COLUMNS) for row in rows)
+    assert {type(row["params"]) for row in rows} == {dict}
+    crl = next(row for row in rows if row["defense"] == "crl" and row["metric"] == "test_accuracy")
+    assert crl["params"] == {"alpha_rce": 0.5, "mode": 'é,"x"'}
+    assert (crl["value"], crl["attack"], crl["attacker"], crl["reason"]) == (0.8, None, None, None)
+    assert (crl["n_members"], crl["n_nonmembers"]) == (40, 40)
+    assert type(crl["n_members"]) is int
+    missing = [row for row in rows if row["value"] is None]
+    assert {row["reason"] for row in missing} == {
+        'said "no",\nthen died',
+        "n,a",
+        "not for tables",
+        "needs 100 non-members, has 40",
+        "needs 1000 non-members, has 40",
+    }
+    assert all(row["low"] is None and row["high"] is None for row in missing)
+
+
+def test_csv_reads_back_to_the_same_rows_as_json(results):
+    frame = pd.read_csv(io.StringIO(to_csv(results)), keep_default_na=False, na_values={n: [""] for n in COLUMNS})
+    assert list(frame.columns) == list(COLUMNS)
+    back = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    for row, other in zip(back, strict(to_json(results))["rows"], strict=True):
+        assert row | {"params": json.loads(row["params"])} == other
+
+
+def test_csv_prints_counts_as_whole_numbers_and_values_unrounded(results):
+    lines = to_csv(results).splitlines()
+    assert lines[0] == ",".join(COLUMNS)
+    assert "\r" not in to_csv(results)
+    accuracy = next(line for line in lines if "test_accuracy" in line)
+    value = results.table.loc[results.table["metric"] == "test_accuracy", "low"].iloc[0]
+    assert f",0.8,{float(value)!r}," in accuracy
+    assert ",40,40," in accuracy
+
+
+def test_a_table_without_any_value(make_results):
+    results = make_results({"accuracy": None, "auc": {"entropy": None}}, runs=1)
+    assert {row["value"] for row in strict(to_json(results))["rows"]} == {None}
+    assert all(line.endswith(",not computed yet") for line in to_csv(results).splitlines()[1:])
