@@ -15,8 +15,8 @@ shrunk:  Student's t with d0 + nu degrees of freedom, whose squared scale is (1 
 phi is exact (no clipped probability). Where F rounds to 1, records are ranked on by the standardised phi, above all
 others. A record without references of a kind takes mean and deviation of all records' answers of that kind. Differs
 from the authors' code: means in place of medians, IN and OUT variances apart, residuals centred. Shrunk is the default:
-on Location30 with 2 to 32 references a kind no other variance found more, under CE and RelaxLoss, online and offline
-(`benchmarks/lira_variance.py`); members' answers vary less than others', so one variance for both kinds finds less.
+on Location30 with 2 to 32 references a kind no other finds more, under CE, RelaxLoss and CRL, online and offline
+(benchmarks/lira_variance.py). Members' answers vary less than others', so one variance for both kinds finds less.
 """
 
 from __future__ import annotations

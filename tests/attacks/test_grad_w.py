@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from miabench import Classifier, Domain, create_attack, create_model
-from miabench.discovery import discover
+from miabench.plugins.discover import discover
 
 NORMS = {"l1": 1, "l2": 2}
 

@@ -8,7 +8,7 @@ from miabench.attacks._references import moments, of_kind
 from sklearn.metrics import roc_auc_score
 
 from miabench import LogOdds, UserError, create_attack
-from miabench.discovery import discover
+from miabench.plugins.discover import discover
 
 ATTACKS = ["lira", "rmia", "base", "attack-r", "calibrated"]
 ONLINE = ["lira", "rmia", "base"]
@@ -193,5 +193,5 @@ def test_an_empty_population_is_none(compare, pool, name):
 
 
 def test_every_attack_with_references_is_tested_here():
-    names = {found.name for found in discover().of("attack")}
+    names = {found.name for found in discover().all("attack")}
     assert {name for name in names if create_attack(name).references != "none"} == set(ATTACKS)
