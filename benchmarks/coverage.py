@@ -93,8 +93,8 @@ def _true_tpr(world: World, shift: float) -> float:
 
 
 def _correct(scores: Floats, world: World) -> Influences:
-    """As if a record were classified correctly where its score is above -1; the shift counts for nobody."""
-    return metrics.accuracy_influences(scores[..., ~world.members] > -1)
+    """As if a member were classified correctly where its score is above 0."""
+    return metrics.accuracy_influences(scores[..., world.members] > 0)
 
 
 AUC = Metric(
@@ -103,7 +103,7 @@ AUC = Metric(
     lambda world, shift: float(norm.cdf(shift / math.sqrt(2 + world.spread**2))),
 )
 TPR = Metric("TPR at 1%", _tpr, _true_tpr)
-ACCURACY = Metric("accuracy", _correct, lambda world, shift: float(norm.cdf(1)))
+ACCURACY = Metric("accuracy", _correct, lambda world, shift: float(norm.cdf(shift / math.sqrt(1 + world.spread**2))))
 
 
 @dataclass(frozen=True)
