@@ -96,10 +96,17 @@ class Results:
         return None
 
     def answers(self, cell: Cell) -> Iterator[Answers]:
-        """What the target of each finished run answers, on the same records in every run."""
+        """What the target of each finished run answers, on the same records in every run.
+
+        Of runs with members of their own (protocol pool) it is the first alone.
+        """
+        first = None
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
                 target = self.store.arrays(entry.metrics)
+                first = first or target
+                if any(not np.array_equal(first[name], target[name]) for name in _SHARED):
+                    continue
                 logits = self.store.manifest(entry.metrics)["spec"]["logits"]
                 rows, pool = target["target_row"], self.store.arrays(Ref("observations", logits))
                 labels, answers, norms = target["target_label"], pool["answers"][rows], pool["feature_norm"][rows]
