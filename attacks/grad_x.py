@@ -4,9 +4,7 @@ score = -log || d CE(net(x), y) / d x ||,  x the normalised input, net in eval m
 
 A member lies nearer to a minimum of the loss. The papers rank by the norm itself; its logarithm ranks the same.
 Differs from the papers' code, which loops over records: one backward pass serves a batch, because in eval mode
-records do not touch each other. And d CE / d x = (1 - p_y) * d m / d x with m = logsumexp_{i != y} z_i - z_y, whose
-factor rounds to 0 in float32 once p_y is within 1e-7 of 1: all such records would be tied. So the network is
-differentiated for m, which never saturates, and log(1 - p_y) is added in float64.
+records do not touch each other. And records whose p_y rounds to 1 are not tied (`_margin`).
 """
 
 from __future__ import annotations
@@ -16,16 +14,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from miabench.attacks._margin import log_loss_gradient_norms, margins
 from numpy.typing import NDArray
 from torch import Tensor
 
 from miabench import Attack, Data, Field, Model, Observed, Probe, RecordNoise
-from miabench.logprob import log_odds
 
 Norm = Literal["l1", "l2", "l-inf"]
 
 ORDERS: dict[Norm, float] = {"l1": 1, "l2": 2, "l-inf": float("inf")}
-SMALLEST = np.finfo(np.float64).tiny  # stands for a gradient of exactly 0 (no active path to x): scores are finite
 
 
 class LogGradientNorm(Probe, frozen=True):
@@ -42,13 +39,10 @@ class LogGradientNorm(Probe, frozen=True):
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             logits: Tensor = ask(x)[0]
-            at_label = logits.gather(1, y[:, None])[:, 0]
-            margin = logits.scatter(1, y[:, None], -torch.inf).logsumexp(1) - at_label
-            (gradient,) = torch.autograd.grad(margin.sum(), x)
+            (gradient,) = torch.autograd.grad(margins(logits, y).sum(), x)
         # on the CPU, as not every device has float64
-        slope = torch.linalg.vector_norm(gradient.cpu().double().flatten(1), ORDERS[self.norm], dim=1).numpy()
-        log_not_y = -np.logaddexp(0, log_odds(logits.detach().cpu().numpy(), y.cpu().numpy()))  # log(1 - p_y)
-        return torch.from_numpy(np.log(np.maximum(slope, SMALLEST)) + log_not_y)
+        slope = torch.linalg.vector_norm(gradient.cpu().double().flatten(1), ORDERS[self.norm], dim=1)
+        return log_loss_gradient_norms(slope, logits, y)
 
 
 class GradX(Attack, frozen=True):

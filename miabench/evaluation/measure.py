@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench import metrics
-from miabench.metrics import Estimate
+from miabench.metrics import Estimate, names
+from miabench.metrics.names import ACCURACIES as ACCURACIES
 
-FPRS = {"tpr@1%": 0.01, "tpr@0.1%": 0.001}
-ACCURACIES = ("train_accuracy", "test_accuracy")
+FPRS = {name: names.FPRS[name] for name in ("tpr@1%", "tpr@0.1%")}  # what is measured so far
 ATTACK_METRICS = ("auc", "balanced_accuracy", "balanced_accuracy_global", *FPRS)
 
 Row = dict[str, Any]
 
 
 def find_metric(name: str) -> str | None:
-    """The metric of attacks that is meant, hyphens and underscores being alike; None where there is none."""
-    found = name.replace("-", "_")
+    """The measured metric of attacks that is meant; None where there is none."""
+    found = names.find_metric(name)
     return found if found in ATTACK_METRICS else None
 
 

@@ -112,12 +112,12 @@ class Compute(Spec, frozen=True):
     def on(cls, device: str, precision: Precision, threads: int) -> Compute:
         """For a device as torch names it.
 
-        In arithmetic 1 convolutions on CUDA were in TF32 whatever was asked for, and float64 weights were rounded to
-        float32 when they were read.
+        Under arithmetic 1, convolutions on CUDA were in TF32 whatever was asked for, and float64 weights were rounded
+        to float32 when they were read.
         """
         kind: Any = device.partition(":")[0]
-        arithmetic = 2 if kind == "cuda" or precision == "float64" else 1
-        return cls(device=kind, precision=precision, threads=threads, arithmetic=arithmetic)
+        changed = kind == "cuda" or precision == "float64"
+        return cls(device=kind, precision=precision, threads=threads, arithmetic=2 if changed else 1)
 
 
 class TrainingSpec(Spec, frozen=True):

@@ -21,9 +21,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from miabench.metrics.estimates import REPLICATES, TAIL, Booleans, Estimate, Floats, checked, with_unseen
+from miabench.metrics.estimates import TAIL, Booleans, Estimate, Floats, checked, with_unseen
 from miabench.seeds import derive
 
+REPLICATES = 1000
 CHUNK = 2**24  # records x replicates at once: for 30,000 records several times as fast as 2**19, which fits a cache
 MOST_KEPT = 2**26  # draws, a byte each, that are kept for other calls about the same records
 KEPT = 2  # such sets of draws: of all records, and of the non-members alone

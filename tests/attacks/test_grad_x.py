@@ -14,21 +14,6 @@ from miabench import Classifier, Data, RecordNoise, create_attack
 NORMS = {"l1": 1, "l2": 2, "l-inf": torch.inf}
 
 
-class Golden(nn.Module):
-    """The network of golden d."""
-
-    def __init__(self):
-        super().__init__()
-        self.c1, self.b1 = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6)
-        self.c2, self.b2 = nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8)
-        self.fc = nn.Linear(8, 10)
-
-    def forward(self, x):
-        x = F.max_pool2d(self.b1(self.c1(x)).relu(), 2)
-        features = self.b2(self.c2(x)).relu().mean((2, 3))
-        return self.fc(features), features
-
-
 def norms(net, x, y, norm="l2"):
     """Norms as the engine asks for them: in eval mode, gradients switched off around."""
     (probe,) = create_attack("grad-x", norm=norm).probes()
@@ -57,16 +42,6 @@ def small_net():
         for _ in range(3):
             net.train()(torch.randn(32, 3, 11, 11) * 2 + 1)  # running means and variances that are not 0 and 1
     return net.eval(), torch.randn(40, 3, 11, 11), torch.arange(40) % 5
-
-
-@pytest.fixture
-def golden_net(golden):
-    arrays = golden("d_gradx").arrays
-    net = Golden().double()
-    weights = {key[2:]: torch.tensor(value) for key, value in arrays.items() if key.startswith("w.")}
-    missing = net.load_state_dict(weights, strict=False).missing_keys
-    assert all("num_batches_tracked" in name for name in missing)
-    return net, torch.tensor(arrays["x"]), torch.tensor(arrays["y"]), arrays
 
 
 @pytest.mark.parametrize(("norm", "key"), [("l2", "gradx_l2"), ("l1", "gradx_l1"), ("l-inf", "gradx_max")])

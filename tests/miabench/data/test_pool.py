@@ -297,3 +297,10 @@ def test_records_are_chosen_after_deduplication():
     some = refined(data, deduplicate=True, records=10)
     assert len(some) == 10
     assert some.duplicates == 0
+
+
+def test_a_network_that_changes_its_word_vectors_changes_no_other():
+    """A model may hold what it is given as it is."""
+    data = Data(torch.ones(9, 2, 3, dtype=torch.int64), torch.arange(9) % 2, ("a", "b"), embedding=torch.ones(4, 5))
+    data.domain.embedding.mul_(9)
+    assert torch.equal(data.domain.embedding, torch.ones(4, 5))

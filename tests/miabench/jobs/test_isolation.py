@@ -1,6 +1,8 @@
 """No job changes another: whatever a plugin does, the results of all others are the bits they are without it."""
 
+import os
 import random
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,19 +51,26 @@ def contents(store):
 
 @pytest.fixture(scope="module")
 def do(tmp_path_factory, tiny):
-    """Run an experiment in a store of its own; gives plan, outcome, stored bytes, events and table."""
+    """Run an experiment in its own store; gives what was planned, stored, measured, and how many workers live."""
 
-    def do(defense, hands=ExecutorConfig("inline"), **changes):
+    def do(defense, executor=ExecutorConfig("inline"), **changes):
         folder = tmp_path_factory.mktemp("isolation")
         settings = {"attacks": ATTACKS, "shadows": 1, "more_plugins": ["poison"]} | changes
         experiment = tiny(defense=defense, **settings)
         plan = make_plan(load_experiment(experiment), Paths(folder))
-        events = []
-        outcome = run_stages(plan, ("train", "attack"), hands, events.append)
+        alive = []
+
+        def count(event):
+            children = subprocess.run(["pgrep", "-cfP", str(os.getpid()), "_worker"], capture_output=True, text=True)
+            alive.append(int(children.stdout))
+
+        outcome = run_stages(
+            plan, ("train", "attack"), executor, count if executor.executor == "local" else alive.append
+        )
         store = Store(folder)
         table = Results(plan.index, store).table
         return SimpleNamespace(
-            plan=plan, outcome=outcome, stored=contents(store), events=events, table=table, store=store
+            plan=plan, outcome=outcome, stored=contents(store), alive=alive, table=table, store=store
         )
 
     return do
@@ -92,6 +101,7 @@ def assert_contained(run, clean, poisons):
             why = run.outcome.failed.get(job.key, "")
             assert (stored, why) == (True, "") if how not in REFUSED else not stored and REFUSED[how] in why
             assert not why or REFUSED[how] in run.store.failure(job.key)
+    assert all(job.key == job.spec.key for job in run.plan.jobs.values())
     assert [name for name, content in clean.items() if run.stored.get(name) != content] == []
 
 
@@ -107,6 +117,7 @@ def test_in_worker_processes(do, clean, workers):
     """Here a poison that no check sees is contained too."""
     poisons = [*HARMLESS, "out_of_sight", "records_numpy", "dtype", "functional"]
     run = do([{"name": "poison", "how": poisons}, "ce", "crl"], ExecutorConfig("local", workers))
+    assert max(run.alive) == workers
     assert_contained(run, clean, poisons)
 
 
@@ -123,6 +134,8 @@ def test_numbers_of_the_global_generators_do_not_depend_on_what_ran_before(do):
         assert not run.outcome.failed
         return [run.stored[f"networks/{job.gives[0].key}/weights.safetensors"] for job in trainings(run, "draws")]
 
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(7)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     alone = draws()
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before

@@ -179,12 +179,17 @@ def test_a_renamed_spec_keeps_its_key():
     assert Renamed(**dict(training())).key == training().key
 
 
-def test_on_cuda_the_arithmetic_is_another_version():
-    cuda = Compute.on("cuda:1", "float32", 1)
-    assert (cuda.device, cuda.arithmetic) == ("cuda", 2)
-    assert cuda == Compute.on("cuda", "float32", 1)
-    assert cuda.key != Compute(device="cuda", precision="float32", threads=1).key
-    assert Compute.on("cpu", "tf32", 4).key == "de3db3347e1c042d65cc7c0ab8bfb9a4"
+@pytest.mark.parametrize(
+    ("device", "precision", "arithmetic"),
+    [("cpu", "float32", 1), ("cpu", "tf32", 1), ("mps", "float32", 1), ("cpu", "float64", 2), ("cuda:1", "float32", 2)],
+)
+def test_where_results_changed_the_arithmetic_is_another_version(device, precision, arithmetic):
+    compute = Compute.on(device, precision, 1)
+    kind = device.partition(":")[0]
+    assert (compute.device, compute.arithmetic) == (kind, arithmetic)
+    before = Compute(device=kind, precision=precision, threads=1)
+    assert (compute.key == before.key) == (arithmetic == 1)
+    assert compute == Compute.on(kind, precision, 1)
 
 
 def test_in_float64_the_arithmetic_is_another_version():

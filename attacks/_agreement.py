@@ -1,0 +1,43 @@
+"""Membership from how often a model's label survives changes to the record, weighed by what shadow models teach.
+
+score = w . a,  a: the share of changed records classified as y, of each kind of change (F,)
+
+w is a logistic regression of membership on a, over all records of the shadow models (scikit-learn's defaults). Without
+shadow models every kind weighs the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from miabench import Attack, Observed
+
+
+class AgreementAttack(Attack, frozen=True):
+    """Members keep their label under changes; the one probe answers shares (N, F)."""
+
+    access: ClassVar[Literal["label", "black-box", "white-box"]] = "label"
+
+    def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> dict[str, NDArray[np.float64]]:
+        """The weights (F,), or nothing where there are no shadows."""
+        from sklearn.linear_model import LogisticRegression
+
+        if not shadows:
+            return {}
+        (probe,) = self.probes()
+        shares = np.concatenate([shadow[probe] for shadow in shadows]).astype(np.float64)
+        member = np.concatenate([np.asarray(shadow.member) for shadow in shadows])
+        return {"weights": LogisticRegression().fit(shares, member).coef_[0]}
+
+    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """Weighted shares (N,)."""
+        (probe,) = self.probes()
+        shares = np.asarray(target[probe], dtype=np.float64)
+        weights = state.get("weights", np.full(shares.shape[1], 1 / shares.shape[1]))
+        scores: NDArray[np.float64] = (shares * weights).sum(1)  # no matrix product: its last bit depends on the row
+        return scores
