@@ -23,6 +23,8 @@ from miabench import Data, Field, Model, Probe, RecordNoise
 class AugmentedLabels(Probe, frozen=True):
     """Whether the label is right for the image and each changed copy of it."""
 
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.augmentation_agreement", "AugmentedLabels")
+
     shift: int = Field(1, ge=1, description="d: |rows| + |columns| of a shift, in pixels")
     rotation: float = Field(4.0, gt=0, lt=180, description="r: degrees, in both directions")
 

@@ -32,6 +32,8 @@ STEPS = 10_000  # more than any budget allows: the budget ends the search
 class BoundaryDistance(Probe, frozen=True):
     """Distance to the nearest point found that is classified otherwise."""
 
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.boundary", "BoundaryDistance")
+
     queries: int
 
     sees: ClassVar[Literal["label", "served", "network"]] = "label"

@@ -20,6 +20,8 @@ from miabench import Attack, Logits, Observed, Probe
 class Correct(Probe, frozen=True):
     """Whether the answered class is the true one, from stored answers."""
 
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.gap", "Correct")
+
     sees: ClassVar[Literal["label", "served", "network"]] = "label"
 
     @property

@@ -31,6 +31,8 @@ GRADIENT_BYTES = 2**27  # of per-record gradients held at once
 class LogWeightGradientNorm(Probe, frozen=True):
     """log || d CE / d w || of each record."""
 
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.grad_w", "LogWeightGradientNorm")
+
     norm: Norm = Field("l2", description="l1 or l2")
 
     sees: ClassVar[Literal["label", "served", "network"]] = "network"

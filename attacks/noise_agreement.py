@@ -26,6 +26,8 @@ COPIES = 10
 class NoisyLabels(Probe, frozen=True):
     """How often the label is right for a record, and for noisy copies of it."""
 
+    stored_as: ClassVar[tuple[str, str] | None] = ("miabench.attacks.noise_agreement", "NoisyLabels")
+
     sigmas: tuple[float, ...]
     copies: int
 

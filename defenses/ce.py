@@ -8,17 +8,12 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense
+from miabench import Defense
 
 
 class CrossEntropy(Defense, frozen=True):
     """No defense."""
 
-    def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
+    def loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         """Mean cross entropy."""
-        return _CrossEntropy()
-
-
-class _CrossEntropy(Criterion):
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         return F.cross_entropy(logits, targets)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense, Field, Range
+from miabench import Defense, Field, Range
 
 
 class ConfidencePenalty(Defense, frozen=True):
@@ -22,17 +22,8 @@ class ConfidencePenalty(Defense, frozen=True):
 
     beta: float = Field(0.1, ge=0, description="β: weight of the output entropy H(p)")
 
-    def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
+    def loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         """Cross entropy minus the weighted entropy."""
-        return _ConfidencePenalty(self.beta)
-
-
-class _ConfidencePenalty(Criterion):
-    def __init__(self, beta: float) -> None:
-        super().__init__()
-        self.beta = beta
-
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         log_p = logits.log_softmax(1)
         negative_entropy = (log_p.exp() * log_p).sum(1).mean()
         return F.nll_loss(log_p, targets) + self.beta * negative_entropy

@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense, Field, Range
+from miabench import Defense, Field, Range
 
 
 class LabelSmoothing(Defense, frozen=True):
@@ -21,15 +21,6 @@ class LabelSmoothing(Defense, frozen=True):
 
     epsilon: float = Field(0.1, ge=0, le=1, description="ε: share of the target spread evenly over all C classes")
 
-    def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
+    def loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         """Smoothed cross entropy."""
-        return _LabelSmoothing(self.epsilon)
-
-
-class _LabelSmoothing(Criterion):
-    def __init__(self, epsilon: float) -> None:
-        super().__init__()
-        self.epsilon = epsilon
-
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         return F.cross_entropy(logits, targets, label_smoothing=self.epsilon)

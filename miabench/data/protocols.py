@@ -4,55 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import cache
+from typing import Literal, Protocol, TypeAlias
 
-from miabench.data.splits import Split, roles, split
-from miabench.seeds import role_seed
+import numpy as np
 
-ProtocolName: TypeAlias = Literal["disjoint", "tune"]
+from miabench.data.splits import Ids, Split, roles, split
+from miabench.errors import UserError
+from miabench.seeds import derive, role_seed
+
+ProtocolName: TypeAlias = Literal["disjoint", "tune", "pool"]
+FEWEST_PAIRED = 8  # records in pairs: each model of a pair needs some to train on and some to be tested on
 
 
 @dataclass(frozen=True)
 class Target:
-    """One target, and the models that its attackers train.
+    """One target, and the models that its attackers use.
 
     Attributes:
         run: number of the repetition, from 0.
         role: of the target.
         shadows: roles of the models on which attacks learn and thresholds are calibrated.
+        references: roles of the models whose answers scores are compared with.
     """
 
     run: int
     role: str
     shadows: tuple[str, ...]
+    references: tuple[str, ...]
 
-    def references(self, role: str) -> tuple[str, ...]:
-        """Whose answers a score of the target, or of a shadow, may be compared with: all shadows but itself."""
-        return tuple(shadow for shadow in self.shadows if shadow != role)
+
+class Models(Protocol):
+    """The models of one experiment on a pool of n records."""
+
+    @property
+    def name(self) -> ProtocolName:
+        """What an experiment calls it."""
+
+    def targets(self) -> Sequence[Target]:
+        """The targets, a run each."""
+
+    def split(self, role: str) -> Split:
+        """The records of one model."""
+
+    def role_seed(self, run: int, role: str) -> int:
+        """The seed of one model's streams."""
+
+    def pair(self, role: str) -> int | None:
+        """The pair that a model belongs to: its models and the target's are never references; None without pairs."""
+
+    def outside(self, role: str) -> Ids | None:
+        """What an attacker knows to be outside a model's training and test part; None where there is nothing."""
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """The models of one experiment on a pool of n records.
+class Halves:
+    """The paper's protocol: target half and shadow half share no record; and a trial's part of the shadow half.
 
     Attributes:
-        name: `disjoint` for the paper's halves, `tune` for a trial's part of the shadow half.
+        name: `disjoint`, or `tune` for a trial.
         n: records in the pool.
         seed: the experiment's.
         runs: repetitions, on the same splits.
         shadows: for each target.
     """
 
-    name: ProtocolName
+    name: Literal["disjoint", "tune"]
     n: int
     seed: int
     runs: int
     shadows: int
 
     def targets(self) -> Sequence[Target]:
-        """The targets, a run each."""
+        """One target in every run; its shadows are its references too."""
         target, *shadows = roles(self.shadows)
-        return [Target(run, target, tuple(shadows)) for run in range(self.runs)]
+        return [Target(run, target, tuple(shadows), tuple(shadows)) for run in range(self.runs)]
 
     def split(self, role: str) -> Split:
         """The records of one model."""
@@ -61,3 +87,82 @@ class Protocol:
     def role_seed(self, run: int, role: str) -> int:
         """The seed of one model's streams; tuning has its own: what it chooses must not suit the final models'."""
         return role_seed(self.seed, run, f"tune {role}" if self.name == "tune" else role)
+
+    def pair(self, role: str) -> int | None:
+        """There are no pairs."""
+        return None
+
+    def outside(self, role: str) -> Ids | None:
+        """The other half; a trial of tuning has no other half."""
+        if self.name == "tune":
+            return None
+        own = self.split(role)
+        return np.setdiff1d(np.arange(self.n), np.concatenate([own.train, own.test]))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N models in N/2 complementary pairs, each the target once (what LiRA and RMIA need).
+
+    A share of the records, the population, is drawn first and is in no pair: attackers know it to be outside. Of the
+    rest every pair gives each record to one of its two models, by a fair coin of the pair's own stream: more pairs
+    change no model. A target's references are all models but its own pair, so that every record is IN as many of them
+    as OUT, whatever its membership: without the other model of the pair, the counts would tell.
+
+    Attributes:
+        n: records in the pool.
+        seed: the experiment's.
+        models: N, even.
+        shadows: models on which attacks learn: the pairs that follow the target's, cyclically; even.
+        population: share of the records that are in no pair.
+    """
+
+    n: int
+    seed: int
+    models: int
+    shadows: int
+    population: float
+    name: Literal["pool"] = "pool"
+
+    def targets(self) -> Sequence[Target]:
+        """Every model, its number as the run."""
+        return [self._target(model) for model in range(self.models)]
+
+    def _target(self, model: int) -> Target:
+        after = [2 * (model // 2) + 2 + i for i in range(self.models - 2)]
+        others = [f"model-{number % self.models}" for number in after]
+        return Target(model, f"model-{model}", tuple(others[: self.shadows]), tuple(others))
+
+    def split(self, role: str) -> Split:
+        """The records of one model: its pair's coins decide."""
+        paired = np.setdiff1d(np.arange(self.n), _population(self.n, self.seed, self.population))
+        if len(paired) < FEWEST_PAIRED:
+            raise UserError(
+                f"{len(paired)} of the {self.n} records are left for pairs of models, which need {FEWEST_PAIRED}; "
+                f"use more records, or a population below {self.population:g}"
+            )
+        number = int(role.removeprefix("model-"))
+        coins = np.random.default_rng(derive(self.seed, f"pair-{number // 2}")).integers(0, 2, len(paired))
+        inside = coins == number % 2
+        withholding = derive(self.role_seed(0, role), "withheld") % 2**32
+        return Split(paired[inside], paired[~inside], withholding)
+
+    def role_seed(self, run: int, role: str) -> int:
+        """The seed of one model's streams, whatever its number among the targets."""
+        return role_seed(self.seed, 0, role)
+
+    def pair(self, role: str) -> int | None:
+        """Models 2p and 2p + 1 are pair p."""
+        return int(role.removeprefix("model-")) // 2
+
+    def outside(self, role: str) -> Ids | None:
+        """The population."""
+        drawn = _population(self.n, self.seed, self.population)
+        return drawn if len(drawn) else None
+
+
+@cache
+def _population(n: int, seed: int, share: float) -> Ids:
+    """The rows that are in no pair, ascending."""
+    drawn = np.random.default_rng(derive(seed, "population")).permutation(n)[: round(share * n)]
+    return np.sort(drawn)

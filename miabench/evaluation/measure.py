@@ -45,18 +45,15 @@ def measure_attack(scores: Mapping[str, NDArray[Any]], num_classes: int) -> list
     """
     target, member, label = (scores[f"target{part}"] for part in ("", "_member", "_label"))
     shadows, shadow_member, shadow_label = (scores[f"shadows{part}"] for part in ("", "_member", "_label"))
-    per_class = metrics.per_class_thresholds(shadows, shadow_member, shadow_label, num_classes)
-    overall = metrics.threshold(shadows, shadow_member)
-    rows = [
-        row("auc", metrics.auc(target, member), member),
-        row(
-            "balanced_accuracy",
-            metrics.balanced_accuracy(target >= per_class.thresholds[label], member),
-            member,
-        ),
-        row("balanced_accuracy_global", metrics.balanced_accuracy(target >= overall, member), member),
-    ]
-    rows[1]["classes_without_threshold"] = per_class.fallbacks
+    rows = [row("auc", metrics.auc(target, member), member)]
+    if len(shadows):
+        per_class = metrics.per_class_thresholds(shadows, shadow_member, shadow_label, num_classes)
+        decided = metrics.balanced_accuracy(target >= per_class.thresholds[label], member)
+        rows.append({**row("balanced_accuracy", decided, member), "classes_without_threshold": per_class.fallbacks})
+        overall = metrics.threshold(shadows, shadow_member)
+        rows.append(row("balanced_accuracy_global", metrics.balanced_accuracy(target >= overall, member), member))
+    else:
+        rows += [row(name, None, member, "no shadow models") for name in ATTACK_METRICS[1:3]]
     for name, fpr in FPRS.items():
         estimate = metrics.tpr_at_fpr(target, member, fpr)
         reason = None if estimate else f"needs {round(1 / fpr)} non-members, has {(~member).sum()}"

@@ -41,6 +41,8 @@ def load_experiment(
             override(raw, key, value)
     for assignment in (overrides or {}).get("set", ()):
         replaced.add(_assign(raw, assignment))
+    if raw.get("protocol") == "pool" and "runs" in raw and not isinstance(source, Experiment):
+        raise UserError(f"{where}: runs = {raw['runs']!r}: under protocol pool every model is a target; set models")
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -100,7 +100,7 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     defense: list[DefenseChoice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
     attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")
     runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
-    shadows: int = Field(5, ge=1, description="shadow models for each target")
+    shadows: int = Field(5, ge=0, description="shadow models for each target; protocol pool: even, by default 4")
     seed: int = Field(0, ge=0, lt=2**32 - 2000, description="of splits and of every random stream")
     plugins: list[str] = Field(default_factory=list, description="plugin files")
     device: Annotated[str, HashedAs(lambda experiment: experiment.device.partition(":")[0])] = Field(
@@ -110,8 +110,16 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     threads: int = Field(1, ge=1, description="CPU threads of every job; results depend on it in the last bits")
     schedule: Schedule = Field(default_factory=Schedule)
     attacker: Attacker = Field(default_factory=Attacker)
-    protocol: Literal["disjoint", "tune"] = Field(
-        "disjoint", description="which records models get: the paper's halves, or a trial's part of the shadow half"
+    protocol: Literal["disjoint", "tune", "pool"] = Field(
+        "disjoint",
+        description="which records models get: the paper's halves; pairs of models that share the whole pool; or a "
+        "trial's part of the shadow half",
+    )
+    models: Annotated[int, LATER] = Field(
+        16, ge=6, multiple_of=2, description="protocol pool: how many are trained; each is the target once"
+    )
+    population: Annotated[float, LATER] = Field(
+        0.1, ge=0, lt=1, description="protocol pool: share of the records that no model sees, which attackers know of"
     )
     tuned: dict[str, Tuned] = Field(
         default_factory=dict, description="per defense, the search that chose its hyper-parameters: see miabench tune"
@@ -137,11 +145,33 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
                 f"a scaled experiment (--scale {self.scale:g}): that share of the pool, {self.schedule.epochs} epochs, "
                 f"runs: {self.runs}; its numbers are not those of the full experiment"
             )
+        if self.protocol == "pool":
+            said.append(
+                f"protocol pool: {self.models} models, each the target once, each trained on about half of the pool "
+                "(protocol disjoint: a quarter)"
+            )
         names = {choice.name for choice in self.defense}
         ours = [item for item in self.unpublished if "." not in item or item.partition(".")[0] in names]
         if ours:
             said.append(f"not published with the paper, so the values are ours: {', '.join(ours)}")
         return said
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shadows_of_a_pool(cls, value: Any) -> Any:
+        pool = isinstance(value, Mapping) and value.get("protocol") == "pool"
+        return {"shadows": 4, **value} if pool else value
+
+    @model_validator(mode="after")
+    def _enough_models(self) -> Self:
+        if self.protocol != "pool" and self.shadows < 1:
+            raise ValueError("shadows = 0: protocol disjoint needs 1 or more")
+        if self.protocol == "pool" and (self.shadows % 2 or self.shadows > self.models - 2):
+            raise ValueError(
+                f"shadows = {self.shadows}: protocol pool with {self.models} models takes an even number, "
+                f"0 to {self.models - 2}"
+            )
+        return self
 
     @field_validator(*PLUGINS, mode="before")
     @classmethod

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miabench.data.pool import Data
-from miabench.data.protocols import Protocol
+from miabench.data.protocols import Halves, Models, Pool
 from miabench.experiment.cell_names import by_default
-from miabench.experiment.model import Choice
+from miabench.experiment.model import Choice, Experiment
 from miabench.jobs.configured import Configured, ConfiguredPlugin
 from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
@@ -33,7 +33,7 @@ class DataAndModel:
     dataset: str
     data: Data
     model: ConfiguredPlugin[Model]
-    protocol: Protocol
+    protocol: Models
     plugins: tuple[PluginFile, ...]
 
 
@@ -97,10 +97,17 @@ def _facts(label: str, data: Data) -> Iterator[str]:
 def _sites(configured: Configured, dataset: ConfiguredPlugin[Dataset], data: Data) -> Iterator[DataAndModel]:
     experiment = configured.experiment
     choice = Choice.model_validate({"name": dataset.component.name, **dataset.component.params})
-    protocol = Protocol(experiment.protocol, len(data), experiment.seed, experiment.runs, experiment.shadows)
+    protocol = _models(experiment, len(data))
     plugins = configured.plugins.files_of(dataset.plugin)
     for model in configured.models:
         yield DataAndModel(choice, dataset.label, data, model, protocol, plugins)
+
+
+def _models(experiment: Experiment, n: int) -> Models:
+    """The models that an experiment trains on a pool of n records."""
+    if experiment.protocol == "pool":
+        return Pool(n, experiment.seed, experiment.models, experiment.shadows, experiment.population)
+    return Halves(experiment.protocol, n, experiment.seed, experiment.runs, experiment.shadows)
 
 
 def _cell(site: DataAndModel, defense: ConfiguredPlugin[Defense]) -> Cell:

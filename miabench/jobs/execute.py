@@ -233,14 +233,16 @@ class Workbench:
         attack = self.plugins.get("attack", spec.attack.name).build(spec.attack.params)
         data = self.pool(job.dataset, job.identity)
         gatherer = Gatherer(self.store, data, attack, [self.probe(probe) for probe in spec.probes])
-        shadows = [gatherer.observed(view, [v for v in spec.shadows if v is not view]) for view in spec.shadows]
-        target = gatherer.observed(spec.target, spec.shadows)
+        shadows = [gatherer.observed(view, spec.references(view)) for view in spec.shadows]
+        target = gatherer.observed(spec.target, spec.references(spec.target))
         state = attack.fit(shadows, seeds.generator(spec.seed, "attack", self.device))
         arrays = {f"state.{name}": np.asarray(value) for name, value in state.items()}
         arrays |= _named("target", target, score_hidden(attack, target, state, spec.seed))
-        shadow_scores = np.concatenate([checked_scores(attack.score(shadow, state), len(shadow)) for shadow in shadows])
-        together = {"member": [s.member for s in shadows], "label": [s.labels for s in shadows]}
-        arrays["shadows"] = shadow_scores
+        shadow_scores = [checked_scores(attack.score(shadow, state), len(shadow)) for shadow in shadows]
+        nobody = [np.empty(0)], [np.empty(0, bool)], [np.empty(0, np.int64)]  # where there are no shadow models
+        members, labels = [s.member for s in shadows], [s.labels for s in shadows]
+        together = {"member": members or nobody[1], "label": labels or nobody[2]}
+        arrays["shadows"] = np.concatenate(shadow_scores or nobody[0])
         arrays |= {f"shadows_{name}": np.concatenate(cast(Any, parts)) for name, parts in together.items()}
         arrays["target_row"] = gatherer.rows(spec.target)
         self._save(job, spec, arrays, {})

@@ -29,7 +29,7 @@ class Attackers:
     Attributes:
         name: `adaptive` or `non-adaptive`.
         target: how the models are related.
-        networks: of the target and of each shadow, by role.
+        networks: of the target, of each shadow and of each reference, by role.
     """
 
     name: str
@@ -68,7 +68,8 @@ def _plan_target(graph: Graph, planned: PlannedCell, target: Target) -> Iterator
     yield _plan_accuracy(graph, planned, target.run, network)
     for attacker, shadow_defense in _wanted(graph).items():
         own = defense if shadow_defense == "same" else graph.configured.defense(shadow_defense, {})
-        networks = {role: plan_role(graph, site, own, target.run, role) for role in target.shadows}
+        others = dict.fromkeys((*target.shadows, *target.references))
+        networks = {role: plan_role(graph, site, own, target.run, role) for role in others}
         attackers = Attackers(attacker, target, {target.role: network, **networks})
         for attack in graph.configured.attacks:
             yield _plan_attack(graph, planned, attackers, attack)
@@ -93,7 +94,9 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
     site, attack, target = planned.site, built.plugin, attackers.target
     if reason := _unsupported(site, attack):
         return Entry(cell=planned.number, run=target.run, attacker=attackers.name, attack=built.label, reason=reason)
-    views = {role: plan_view(graph, site, network, attack) for role, network in attackers.networks.items()}
+    compared = target.references if attack.references != "none" else ()
+    used = dict.fromkeys((target.role, *target.shadows, *compared))
+    views = {role: plan_view(graph, site, attackers.networks[role], attack) for role in used}
     spec = AttackSpec(
         attack=built.component,
         probes=[ProbeSpec.of(probe) for probe in attack.probes()],
@@ -102,6 +105,7 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
         labels=site.data.fingerprint(),
         seed=role_seed(graph.configured.experiment.seed, target.run, "attacker"),
         compute=graph.configured.compute,
+        others=[] if compared == target.shadows else [views[role] for role in compared],
     )
     needs = [Ref("observations", key) for view in views.values() for key in view.observations]
     what = (
@@ -131,7 +135,7 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
 
 def _unsupported(site: DataAndModel, attack: Attack) -> str | None:
     """Why an attack cannot be run here, or None."""
-    if attack.references == "in+out":
+    if attack.references == "in+out" and site.protocol.name != "pool":
         return "it needs reference models trained with and without each record; protocol disjoint has none"
     if attack.references in ("out", "any") and site.protocol.name == "tune":
         return "it needs reference models trained without any record of the target; a trial's shadows share some"
@@ -140,4 +144,7 @@ def _unsupported(site: DataAndModel, attack: Attack) -> str | None:
             return "it compares with reference models through a probe that is not stored for the whole pool"
         if attack.population:
             return "it looks at other records through a probe that is not stored for the whole pool"
-    return attack.unsupported("disjoint", site.data, site.model.plugin)
+    learns = type(attack).fit is not Attack.fit
+    if learns and not site.protocol.targets()[0].shadows:
+        return "it learns on shadow models, and there are none"
+    return attack.unsupported("pool" if site.protocol.name == "pool" else "disjoint", site.data, site.model.plugin)

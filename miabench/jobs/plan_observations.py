@@ -27,6 +27,7 @@ def plan_view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack:
         withheld=graph.store.put_ids(graph.joined(withheld)) if withheld else None,
         scored=None if scored is None else graph.store.put_ids(scored),
         population=_population(graph, site, trained) if attack.population else None,
+        pair=site.protocol.pair(trained.role) if attack.references != "none" else None,
     )
 
 
@@ -71,8 +72,6 @@ def _own_rows(graph: Graph, data: Data, trained: PlannedNetwork, records: int | 
 
 
 def _population(graph: Graph, site: DataAndModel, trained: PlannedNetwork) -> str | None:
-    """What a model knows nothing of and is not tested on: the other half; a trial of tuning has no other half."""
-    if site.protocol.name == "tune":
-        return None
-    own = graph.joined([trained.members, trained.non_members, *trained.withheld])
-    return graph.store.put_ids(np.setdiff1d(np.arange(len(site.data)), own))
+    """What an attacker knows to be outside a model's training and test part."""
+    outside = site.protocol.outside(trained.role)
+    return None if outside is None else graph.store.put_ids(outside)

@@ -24,9 +24,11 @@ class PlannedNetwork:
     """One planned network, and the lists of the records it must protect, is tested on, and that were withheld.
 
     Attributes:
+        role: which model it is.
         plugins: the plugin files whose code its training runs.
     """
 
+    role: str
     network: str
     members: str
     non_members: str
@@ -36,8 +38,13 @@ class PlannedNetwork:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """A network that is wanted: under which defense, on which records, after how many epochs (None: all)."""
+    """A network that is wanted: which model, under which defense, on which records, after how many epochs.
 
+    Attributes:
+        epochs: None: all of the schedule's.
+    """
+
+    role: str
     site: DataAndModel
     defense: ConfiguredPlugin[Defense]
     records: Split
@@ -54,7 +61,9 @@ def plan_role(
     protocol = site.protocol
     label = f"{site.dataset} {site.model.label} {defense.label} run {run} {role}"
     seed = protocol.role_seed(run, role)
-    return plan_training(graph, TrainingRequest(site, defense, protocol.split(role), seed, label, defense.schedule))
+    return plan_training(
+        graph, TrainingRequest(role, site, defense, protocol.split(role), seed, label, defense.schedule)
+    )
 
 
 def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> PlannedNetwork:
@@ -89,6 +98,7 @@ def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> Pla
     own = graph.configured.plugins.files_of(defense.plugin, site.model.plugin)
     plugins = united(own, *(network.plugins for network in given.values()), site.plugins)
     return PlannedNetwork(
+        role=request.role,
         network=graph.add_training(site, spec, epoch, Work(request.label, plugins, float(len(parts["train"])))),
         members=spec.parts["train"].ids,
         non_members=graph.store.put_ids(request.records.test),
@@ -102,6 +112,7 @@ def _required(graph: Graph, request: TrainingRequest, train: Train, train_ids: t
     rows = train_ids if isinstance(train.ids, str) else train.ids
     defense = graph.configured.defense(train.defense, train.params)
     return TrainingRequest(
+        role=request.role,
         site=request.site,
         defense=defense,
         records=Split(rows.numpy(), request.records.test, request.records.seed),

@@ -180,6 +180,7 @@ class ModelView(Spec, frozen=True):
         scored: the members, then the non-members, that are scored; None: all.
         population: rows known to be outside its training, none of which is scored; None where there are none or
             the attack does not look at them.
+        pair: number of its pair, under protocol pool and for attacks that compare with references.
     """
 
     tag: ClassVar[str] = "View"
@@ -190,10 +191,15 @@ class ModelView(Spec, frozen=True):
     withheld: Annotated[str | None, LATER] = None
     scored: Annotated[str | None, LATER] = None
     population: Annotated[str | None, LATER] = None
+    pair: Annotated[int | None, LATER] = None
 
 
 class AttackSpec(Spec, frozen=True):
-    """One attack on one target, learnt on its shadows."""
+    """One attack on one target, learnt on its shadows.
+
+    Attributes:
+        others: models that answers are compared with; empty: the shadows.
+    """
 
     tag: ClassVar[str] = "AttackSpec"
 
@@ -204,6 +210,12 @@ class AttackSpec(Spec, frozen=True):
     labels: str
     seed: int
     compute: Compute
+    others: Annotated[list[ModelView], LATER] = []
+
+    def references(self, view: ModelView) -> list[ModelView]:
+        """What the target or a shadow is compared with: neither itself nor a model of its pair or of the target's."""
+        pairs = {pair for pair in (view.pair, self.target.pair) if pair is not None}
+        return [other for other in self.others or self.shadows if other is not view and other.pair not in pairs]
 
 
 class MeasureSpec(Spec, frozen=True):

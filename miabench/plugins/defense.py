@@ -128,9 +128,22 @@ class Defense(Plugin, frozen=True):
         """The network with layers changed or added; also called when weights are loaded."""
         return net
 
+    def loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        """The loss of one mini-batch in the shared training loop, 0-dim: the smallest hook.
+
+        Args:
+            logits: (B, C).
+            features: (B, D).
+            targets: true classes (B,).
+            epoch: counts from 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} overrides none of loss, criterion and fit")
+
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
-        """The loss of the shared training loop; not called where `fit` is overridden."""
-        raise NotImplementedError(f"{type(self).__name__} overrides neither criterion nor fit")
+        """The same as a module, for a loss with parameters or counters; not called where `fit` is overridden."""
+        from miabench.training.criterion import LossCriterion
+
+        return LossCriterion(self.loss)
 
     def fit(self, task: Task) -> nn.Module:
         """Train and return the network. The default is the shared loop with `criterion`."""

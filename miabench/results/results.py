@@ -23,6 +23,7 @@ COLUMNS = (
     "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric", *ESTIMATE, *COUNTS, "key", "reason",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
+_SHARED = ("target_row", "target_member")  # what runs must have in common for their records to be compared
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,19 @@ class Results:
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(ESTIMATE, "float64"))
 
     def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
-        """Per-record numbers of all finished runs (correctness without an attack); None where there is none."""
+        """Per-record numbers of all finished runs (correctness without an attack).
+
+        None where there is none, and where runs have other members (protocol pool).
+        """
         entries = self._entries.get((id(cell), attacker, attack), ())
         refs = {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
         if not refs:
             return None
-        first, *others = refs.values()
-        arrays = self.store.arrays(first, "target", "target_row", "target_member")
-        values = np.stack([arrays["target"], *(self.store.arrays(ref, "target")["target"] for ref in others)])
-        return Records(arrays["target_row"], arrays["target_member"], values, tuple(refs))
+        first, *others = [self.store.arrays(ref, "target", "target_row", "target_member") for ref in refs.values()]
+        if any(not np.array_equal(first[name], other[name]) for other in others for name in _SHARED):
+            return None
+        values = np.stack([arrays["target"] for arrays in (first, *others)])
+        return Records(first["target_row"], first["target_member"], values, tuple(refs))
 
     def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
@@ -91,10 +96,17 @@ class Results:
         return None
 
     def answers(self, cell: Cell) -> Iterator[Answers]:
-        """What the target of each finished run answers, on the same records in every run."""
+        """What the target of each finished run answers, on the same records in every run.
+
+        Of runs with members of their own (protocol pool) it is the first alone.
+        """
+        first = None
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
                 target = self.store.arrays(entry.metrics)
+                first = first or target
+                if any(not np.array_equal(first[name], target[name]) for name in _SHARED):
+                    continue
                 logits = self.store.manifest(entry.metrics)["spec"]["logits"]
                 rows, pool = target["target_row"], self.store.arrays(Ref("observations", logits))
                 labels, answers, norms = target["target_label"], pool["answers"][rows], pool["feature_norm"][rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
@@ -21,3 +23,15 @@ class Criterion(nn.Module):
     def measured(self) -> dict[str, Tensor]:
         """0-dim tensors measured since the last call, recorded once an epoch; none by default."""
         return {}
+
+
+class LossCriterion(Criterion):
+    """A loss that keeps nothing: `loss(logits, features, targets, epoch)`."""
+
+    def __init__(self, loss: Callable[[Tensor, Tensor, Tensor, int], Tensor]) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
+        """What the function gives."""
+        return self.loss(logits, features, targets, epoch)

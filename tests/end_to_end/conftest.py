@@ -151,11 +151,11 @@ def run_in():
 @pytest.fixture(scope="session")
 def spied(tmp_path_factory, run_in):
     """Two defenses, two runs, both attackers, three shadows, and attacks that tell what they saw."""
-    on_trial = ["number", "label", "place", "membership", "reference", "level"]
+    told = ["number", "label", "place", "membership", "reference", "level"]
     return run_in(
         tmp_path_factory.mktemp("spied"),
         defense=["ce", {"name": "relaxloss", "alpha": [0.5, 2.0]}],
-        attacks=[*({"name": "spy", "told": what} for what in on_trial), "spy-on-own"],
+        attacks=[*({"name": "spy", "told": what} for what in told), "spy-on-own"],
         attacker={"shadow_defense": "both"},
         runs=2,
         shadows=3,

@@ -43,8 +43,11 @@ def beside(summary: Summary, differences: Differences, reasons: Reasons) -> Iter
 
 def reading(summary: Summary) -> Iterator[str]:
     """How to read the numbers and marks of the results."""
-    runs = summary.index.experiment.runs
-    if runs > 1:
+    experiment = summary.index.experiment
+    runs = experiment.runs
+    if experiment.protocol == "pool":
+        yield f"± is the spread (standard deviation) over {experiment.models} models, each with members of its own"
+    elif runs > 1:
         yield f"± is the spread (standard deviation) over {runs} trainings on fixed splits"
     else:
         yield "one training per cell: a spread needs --runs 2 or more"

@@ -10,6 +10,7 @@ from miabench.store.store import Ref
 
 PROTOCOLS = {
     "disjoint": "target and shadow models are trained and tested on disjoint halves of the data",
+    "pool": "models share the pool, and each is trained on about half of it",
     "tune": "a trial on the shadow half of the data alone",
 }
 SHADOWS = {
@@ -24,11 +25,16 @@ def protocol(experiment: Experiment) -> Iterator[str]:
     """The splits, the trainings and the seed, a sentence each."""
     schedule = experiment.schedule
     yield f"protocol {experiment.protocol}: {PROTOCOLS[experiment.protocol]}"
-    yield f"{_count(experiment.runs, 'training')} per cell on fixed splits"
+    if experiment.protocol == "pool":
+        yield f"{experiment.models} models per cell, in complementary pairs; each is the target once"
+    else:
+        yield f"{_count(experiment.runs, 'training')} per cell on fixed splits"
     shadows = _count(experiment.shadows, "shadow model")
     yield f"{shadows} for each target, trained {SHADOWS[experiment.attacker.shadow_defense]}"
     yield f"{_count(schedule.epochs, 'epoch')} of SGD, batches of {schedule.batch_size}, learning rate {schedule.lr:g}"
-    yield f"seed {experiment.seed} (splits of the target and every random stream; shadow i splits with seed + i)"
+    own = "" if experiment.protocol == "pool" else " of the target"
+    then = "" if experiment.protocol == "pool" else "; shadow i splits with seed + i"
+    yield f"seed {experiment.seed} (splits{own} and every random stream{then})"
 
 
 def versions(results: Results) -> dict[str, str]:

@@ -171,7 +171,7 @@ def test_a_plugin_file_that_raises_while_planning(command, tmp_path, kind, body,
 @pytest.mark.parametrize(
     ("kind", "body", "expected"),
     [
-        ("Defense", "pass", "NotImplementedError: Broken overrides neither criterion nor fit"),
+        ("Defense", "pass", "NotImplementedError: Broken overrides none of loss, criterion and fit"),
         ("Attack", "pass", "NotImplementedError: Broken does not override score"),
         ("Model", "pass", "NotImplementedError: Broken does not override build"),
         ("Model", "def build(self, domain): return 3", "Broken.build must return a miabench.Classifier; it gave int"),

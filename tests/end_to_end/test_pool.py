@@ -1,0 +1,95 @@
+"""Whole runs under protocol pool: who is compared with whom, and what is refused."""
+
+import json
+
+import pytest
+
+import miabench
+
+COUNTS = [{"name": "counts", "kind": kind} for kind in ("out", "in", "difference")]
+
+
+def pool(tiny, **changes):
+    experiment = tiny(protocol="pool", models=6, attacks=["margin", *COUNTS], more_plugins=["counts"], **changes)
+    return {key: value for key, value in experiment.items() if key != "runs"} | {"shadows": changes.get("shadows", 2)}
+
+
+@pytest.fixture(scope="module")
+def ran(tiny, tmp_path_factory):
+    """CE, and a defense that withholds a share of the training part."""
+    folder = tmp_path_factory.mktemp("pool")
+    defense = ["ce", {"name": "advreg", "reference_fraction": 0.5}]
+    table = miabench.run(pool(tiny, defense=defense), store=folder, executor="inline")
+    return table, folder
+
+
+def aucs(table, attack, defense):
+    chosen = table[(table.attack == attack) & (table.defense == defense) & (table.metric == "auc")]
+    return chosen.set_index("run").value
+
+
+def test_every_model_is_a_target(ran):
+    table, folder = ran
+    assert set(table.run) == set(range(6))
+    assert table.value.notna().all() or set(table[table.value.isna()].metric) <= {"tpr@1%", "tpr@0.1%"}
+    networks = [json.loads((path / "manifest.json").read_text()) for path in (folder / "networks").iterdir()]
+    assert len(networks) == 12, "six models under each of two defenses: targets, shadows and references are the same"
+
+
+def test_how_many_references_do_not_hold_a_record_tells_nothing(ran):
+    table, _ = ran
+    assert (aucs(table, "counts", "ce") == 0.5).all()
+    assert (aucs(table, "counts", "advreg") == 0.5).all()
+
+
+def test_how_many_hold_it_tells_nothing_where_nothing_is_withheld(ran):
+    table, _ = ran
+    assert (aucs(table, "counts kind=in", "ce") == 0.5).all()
+    withheld = table[(table.attack == "counts kind=in") & (table.defense == "advreg") & (table.metric == "auc")]
+    assert ((withheld.low <= 0.5) & (withheld.high >= 0.5)).sum() >= 5
+
+
+def test_withheld_records_are_no_members(ran):
+    table, _ = ran
+    accuracy = table[(table.metric == "test_accuracy") & (table.run == 0)].set_index("defense")
+    assert accuracy.n_members["advreg"] == pytest.approx(accuracy.n_members["ce"] / 2, abs=1)
+    assert accuracy.n_nonmembers["advreg"] == accuracy.n_nonmembers["ce"]
+
+
+def test_without_shadows_what_needs_them_is_not_measured(tiny, tmp_path):
+    table = miabench.run(pool(tiny, shadows=0), store=tmp_path, executor="inline")
+    margin = table[(table.attack == "margin") & (table.run == 0)].set_index("metric")
+    assert margin.value["auc"] > 0
+    assert margin.reason["balanced_accuracy"] == margin.reason["balanced_accuracy_global"] == "no shadow models"
+
+
+def test_an_attack_that_learns_needs_shadows(tiny, tmp_path):
+    experiment = pool(tiny, shadows=0) | {"attacks": ["nn", "margin"]}
+    table = miabench.run(experiment, store=tmp_path, executor="inline")
+    assert set(table[table.attack == "nn"].reason) == {"it learns on shadow models, and there are none"}
+
+
+def test_online_attacks_are_not_for_halves(tiny, tmp_path):
+    experiment = tiny(attacks=["counts", "margin"], more_plugins=["counts"])
+    table = miabench.run(experiment, store=tmp_path, executor="inline")
+    (reason,) = set(table[table.attack == "counts"].reason)
+    assert reason.startswith("it needs reference models trained with and without each record")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"runs": 3}, "runs = 3: under protocol pool every model is a target; set models"),
+        ({"models": 7}, "models = 7"),
+        ({"models": 4}, "models = 4"),
+        ({"shadows": 3}, "shadows = 3: protocol pool with 6 models takes an even number, 0 to 4"),
+        ({"shadows": 6}, "shadows = 6: protocol pool with 6 models takes an even number, 0 to 4"),
+        ({"population": 1}, "population = 1"),
+        ({"protocol": "disjoint", "shadows": 0}, "shadows = 0: protocol disjoint needs 1 or more"),
+    ],
+    ids=str,
+)
+def test_what_a_pool_refuses(tiny, tmp_path, changes, message):
+    with pytest.raises(miabench.UserError) as refused:
+        miabench.run(pool(tiny) | changes, store=tmp_path, executor="inline")
+    assert message in str(refused.value)
