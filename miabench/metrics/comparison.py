@@ -3,7 +3,7 @@
 A family is all differences among which a reader may choose: the settings of all defenses of one dataset, model and
 attacker in one column (one attack, one metric), or all settings that were tried where the best is taken. Simulated
 where nothing differs (benchmarks/coverage.py), with 3 or 5 runs: some setting of 4 or 18 is called lower in 0 to 3%
-of cases, without the correction in 4 to 27%. Three runs rarely show a true difference in AUC of .03, with 1,000 records:
+of cases, without the correction in 4 to 27%. Three runs rarely show a true difference in AUC of .03 on 1,000 records:
 in 31% of cases if it is the only one, in 1% among 18.
 """
 

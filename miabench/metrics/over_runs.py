@@ -3,9 +3,9 @@
 The variances and the half-width h are those of `miabench.metrics.spread`. Simulated coverage (benchmarks/coverage.py)
 with 1, 2, 3, 5 and 16 runs, whether runs vary more than records or not at all, as the least and the most of all cases:
 mean AUC 92 to 99%, accuracy 91 to 100%, TPR at 1% FPR 95 to 100%, also of scores of few values. The least are with 5
-and 16 runs that vary: on average over cases, 94% and more. Of differences, simulated with fewer trials, the averages are
-93 to 99% (AUC) and 97 to 100% (TPR). Two runs say little: their intervals are three to four times as wide as they would
-have to be where runs do not vary.
+and 16 runs that vary: on average over cases, 94% and more. Of differences, simulated with fewer trials, the averages
+are 93 to 99% (AUC) and 97 to 100% (TPR). Two runs say little: their intervals are three to four times as wide as they
+would have to be where runs do not vary.
 """
 
 from __future__ import annotations
