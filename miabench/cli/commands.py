@@ -245,7 +245,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from miabench import __version__
+        from miabench._version import __version__
 
         typer.echo(f"miabench {__version__}")
         raise typer.Exit
@@ -410,7 +410,8 @@ def audit(
     ] = AuditFormat.TABLE,
 ) -> None:
     """Attack predictions that were made elsewhere, with any framework."""
-    from miabench.auditing.audit import audit, write
+    from miabench.auditing.audit import audit
+    from miabench.reports.audit_table import write
 
     write(audit(members, nonmembers, shadow_members or [], shadow_nonmembers or [], features), format.value)
 

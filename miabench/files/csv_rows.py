@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from miabench import UserError
-from miabench.errors import nearest
+from miabench.errors import UserError, nearest
 
 Column: TypeAlias = str | int
 

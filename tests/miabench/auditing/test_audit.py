@@ -17,11 +17,13 @@ from scipy.stats import rankdata
 
 import miabench.auditing.audit
 from miabench import UserError, create_attack
-from miabench.auditing.audit import audit, read_predictions, show, to_json, write
+from miabench.auditing.audit import audit
+from miabench.auditing.predictions import read_predictions
 from miabench.evaluation.measure import ATTACK_METRICS
 from miabench.metrics import balanced_accuracy, per_class_thresholds
 from miabench.plugins.attack import Logits, Observed
 from miabench.plugins.discover import discover
+from miabench.reports.audit_table import show, to_json, write
 from miabench.reports.tables.terminal_layout import open_console
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
