@@ -2,8 +2,7 @@
 
 score = w . a,  a: the share of changed records classified as y, of each kind of change (F,)
 
-w is a logistic regression of membership on a, over all records of the shadow models (scikit-learn's defaults). Without
-shadow models every kind weighs the same.
+w is a logistic regression of membership on a, over all records of the shadow models (scikit-learn's defaults).
 """
 
 from __future__ import annotations
@@ -24,11 +23,9 @@ class AgreementAttack(Attack, frozen=True):
     access: ClassVar[Literal["label", "black-box", "white-box"]] = "label"
 
     def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> dict[str, NDArray[np.float64]]:
-        """The weights (F,), or nothing where there are no shadows."""
+        """The weights (F,)."""
         from sklearn.linear_model import LogisticRegression
 
-        if not shadows:
-            return {}
         (probe,) = self.probes()
         shares = np.concatenate([shadow[probe] for shadow in shadows]).astype(np.float64)
         member = np.concatenate([np.asarray(shadow.member) for shadow in shadows])
@@ -38,6 +35,6 @@ class AgreementAttack(Attack, frozen=True):
         """Weighted shares (N,)."""
         (probe,) = self.probes()
         shares = np.asarray(target[probe], dtype=np.float64)
-        weights = state.get("weights", np.full(shares.shape[1], 1 / shares.shape[1]))
-        scores: NDArray[np.float64] = (shares * weights).sum(1)  # no matrix product: its last bit depends on the row
+        # no matrix product: the last bit of one depends on the row's place
+        scores: NDArray[np.float64] = (shares * state["weights"]).sum(1)
         return scores

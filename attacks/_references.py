@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class ReferenceAttack(Attack, frozen=True):
     """An attack that compares a record's answer with those of references that did not train on it (OUT)."""
 
     references: ClassVar[Asked] = "out"
-    population: ClassVar[bool] = True
+    population: ClassVar[bool | Literal["needed"]] = True
 
     def online(self, observed: Observed) -> bool:
         """Whether it also compares with references that trained on the record (IN)."""
@@ -75,22 +75,23 @@ def answers_of(observed: Observed, probe: Probe) -> Array:
     Raises:
         UserError: there are none.
     """
-    answers = observed.references.get(probe)
-    if answers is None or len(answers) == 0:
-        raise UserError("this attack compares a model with reference models, but it was given none")
-    return np.asarray(answers, dtype=np.float64)
+    return np.asarray(_some(observed.references.get(probe)), dtype=np.float64)
 
 
 def in_of(observed: Observed) -> NDArray[np.bool_]:
-    """Which references trained on which record (K, N)."""
-    assert observed.reference_in is not None
-    return observed.reference_in
+    """Which references trained on which record (K, N); fails as `answers_of`."""
+    return _some(observed.reference_in)
 
 
 def out_of(observed: Observed) -> NDArray[np.bool_]:
-    """Which references neither trained on a record nor withheld it (K, N)."""
-    assert observed.reference_out is not None
-    return observed.reference_out
+    """Which references neither trained on a record nor withheld it (K, N); fails as `answers_of`."""
+    return _some(observed.reference_out)
+
+
+def _some(of_references: NDArray[Any] | None) -> NDArray[Any]:
+    if of_references is None or len(of_references) == 0:
+        raise UserError("this attack compares a model with reference models, but it was given none")
+    return of_references
 
 
 def of_kind(

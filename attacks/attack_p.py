@@ -11,7 +11,7 @@ classes: here that is what a class without population records takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from miabench.attacks._counts import smoothed_share
@@ -23,7 +23,7 @@ from miabench import Attack, LogOdds, Observed, Probe, UserError
 class AttackP(Attack, frozen=True):
     """Members have a lower loss than most records of their class that the target never saw."""
 
-    population: ClassVar[bool] = True
+    population: ClassVar[bool | Literal["needed"]] = "needed"
 
     def probes(self) -> tuple[Probe, ...]:
         """The log odds of the true class."""

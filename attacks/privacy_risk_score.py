@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miabench import Attack, Field, Logits, Observed, UserError
+from miabench import Attack, Field, Logits, Observed
 from miabench.logprob import modified_entropy
 
 Array = NDArray[np.float64]
@@ -32,13 +32,7 @@ class PrivacyRiskScore(Attack, frozen=True):
     bins: int = Field(5, ge=2, description="bins of each class' histogram")
 
     def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> dict[str, Array]:
-        """Edges (C, bins + 1) and the membership probability of each bin (C, bins).
-
-        Raises:
-            UserError: there are no shadows.
-        """
-        if not shadows:
-            raise UserError("privacy-risk-score learns on shadow models, but there are none: set shadows to 1 or more")
+        """Edges (C, bins + 1) and the membership probability of each bin (C, bins)."""
         values = np.concatenate([modified_entropy(shadow[Logits()], shadow.labels) for shadow in shadows])
         labels = np.concatenate([shadow.labels for shadow in shadows])
         member = np.concatenate([np.asarray(shadow.member) for shadow in shadows])

@@ -13,7 +13,7 @@ seen as means over at most 8 x 8 tiles), one quantile, and phi in place of the m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ TREES = 100
 class Quantile(Attack, frozen=True):
     """Members' confidence is above what is usual for records like them that the target never saw."""
 
-    population: ClassVar[bool] = True
+    population: ClassVar[bool | Literal["needed"]] = "needed"
     inputs: ClassVar[bool] = True
 
     alpha: float = Field(0.1, gt=0, lt=1, description="α: share of non-members that should lie above the threshold")

@@ -144,6 +144,8 @@ def _unsupported(site: DataAndModel, attack: Attack) -> str | None:
             return "it compares with reference models through a probe that is not stored for the whole pool"
         if attack.population:
             return "it looks at other records through a probe that is not stored for the whole pool"
+    if attack.population == "needed" and site.protocol.outside(site.protocol.targets()[0].role) is None:
+        return "it compares with records known to be outside a model's training, and there are none"
     learns = type(attack).fit is not Attack.fit
     if learns and not site.protocol.targets()[0].shadows:
         return "it learns on shadow models, and there are none"

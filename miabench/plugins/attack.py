@@ -173,13 +173,14 @@ class Attack(Plugin, frozen=True):
         access: what the attacker sees of the target; no probe may see more.
         references: which other models' answers on the same records the attack compares with; `"any"`: of models
             trained with and without each record where the protocol has both, else of those without.
-        population: whether the attack looks at records known to be outside a model's training, where there are any.
+        population: whether the attack looks at records known to be outside a model's training, where there are any;
+            `"needed"`: its results are "n/a" where there are none.
         inputs: whether it looks at the records' raw inputs.
     """
 
     access: ClassVar[Literal["label", "black-box", "white-box"]] = "black-box"
     references: ClassVar[Literal["none", "shadows", "out", "in+out", "any"]] = "none"
-    population: ClassVar[bool] = False
+    population: ClassVar[bool | Literal["needed"]] = False
     inputs: ClassVar[bool] = False
 
     def unsupported(self, protocol: str, data: Data, model: Model) -> str | None:

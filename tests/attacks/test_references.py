@@ -85,12 +85,12 @@ def test_scores_ignore_the_order_of_records_and_of_references(compare, pool, nam
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize("none", ["empty", "no models"])
+@pytest.mark.parametrize("none", ["empty", "no masks", "no models"])
 def test_no_references_is_an_error(compare, pool, name, none):
     observed = seen(compare, name, *pool)
     (probe,) = create_attack(name).probes()
-    nobody = np.zeros((0, 60), dtype=bool)
-    answers = {} if none == "empty" else {probe: np.zeros((0, 60))}
+    nobody = None if none == "no masks" else np.zeros((0, 60), dtype=bool)
+    answers = {probe: np.zeros((0, 60))} if none == "no models" else {}
     observed = replace(observed, references=answers, reference_in=nobody, reference_out=nobody)
     with pytest.raises(UserError, match="compares a model with reference models, but it was given none"):
         create_attack(name).score(observed, {})

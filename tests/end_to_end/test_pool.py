@@ -69,6 +69,14 @@ def test_an_attack_that_learns_needs_shadows(tiny, tmp_path):
     assert set(table[table.attack == "nn"].reason) == {"it learns on shadow models, and there are none"}
 
 
+def test_an_attack_that_needs_a_population_is_not_measured_without_one(tiny, tmp_path):
+    experiment = pool(tiny, population=0) | {"attacks": ["attack-p", "quantile", "rmia"]}
+    table = miabench.run(experiment, store=tmp_path, executor="inline")
+    reasons = {attack: set(rows.reason.dropna()) for attack, rows in table[table.metric == "auc"].groupby("attack")}
+    missing = {"it compares with records known to be outside a model's training, and there are none"}
+    assert reasons == {"attack-p": missing, "quantile": missing, "rmia": set()}
+
+
 def test_online_attacks_are_not_for_halves(tiny, tmp_path):
     experiment = tiny(attacks=["counts", "margin"], more_plugins=["counts"])
     table = miabench.run(experiment, store=tmp_path, executor="inline")
