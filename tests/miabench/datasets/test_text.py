@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import miabench
-from miabench.data.pool import tokens as text
+from miabench.data import tokens as text
 from miabench.datasets.text import Text
 from miabench.errors import UserError
 

@@ -17,14 +17,14 @@ KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from miabench import kept_arrays
+from miabench.files import array_cache
 
 def half(file, arrays):
     file.write_bytes(b"PK half of the file")
     os.kill(os.getpid(), signal.SIGKILL)
 
-kept_arrays.write_npz = half
-kept_arrays.kept_arrays(Path(sys.argv[1]), lambda: {"x": np.zeros(3)})
+array_cache.write_npz = half
+array_cache.cached_arrays(Path(sys.argv[1]), lambda: {"x": np.zeros(3)})
 """
 
 

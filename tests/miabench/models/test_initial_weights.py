@@ -8,7 +8,7 @@ from torch import nn
 
 from miabench.plugins.discover import discover
 
-MODELS = [found.name for found in discover().of("model") if found.source == "built-in"]
+MODELS = [found.name for found in discover().all("model") if found.source == "built-in"]
 FAN_OUT_NORMAL = {"vgg11", "densenet121", "resnet20", "wrn28-2"}  # of convolutions; the others: PyTorch's default
 ZERO_LAST_BIAS = {"densenet121", "resnet20", "wrn28-2"}
 SEVERAL_SIGMA = 6

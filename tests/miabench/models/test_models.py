@@ -8,7 +8,7 @@ from miabench import Domain
 from miabench.plugins.discover import discover
 from miabench.seeds import global_stream
 
-MODELS = [found.name for found in discover().of("model") if found.source == "built-in"]
+MODELS = [found.name for found in discover().all("model") if found.source == "built-in"]
 FACTS = {  # parameters for RGB images of 32 x 32 (han: vectors of 50) with 10 and with 100 classes, feature dimension
     "mlp": (789_258, 812_388, 256),
     "cnn": (98_970, 110_580, 128),

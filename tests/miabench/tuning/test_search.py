@@ -182,12 +182,12 @@ class Calibrated(Attack, frozen=True):
 
 
 def test_attacks_that_need_unseen_records_are_na(search, with_file):
-    experiment = with_file("calibrated", OUT_ATTACK, attacks=["calibrated"])
+    experiment = with_file("unseen", OUT_ATTACK, attacks=["unseen"])
     text = message(search, 9, experiment)
-    assert text.startswith("tuning needs an attack that can be run here; calibrated: it needs reference models")
+    assert text.startswith("tuning needs an attack that can be run here; unseen: it needs reference models")
     assert "a trial's shadows share some" in text
-    both = with_file("calibrated", OUT_ATTACK, attacks=["calibrated", "margin"])
-    alone = with_file("calibrated", OUT_ATTACK, attacks=["margin"])
+    both = with_file("unseen", OUT_ATTACK, attacks=["unseen", "margin"])
+    alone = with_file("unseen", OUT_ATTACK, attacks=["margin"])
     (with_na,), _ = search(3, both)
     (without,), _ = search(3, alone)
     assert figures(with_na) == figures(without)
@@ -357,15 +357,15 @@ KILLED = """
 import json, os, signal, sys, threading
 from pathlib import Path
 from miabench.experiment.load import load_experiment
-from miabench.jobs.plan import Places
-from miabench.jobs.stages import Hands
-from miabench.tuning.search import Settings, tune
+from miabench.jobs.plan import Paths
+from miabench.jobs.stages import ExecutorConfig
+from miabench.tuning.search import TuneConfig, tune
 
 def told(defense, number, trial):
     if number == 1:
         threading.Timer(0.03, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-tune(Settings(load_experiment(json.loads(sys.argv[1])), 12), Places(Path(sys.argv[2])), Hands("inline"), told)
+tune(TuneConfig(load_experiment(json.loads(sys.argv[1])), 12), Paths(Path(sys.argv[2])), ExecutorConfig("inline"), told)
 """
 
 

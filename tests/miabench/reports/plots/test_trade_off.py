@@ -150,7 +150,7 @@ def test_collapsed_cells_are_hollow(make_results):
 
 
 def test_built_in_defenses_have_one_look_and_no_two_share_a_marker(make_results):
-    assert set(FIXED) == {found.name for found in discover().of("defense") if found.source == "built-in"}
+    assert set(FIXED) == {found.name for found in discover().all("defense") if found.source == "built-in"}
     assert len({look.marker for look in FIXED.values()}) == len(FIXED)
     alone, among = choose_looks(["advreg"]), choose_looks(["ce", "crl", "aaa", "advreg"])
     assert alone["advreg"] == among["advreg"] == FIXED["advreg"]
