@@ -10,6 +10,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -17,7 +19,7 @@ from torch.nn import functional as F
 from miabench.data.pool import Data
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover
-from miabench.plugins.model import Model
+from miabench.plugins.network import build_network
 from miabench.training.schedule import Schedule
 from miabench.training.task import Task, TaskConfig
 
@@ -28,31 +30,36 @@ CASES = {  # model -> (records, shape, epochs)
 }
 
 
-def setting(defense: str, model: str) -> tuple[TaskConfig, Data]:
+class Case(NamedTuple):
+    """What is trained, and on which random records."""
+
+    defense: Defense
+    made: TaskConfig
+    data: Data
+
+
+def case_of(defense: str, model: str) -> Case:
     """The task of one case, and its random records."""
     n, shape, epochs = CASES[model]
     plugins = discover()
     built, architecture = plugins.get("defense", defense).build({}), plugins.get("model", model).build({})
-    assert isinstance(built, Defense)
-    assert isinstance(architecture, Model)
     data = Data(torch.randn(n, *shape), torch.arange(n) % 10, tuple("abcdefghij"))
     made = TaskConfig(
-        defense=built,
-        model=architecture,
-        domain=data.domain,
+        build=partial(build_network, architecture, built, data.domain),
+        num_classes=data.num_classes,
         ids={"train": torch.arange(n)},
         given={},
         schedule=Schedule(epochs=epochs),
         seed=0,
         device=torch.device("cpu"),
     )
-    return made, data
+    return Case(built, made, data)
 
 
-def bare(made: TaskConfig, data: Data) -> None:
+def bare(case: Case) -> None:
     """Cross entropy and SGD with nothing else."""
-    net = made.model.build(made.domain).train()
-    schedule = made.schedule
+    data, schedule = case.data, case.made.schedule
+    net = case.made.build().train()
     opt = torch.optim.SGD(net.parameters(), schedule.lr, schedule.momentum, weight_decay=schedule.weight_decay)
     for _ in range(schedule.epochs):
         for ids in torch.randperm(len(data)).split(schedule.batch_size):
@@ -62,15 +69,15 @@ def bare(made: TaskConfig, data: Data) -> None:
             opt.step()
 
 
-def ours(made: TaskConfig, data: Data) -> None:
+def ours(case: Case) -> None:
     """The same through a task."""
-    made.defense.fit(Task(made, data.x, data.y))
+    case.defense.fit(Task(case.made, case.data.x, case.data.y))
 
 
-def seconds(run: Callable[[TaskConfig, Data], None], case: tuple[TaskConfig, Data]) -> float:
+def seconds(run: Callable[[Case], None], case: Case) -> float:
     """Wall time of one call."""
     begun = time.perf_counter()
-    run(*case)
+    run(case)
     return time.perf_counter() - begun
 
 
@@ -79,7 +86,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for model in CASES:
         for defense in ("ce", "relaxloss", "crl"):
-            case = setting(defense, model)
+            case = case_of(defense, model)
             turns = [(seconds(ours, case), seconds(bare, case)) for _ in range(TURNS + 1)][1:]
             by_task, by_hand = (statistics.median(column) for column in zip(*turns, strict=True))
             print(f"{model:<5} {defense:<10} {by_task:6.3f} s, bare CE {by_hand:6.3f} s, ratio {by_task / by_hand:.2f}")

@@ -192,11 +192,6 @@ def test_where_results_changed_the_arithmetic_is_another_version(device, precisi
     assert compute == Compute.on(kind, precision, 1)
 
 
-def test_in_float64_the_arithmetic_is_another_version():
-    found = {precision: Compute.on("cpu", precision, 1).arithmetic for precision in ("float32", "tf32", "float64")}
-    assert found == {"float32": 1, "tf32": 1, "float64": 2}
-
-
 # --- probes ---
 
 
