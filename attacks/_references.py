@@ -23,13 +23,13 @@ class Kind(NamedTuple):
     """The answers of one kind of references, IN or OUT.
 
     Attributes:
-        count: how many references of the kind each record has (N,).
+        number: how many references of the kind each record has (N,).
         mean: of their answers (N,); that of all answers where a record has no reference of the kind.
         squares: their summed squared deviations from it (N,); 0 where there is one or none.
         spread: standard deviation of all answers about their common mean.
     """
 
-    count: NDArray[np.int64]
+    number: NDArray[np.int64]
     mean: Array
     squares: Array
     spread: float

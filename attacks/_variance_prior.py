@@ -47,11 +47,11 @@ def fit_prior(squares: Array, nu: Array) -> Prior | None:
     order = np.lexsort((nu, s2))  # sums in one order, whatever the records' order
     s2, nu = s2[order], nu[order]
     middle = math.log(np.average(s2, weights=nu))
-    found = minimize(
+    found = minimize(  # type: ignore[call-overload]  # its stubs want more of a function than two numbers
         lambda at: -log_likelihood(math.exp(at[0]), math.exp(at[1]), s2, nu) / len(s2),
-        x0=(math.log(10.0), middle),
+        x0=[math.log(10.0), middle],
         method="Nelder-Mead",
-        bounds=[tuple(map(math.log, D0_RANGE)), (None, None)],
+        bounds=[(math.log(D0_RANGE[0]), math.log(D0_RANGE[1])), (None, None)],
         options={"xatol": 1e-6, "fatol": 1e-12},
     )
     return Prior(math.exp(found.x[0]), math.exp(found.x[1]))

@@ -119,14 +119,12 @@ class _Search:
 
     def _start(self, points: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The first of some points that is classified otherwise; asked one at a time."""
-        for point in points:
-            if self._others(point[None])[0]:
-                return point
-        return None
+        return next((points[i] for i in range(len(points)) if self._others(points[i : i + 1])[0]), None)
 
     def _one_hot(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Two classes: as the record, and otherwise."""
-        return np.eye(2, dtype=np.float32)[self._others(points).astype(int)]
+        one_hot: NDArray[np.float32] = np.eye(2, dtype=np.float32)[self._others(points).astype(int)]
+        return one_hot
 
     def _others(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which points (m, ...) are classified otherwise; what exceeds the budget is not asked."""

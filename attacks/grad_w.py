@@ -71,7 +71,7 @@ def _norms_in_pieces(net: nn.Module, weights: Mapping[str, Tensor], x: Tensor, y
 
     gradients = vmap(grad(margin), in_dims=(None, 0, 0))
     at_once = max(1, GRADIENT_BYTES // sum(weight.nbytes for weight in weights.values()))
-    pieces = zip(x.split(at_once), y.split(at_once), strict=True)
+    pieces = zip(torch.split(x, at_once), torch.split(y, at_once), strict=True)
     return torch.cat([_norms(gradients(weights, *piece).values(), order) for piece in pieces])
 
 
@@ -90,4 +90,5 @@ def _norms_one_by_one(net: nn.Module, weights: Mapping[str, Tensor], x: Tensor, 
 def _norms(gradients: Iterable[Tensor], order: float) -> Tensor:
     """Norm over all parameters (n,), of gradients (n, ...) by parameter."""
     parts = [torch.linalg.vector_norm(gradient.flatten(1), order, dim=1) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.stack(parts), order, dim=0)
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(parts), order, dim=0)
+    return norms

@@ -101,21 +101,21 @@ class LiRA(OnlineAttack, frozen=True):
     def _predictive(self, kind: Kind, pooled: float) -> Predictive:
         df, sd = None, np.full(len(kind.mean), pooled)
         if self.variance == "record":
-            sd = np.where(kind.count > 1, np.sqrt(kind.squares / np.maximum(kind.count, 1)), pooled)
+            sd = np.where(kind.number > 1, np.sqrt(kind.squares / np.maximum(kind.number, 1)), pooled)
         elif self.variance == "shrunk":
-            nu = np.maximum(kind.count - 1, 0)
+            nu = np.maximum(kind.number - 1, 0)
             prior = fit_prior(kind.squares, nu)
             if prior is not None:  # else there is one reference a record, and no residual
                 df, variance = prior.shrink(kind.squares, nu)
-                sd = np.sqrt(variance * (1 + 1 / np.maximum(kind.count, 1)))
-        return Predictive(kind.mean, np.where(kind.count > 0, sd, kind.spread) + SMALLEST_SD, df)
+                sd = np.sqrt(variance * (1 + 1 / np.maximum(kind.number, 1)))
+        return Predictive(kind.mean, np.where(kind.number > 0, sd, kind.spread) + SMALLEST_SD, df)
 
 
 def _pooled(kinds: Sequence[Kind]) -> list[float]:
     """Each kind's standard deviation; where a kind has one reference a record, and no residuals, the other's, or 1."""
     found: list[float | None] = []
     for kind in kinds:
-        n = int(kind.count[kind.count > 1].sum())
+        n = int(kind.number[kind.number > 1].sum())
         found.append(math.sqrt(math.fsum(kind.squares) / n) if n else None)
     known = [sd for sd in found if sd is not None]
     return [sd if sd is not None else (known or [1.0])[0] for sd in found]
@@ -129,7 +129,7 @@ def _log_t(z: Array, df: Array) -> Array:
     from scipy.special import stdtr
 
     tail = stdtr(df, -np.abs(z))
-    log_f = np.where(z > 0, np.log1p(-tail), np.log(np.maximum(tail, UNDERFLOW)))
+    log_f: NDArray[np.float64] = np.where(z > 0, np.log1p(-tail), np.log(np.maximum(tail, UNDERFLOW)))
     deep = (z < 0) & (tail < UNDERFLOW)
     size, of = -z[deep], df[deep]
     standard = Predictive(np.zeros(size.shape), np.ones(size.shape), of)

@@ -167,7 +167,7 @@ def test_what_stands_in_for_a_missing_kind_is_the_distribution_of_all_answers(co
     observed = compare(PHI, phi, keep)
     out = of_kind(observed, PHI, "out")
     answers = phi[1:][observed.reference_out]
-    assert out.count[0] == out.squares[0] == 0
+    assert out.number[0] == out.squares[0] == 0
     assert out.mean[0] == pytest.approx(answers.mean(), rel=1e-12)
     assert out.spread == pytest.approx(answers.std(), rel=1e-12)
 
