@@ -57,14 +57,6 @@ def test_a_probe_of_the_network_itself_asks_it_in_evaluation_mode(spied, number)
         np.testing.assert_allclose(seen[f"state.{i}.Bare"], logits, rtol=1e-4, atol=1e-5)
 
 
-def test_asking_leaves_a_network_as_it_was_trained(run):
-    """No record that was asked about is among those that the network was trained on."""
-    for network in answered(run):
-        weights = run.weights(network)
-        part = run.part(network, "reference" if run.spec("networks", network)["defense"]["name"] == "dmp" else "train")
-        assert set(weights["encoder.0.numbers"][: weights["encoder.0.count"]].int().tolist()) <= set(part + FIRST)
-
-
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory, run_in):
     """What a spy learns from two shadows under a defense that answers with noise."""
