@@ -64,7 +64,6 @@ RETRAINED = {
     **{f"schedule.{field}": {"schedule": {field: value}} for field, value in OTHER_SCHEDULE.items()},
     "model's argument": {"model": {"name": "recorder", "hidden": 9}},
     "defense": {"defense": ["label-smoothing"]},
-    "defense's parameter": {"defense": [{"name": "label-smoothing", "epsilon": 0.3}]},
     "normalisation": {"dataset": {"name": "numbered", "shift": 0.25}},
     "shape": {"dataset": {"name": "numbered", "shape": [8]}},
     "seed": {"seed": 6},
@@ -97,6 +96,11 @@ def targets(run):
 
 def test_every_field_of_a_schedule_is_tried():
     assert OTHER_SCHEDULE.keys() == miabench.Schedule.model_fields.keys()
+
+
+def test_a_defenses_parameters_train_anew(run):
+    one, other = (used_by(run(defense=[{"name": "label-smoothing", "epsilon": epsilon}])) for epsilon in (0.1, 0.3))
+    assert not shared(one, other)[0]
 
 
 def test_threads_train_anew(run, base):
