@@ -310,7 +310,7 @@ MODELS = {  # in which file of the source each class gets a field
     "class AttackSpec(": "attack",
     "class MeasureSpec(": "measure",
     "class Part(": "part",
-    "class View(Spec": "view",
+    "class ModelView(Spec": "view",
     "class ProbeSpec(": "probe_spec",
     "class Component(": "component",
     "class CRL(": "defense",
@@ -343,7 +343,7 @@ def test_with_a_field_more_in_every_kind_of_model_the_old_store_is_complete(tmp_
     store = tmp_path / "store"
     miabench.run(experiment, store=store, executor="inline")
     before = sorted(store.rglob("*"))
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     changed = tmp_path / "changed" / "miabench"
     shutil.copytree(root / "miabench", changed)
     for folder in ("attacks", "defenses"):
