@@ -103,9 +103,30 @@ def test_a_defenses_parameters_train_anew(run):
     assert not shared(one, other)[0]
 
 
-def test_threads_train_anew(run, base):
-    """Their number decides the last bits of sums."""
-    assert not shared(base[1], used_by(run(threads=2)))[0]
+def test_the_length_of_a_schedule_is_in_the_key_of_a_snapshot(run):
+    """A network after two of three epochs is not filed as one after two of two: a schedule may depend on its end."""
+    stopped, whole = (
+        run(defense=[defense], schedule={"epochs": epochs, "batch_size": 9})
+        for defense, epochs in (({"name": "early-stopping", "stop_epoch": 2}, 3), ("ce", 2))
+    )
+    (start,) = {
+        given for key in targets(stopped) for given in stopped.spec("networks", key)["given"].values()
+    }  # the snapshot of CE's training
+    assert start not in targets(whole)
+    assert stopped.manifest("networks", start)["epoch"] == 2
+
+
+def test_runs_differ_in_their_seeds_alone_and_share_no_network(run, base):
+    twice = run(runs=2)
+    first, second = (twice.spec("networks", key) for key in sorted(targets(twice)))
+    assert first | {"seed": second["seed"]} == second
+    assert len(used_by(twice)["networks"]) == 4
+    assert base[1]["networks"] < used_by(twice)["networks"]
+
+
+@pytest.mark.parametrize("changes", [{"threads": 2}, {"precision": "tf32"}], ids=str)
+def test_what_may_change_the_last_bits_trains_anew(run, base, changes):
+    assert not shared(base[1], used_by(run(**changes)))[0]
 
 
 def test_augmentation_trains_anew(run):
