@@ -239,11 +239,11 @@ class Workbench:
         arrays = {f"state.{name}": np.asarray(value) for name, value in state.items()}
         arrays |= _named("target", target, score_hidden(attack, target, state, spec.seed))
         shadow_scores = [checked_scores(attack.score(shadow, state), len(shadow)) for shadow in shadows]
-        nobody = [np.empty(0)], [np.empty(0, bool)], [np.empty(0, np.int64)]  # where there are no shadow models
-        members, labels = [s.member for s in shadows], [s.labels for s in shadows]
-        together = {"member": members or nobody[1], "label": labels or nobody[2]}
-        arrays["shadows"] = np.concatenate(shadow_scores or nobody[0])
-        arrays |= {f"shadows_{name}": np.concatenate(cast(Any, parts)) for name, parts in together.items()}
+        members = [cast(Any, shadow.member) for shadow in shadows]
+        # each begins with an empty array, as there may be no shadow models
+        arrays["shadows"] = np.concatenate([np.empty(0), *shadow_scores])
+        arrays["shadows_member"] = np.concatenate([np.empty(0, bool), *members])
+        arrays["shadows_label"] = np.concatenate([np.empty(0, np.int64), *(shadow.labels for shadow in shadows)])
         arrays["target_row"] = gatherer.rows(spec.target)
         self._save(job, spec, arrays, {})
 

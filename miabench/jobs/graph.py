@@ -13,7 +13,16 @@ from miabench.data.pool import Data
 from miabench.data.splits import Ids
 from miabench.jobs.cells import DataAndModel
 from miabench.jobs.configured import Configured
-from miabench.jobs.specs import AttackSpec, DerivedSpec, Job, MeasureSpec, ObservationSpec, Part, TrainingSpec
+from miabench.jobs.specs import (
+    AttackSpec,
+    DerivedSpec,
+    Job,
+    MeasureSpec,
+    ModelView,
+    ObservationSpec,
+    Part,
+    TrainingSpec,
+)
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Artifact, Ref, Store
 
@@ -46,6 +55,8 @@ class Graph:
         self.configured = configured
         self.store = store
         self.jobs: dict[str, Job] = {}
+        # by dataset, network and attack: under protocol pool many targets are compared with the same models
+        self.views: dict[tuple[str, str, str], ModelView] = {}
 
     def part(self, data: Data, rows: Ids) -> Part:
         """Some records in order, as specs name them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from miabench import metrics
 from miabench.data.protocols import Target
@@ -14,12 +15,16 @@ from miabench.jobs.plan_observations import plan_probe, plan_view
 from miabench.jobs.plan_trainings import PlannedNetwork, plan_role
 from miabench.jobs.specs import AttackSpec, MeasureSpec, ProbeSpec
 from miabench.plugins.attack import Attack, Logits
+from miabench.plugins.defense import Defense
 from miabench.results.index import Entry
 from miabench.seeds import role_seed
 from miabench.store.store import Ref
 
 UNDEFENDED = "ce"  # what a non-adaptive attacker's shadow models are trained under
 ATTACKERS = {"adaptive": "same", "non-adaptive": UNDEFENDED}  # and the defense of each one's shadow models
+
+
+Networks: TypeAlias = dict[tuple[str, int], PlannedNetwork]  # of a cell, by defense and role's seed
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,12 @@ class Attackers:
 
 def plan_cell(graph: Graph, planned: PlannedCell) -> Iterator[Entry]:
     """The results of a cell to be, and their jobs."""
+    networks: Networks = {}
     for target in planned.site.protocol.targets():
         if planned.cell.reason:
             yield from _missing(graph, planned, target)
         else:
-            yield from _plan_target(graph, planned, target)
+            yield from _plan_target(graph, planned, target, networks)
 
 
 def _wanted(graph: Graph) -> dict[str, str]:
@@ -62,15 +68,21 @@ def _missing(graph: Graph, planned: PlannedCell, target: Target) -> Iterator[Ent
             )
 
 
-def _plan_target(graph: Graph, planned: PlannedCell, target: Target) -> Iterator[Entry]:
-    site, defense = planned.site, planned.defense
-    network = plan_role(graph, site, defense, target.run, target.role)
+def _plan_target(graph: Graph, planned: PlannedCell, target: Target, networks: Networks) -> Iterator[Entry]:
+    site = planned.site
+
+    def network_of(defense: ConfiguredPlugin[Defense], role: str) -> PlannedNetwork:
+        key = (defense.label, site.protocol.role_seed(target.run, role))
+        if key not in networks:
+            networks[key] = plan_role(graph, site, defense, target.run, role)
+        return networks[key]
+
+    network = network_of(planned.defense, target.role)
     yield _plan_accuracy(graph, planned, target.run, network)
     for attacker, shadow_defense in _wanted(graph).items():
-        own = defense if shadow_defense == "same" else graph.configured.defense(shadow_defense, {})
-        others = dict.fromkeys((*target.shadows, *target.references))
-        networks = {role: plan_role(graph, site, own, target.run, role) for role in others}
-        attackers = Attackers(attacker, target, {target.role: network, **networks})
+        own = planned.defense if shadow_defense == "same" else graph.configured.defense(shadow_defense, {})
+        others = {role: network_of(own, role) for role in dict.fromkeys((*target.shadows, *target.references))}
+        attackers = Attackers(attacker, target, {target.role: network, **others})
         for attack in graph.configured.attacks:
             yield _plan_attack(graph, planned, attackers, attack)
 
@@ -96,7 +108,7 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
         return Entry(cell=planned.number, run=target.run, attacker=attackers.name, attack=built.label, reason=reason)
     compared = target.references if attack.references != "none" else ()
     used = dict.fromkeys((target.role, *target.shadows, *compared))
-    views = {role: plan_view(graph, site, attackers.networks[role], attack) for role in used}
+    views = {role: plan_view(graph, site, attackers.networks[role], built) for role in used}
     spec = AttackSpec(
         attack=built.component,
         probes=[ProbeSpec.of(probe) for probe in attack.probes()],

@@ -7,6 +7,7 @@ import numpy as np
 from miabench.data.pool import Data
 from miabench.data.splits import Ids
 from miabench.jobs.cells import DataAndModel
+from miabench.jobs.configured import ConfiguredPlugin
 from miabench.jobs.graph import Graph, Work, united
 from miabench.jobs.plan_trainings import PlannedNetwork
 from miabench.jobs.specs import DerivedSpec, ModelView, ObservationSpec, ProbeSpec
@@ -15,8 +16,15 @@ from miabench.plugins.discover import PluginFile
 from miabench.store.store import Ref
 
 
-def plan_view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack: Attack) -> ModelView:
+def plan_view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack: ConfiguredPlugin[Attack]) -> ModelView:
     """One model as an attack sees it, after the observations that takes."""
+    key = (site.dataset, trained.network, attack.label)
+    if key not in graph.views:
+        graph.views[key] = _view(graph, site, trained, attack.plugin)
+    return graph.views[key]
+
+
+def _view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack: Attack) -> ModelView:
     limits = [probe.root.records for probe in attack.probes() if probe.root.records is not None]
     scored = _own_rows(graph, site.data, trained, min(limits)) if limits else None
     withheld = trained.withheld if attack.references != "none" else ()

@@ -23,7 +23,6 @@ COLUMNS = (
     "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric", *ESTIMATE, *COUNTS, "key", "reason",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
-_SHARED = ("target_row", "target_member")  # what runs must have in common for their records to be compared
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,17 @@ class Results:
         refs = {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
         if not refs:
             return None
-        first, *others = [self.store.arrays(ref, "target", "target_row", "target_member") for ref in refs.values()]
-        if any(not np.array_equal(first[name], other[name]) for other in others for name in _SHARED):
+        first, *others = refs.values()
+        if others and self._own_members:
             return None
-        values = np.stack([arrays["target"] for arrays in (first, *others)])
-        return Records(first["target_row"], first["target_member"], values, tuple(refs))
+        arrays = self.store.arrays(first, "target", "target_row", "target_member")
+        values = np.stack([arrays["target"], *(self.store.arrays(ref, "target")["target"] for ref in others)])
+        return Records(arrays["target_row"], arrays["target_member"], values, tuple(refs))
+
+    @property
+    def _own_members(self) -> bool:
+        """Whether each run's target has members of its own, so that records of runs cannot be compared."""
+        return self.index.experiment.protocol == "pool"
 
     def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
@@ -100,17 +105,15 @@ class Results:
 
         Of runs with members of their own (protocol pool) it is the first alone.
         """
-        first = None
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
                 target = self.store.arrays(entry.metrics)
-                first = first or target
-                if any(not np.array_equal(first[name], target[name]) for name in _SHARED):
-                    continue
                 logits = self.store.manifest(entry.metrics)["spec"]["logits"]
                 rows, pool = target["target_row"], self.store.arrays(Ref("observations", logits))
                 labels, answers, norms = target["target_label"], pool["answers"][rows], pool["feature_norm"][rows]
                 yield Answers(target["target_member"], labels, answers, norms)
+                if self._own_members:
+                    return
 
     def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
         """The cell's entries of accuracy, one per run."""

@@ -5,6 +5,11 @@ import json
 import pytest
 
 import miabench
+from miabench.experiment.load import load_experiment
+from miabench.reports.write import report
+from miabench.results.index import Index
+from miabench.results.results import Results
+from miabench.store.store import Store
 
 COUNTS = [{"name": "counts", "kind": kind} for kind in ("out", "in", "difference")]
 
@@ -54,6 +59,20 @@ def test_withheld_records_are_no_members(ran):
     accuracy = table[(table.metric == "test_accuracy") & (table.run == 0)].set_index("defense")
     assert accuracy.n_members["advreg"] == pytest.approx(accuracy.n_members["ce"] / 2, abs=1)
     assert accuracy.n_nonmembers["advreg"] == accuracy.n_nonmembers["ce"]
+
+
+def test_a_report_is_written_though_runs_have_other_members(ran, tiny, tmp_path):
+    """What compares records over runs is left out; plots show the first target."""
+    _, folder = ran
+    experiment = load_experiment(pool(tiny, defense=["ce", {"name": "advreg", "reference_fraction": 0.5}]))
+    store = Store(folder, create=False)
+    results = Results(Index.load(store, experiment), store)
+    for cell in results.index.cells:
+        assert results.records(cell, "adaptive", "margin") is None
+        (answers,) = results.answers(cell)
+        assert answers.members.sum() == cell.counts["members"]
+    report(results, "table", out=tmp_path / "report")
+    assert (tmp_path / "report" / "report.html").exists()
 
 
 def test_without_shadows_what_needs_them_is_not_measured(tiny, tmp_path):
