@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from miabench import Logits, Observed
+from miabench import Classifier, Logits, Observed
 
 
 @pytest.fixture
@@ -87,3 +87,15 @@ def golden_net(golden):
     missing = net.load_state_dict(weights, strict=False).missing_keys
     assert all("num_batches_tracked" in name for name in missing)
     return net, torch.tensor(arrays["x"]), torch.tensor(arrays["y"]), arrays
+
+
+@pytest.fixture
+def small_net():
+    """A convolutional network in eval mode whose batch norm has seen data, with 40 records and their classes."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU(), nn.Flatten()
+    net = Classifier(nn.Sequential(*layers), nn.Linear(128, 5), 128)
+    with torch.no_grad():
+        for _ in range(3):
+            net.train()(torch.randn(32, 3, 11, 11) * 2 + 1)  # running means and variances that are not 0 and 1
+    return net.eval(), torch.randn(40, 3, 11, 11), torch.arange(40) % 5

@@ -34,16 +34,6 @@ def loop(net, x, y, order=2):
     return found
 
 
-def small_net():
-    torch.manual_seed(0)
-    layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU(), nn.Flatten()
-    net = Classifier(nn.Sequential(*layers), nn.Linear(128, 5), 128)
-    with torch.no_grad():
-        for _ in range(3):
-            net.train()(torch.randn(32, 3, 11, 11) * 2 + 1)  # running means and variances that are not 0 and 1
-    return net.eval(), torch.randn(40, 3, 11, 11), torch.arange(40) % 5
-
-
 @pytest.mark.parametrize(("norm", "key"), [("l2", "gradw_l2"), ("l1", "gradw_l1")])
 def test_equals_the_reference(golden_net, norm, key):
     net, x, y, arrays = golden_net
@@ -52,13 +42,13 @@ def test_equals_the_reference(golden_net, norm, key):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_batch_equals_the_loop_over_records(norm):
-    net, x, y = small_net()
+def test_a_batch_equals_the_loop_over_records(norm, small_net):
+    net, x, y = small_net
     np.testing.assert_allclose(norms(net, x, y, norm), loop(net, x, y, NORMS[norm]), rtol=1e-5)
 
 
-def test_pieces_change_nothing(monkeypatch):
-    net, x, y = small_net()
+def test_pieces_change_nothing(monkeypatch, small_net):
+    net, x, y = small_net
     whole = norms(net, x, y)
     size = sum(p.nbytes for p in net.parameters())
     for pieces in (1, 7 * size):
@@ -86,23 +76,23 @@ def test_built_in_models_are_mapped(model):
     np.testing.assert_allclose(norms(net, x, y), loop(net, x, y), rtol=1e-4)
 
 
-def test_frozen_parameters_do_not_count():
-    net, x, y = small_net()
+def test_frozen_parameters_do_not_count(small_net):
+    net, x, y = small_net
     net.encoder[0].weight.requires_grad_(False)
     found = norms(net, x, y)
     np.testing.assert_allclose(found, loop(net, x, y), rtol=1e-5)
     assert net.encoder[0].weight.grad is None
 
 
-def test_leaves_no_gradients_behind():
-    net, x, y = small_net()
+def test_leaves_no_gradients_behind(small_net):
+    net, x, y = small_net
     norms(net, x, y)
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
-def test_running_statistics_are_used_and_left_alone():
+def test_running_statistics_are_used_and_left_alone(small_net):
     """Evaluation mode: a record's norm depends on nothing else in its batch."""
-    net, x, y = small_net()
+    net, x, y = small_net
     before = {name: value.clone() for name, value in net.named_buffers()}
     np.testing.assert_allclose(norms(net, x[:1] * 9, y[:1]), norms(net, x * 9, y)[:1], rtol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in net.named_buffers())

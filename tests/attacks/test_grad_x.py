@@ -34,16 +34,6 @@ def loop(net, x, y, order):
     return found
 
 
-def small_net():
-    torch.manual_seed(0)
-    layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU(), nn.Flatten()
-    net = Classifier(nn.Sequential(*layers), nn.Linear(128, 5), 128)
-    with torch.no_grad():
-        for _ in range(3):
-            net.train()(torch.randn(32, 3, 11, 11) * 2 + 1)  # running means and variances that are not 0 and 1
-    return net.eval(), torch.randn(40, 3, 11, 11), torch.arange(40) % 5
-
-
 @pytest.mark.parametrize(("norm", "key"), [("l2", "gradx_l2"), ("l1", "gradx_l1"), ("l-inf", "gradx_max")])
 def test_equals_the_reference(golden_net, norm, key):
     net, x, y, arrays = golden_net
@@ -52,13 +42,13 @@ def test_equals_the_reference(golden_net, norm, key):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_batch_equals_the_loop_over_records(norm):
-    net, x, y = small_net()
+def test_a_batch_equals_the_loop_over_records(norm, small_net):
+    net, x, y = small_net
     np.testing.assert_allclose(norms(net, x, y, norm), loop(net, x, y, NORMS[norm]), rtol=1e-6)
 
 
-def test_leaves_no_gradients_behind():
-    net, x, y = small_net()
+def test_leaves_no_gradients_behind(small_net):
+    net, x, y = small_net
     norms(net, x, y)
     assert all(parameter.grad is None for parameter in net.parameters())
     assert not x.requires_grad
