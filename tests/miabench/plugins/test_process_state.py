@@ -139,5 +139,5 @@ def test_what_libraries_do_when_they_are_first_used_is_no_change(tmp_path):
     """In a new process, where none of them is loaded yet."""
     (tmp_path / "quiet.py").write_text(LIBRARIES)
     code = "import sys; from miabench.plugins.discover import discover; print(discover([sys.argv[1]]).files)"
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "quiet.py"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code, tmp_path / "quiet.py"], capture_output=True, text=True)
     assert "quiet.py" in done.stdout, done.stderr
