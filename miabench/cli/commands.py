@@ -331,7 +331,7 @@ def report(
         from miabench.reports.numbers.summary import summarize
 
         spend, results = points(budget), options.results()
-        for advice in recommend(results, summarize(results, within=within), spend):
+        for advice in recommend(results, summarize(results, max_accuracy_loss=within), spend):
             typer.echo("\n".join(in_words(advice)))
     else:
         from miabench.reports import write

@@ -20,8 +20,7 @@ from miabench.results.index import Entry
 from miabench.seeds import role_seed
 from miabench.store.store import Ref
 
-UNDEFENDED = "ce"  # what a non-adaptive attacker's shadow models are trained under
-ATTACKERS = {"adaptive": "same", "non-adaptive": UNDEFENDED}  # and the defense of each one's shadow models
+ATTACKERS = {"adaptive": "same", "non-adaptive": "baseline"}  # and the defense of each one's shadow models
 
 
 Networks: TypeAlias = dict[tuple[str, int], PlannedNetwork]  # of a cell, by defense and role's seed
@@ -80,7 +79,7 @@ def _plan_target(graph: Graph, planned: PlannedCell, target: Target, networks: N
     network = network_of(planned.defense, target.role)
     yield _plan_accuracy(graph, planned, target.run, network)
     for attacker, shadow_defense in _wanted(graph).items():
-        own = planned.defense if shadow_defense == "same" else graph.configured.defense(shadow_defense, {})
+        own = planned.defense if shadow_defense == "same" else graph.configured.baseline()
         others = {role: network_of(own, role) for role in dict.fromkeys((*target.shadows, *target.references))}
         attackers = Attackers(attacker, target, {target.role: network, **others})
         for attack in graph.configured.attacks:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from miabench.reports.numbers.summary import Summary
-from miabench.reports.tables.terminal import METRICS
+from miabench.reports.numbers.lines import Summary
+from miabench.reports.numbers.names import METRICS
 
 GUESSING = {"auc": 50.0, "balanced_accuracy": 50.0, "balanced_accuracy_global": 50.0, "tpr@1%": 1.0, "tpr@0.1%": 0.1}
 
