@@ -79,6 +79,9 @@ class Estimate:
     disk: float
     notes: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return describe(self)
+
 
 class Pace(NamedTuple):
     """How fast one kind of training is.

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from miabench.errors import UserError
+from miabench.errors import MissingStepError
 from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file
@@ -92,9 +92,10 @@ class Index(BaseModel, frozen=True):
         """
         path = _path(store, experiment)
         if not path.exists():
-            raise UserError(
+            raise MissingStepError(
                 f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings; "
-                "make them with: miabench run"
+                "make them with",
+                "run",
             )
         return cls.model_validate_json(path.read_text())
 
