@@ -189,21 +189,21 @@ class Workbench:
         task = Task(config, self.inputs(job, config.dtype), data.y.to(self.device))
         with seeds.global_stream(spec.seed, "dropout"):
             net = defense.fit(task)
-        task.snapshots[max(wanted)] = net.state_dict()
-        task.costs[max(wanted)] = task.meter.read()
+        task.journal.snapshots[max(wanted)] = net.state_dict()
+        task.journal.costs[max(wanted)] = task.meter.read()
         for epoch, ref in wanted.items():
-            if epoch not in task.snapshots:
+            if epoch not in task.journal.snapshots:
                 raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
             about = {
                 "spec": spec.model_dump(mode="json"),
                 "epoch": epoch,
-                "cost": task.costs[epoch] | {"workers": self.context.workers},
+                "cost": task.journal.costs[epoch] | {"workers": self.context.workers},
                 **environment(self.device),
             }
             with self._write(ref, about) as folder:
-                weights = {name: value.detach().cpu().clone() for name, value in task.snapshots[epoch].items()}
+                weights = {name: value.detach().cpu().clone() for name, value in task.journal.snapshots[epoch].items()}
                 write_file(folder / "weights.safetensors", save(weights))
-                write_file(folder / "history.json", json.dumps(task.history[:epoch]).encode())
+                write_file(folder / "history.json", json.dumps(task.journal.history[:epoch]).encode())
                 write_file(folder / "log.txt", log.getvalue().encode(errors="replace"))
         checkpoint.remove()
 
