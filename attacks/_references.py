@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench import Attack, Field, Observed, Probe, UserError
+from miabench import Attack, Field, Observed, Probe, References, UserError
 
 Array = NDArray[np.float64]
-Asked = Literal["none", "shadows", "out", "in+out", "any"]
 
 
 class Kind(NamedTuple):
@@ -38,7 +37,7 @@ class Kind(NamedTuple):
 class ReferenceAttack(Attack, frozen=True):
     """An attack that compares a record's answer with those of references that did not train on it (OUT)."""
 
-    references: ClassVar[Asked] = "out"
+    references: ClassVar[References] = "out"
     population: ClassVar[bool | Literal["needed"]] = True
 
     def online(self, observed: Observed) -> bool:
@@ -54,9 +53,9 @@ class OnlineAttack(ReferenceAttack, frozen=True):
     )
 
     @property
-    def references(self) -> Asked:  # type: ignore[override]
+    def references(self) -> References:  # type: ignore[override]
         """The references to ask for."""
-        asked: Mapping[str, Asked] = {"auto": "any", "online": "in+out"}
+        asked: Mapping[str, References] = {"auto": "any", "online": "in+out"}
         return asked.get(self.mode, "out")
 
     def online(self, observed: Observed) -> bool:

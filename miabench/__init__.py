@@ -36,11 +36,16 @@ if TYPE_CHECKING:
     from miabench.errors import TrainingError as TrainingError
     from miabench.errors import UserError as UserError
     from miabench.experiment.model import Experiment as Experiment
+    from miabench.plugins.attack import Access as Access
     from miabench.plugins.attack import Attack as Attack
     from miabench.plugins.attack import Logits as Logits
     from miabench.plugins.attack import Observed as Observed
     from miabench.plugins.attack import Probe as Probe
+    from miabench.plugins.attack import References as References
+    from miabench.plugins.attack import Scores as Scores
     from miabench.plugins.attack import State as State
+    from miabench.plugins.base import EPOCHS as EPOCHS
+    from miabench.plugins.base import Epochs as Epochs
     from miabench.plugins.dataset import Dataset as Dataset
     from miabench.plugins.defense import Claim as Claim
     from miabench.plugins.defense import Defense as Defense
@@ -77,17 +82,22 @@ _HOME = {
     "audit": "miabench.api.auditing",
     "list_plugins": "miabench.cli.listing",
     "new": "miabench.cli.new",
+    "Access": "miabench.plugins.attack",
     "Attack": "miabench.plugins.attack",
     "Claim": "miabench.plugins.defense",
     "Dataset": "miabench.plugins.dataset",
     "Defense": "miabench.plugins.defense",
+    "EPOCHS": "miabench.plugins.base",
+    "Epochs": "miabench.plugins.base",
     "Domain": "miabench.data.pool",
     "Logits": "miabench.plugins.attack",
     "Model": "miabench.plugins.model",
     "Observed": "miabench.plugins.attack",
     "Probe": "miabench.plugins.attack",
     "Range": "miabench.plugins.defense",
+    "References": "miabench.plugins.attack",
     "Role": "miabench.plugins.defense",
+    "Scores": "miabench.plugins.attack",
     "State": "miabench.plugins.attack",
     "Train": "miabench.plugins.defense",
     "Criterion": "miabench.training.criterion",

@@ -12,7 +12,7 @@ from miabench.api.options import Option, RunOptions, spelled_out
 if TYPE_CHECKING:
     import pandas as pd
 
-    from miabench.jobs.estimate import Estimate
+    from miabench.jobs.estimate import DryRun
     from miabench.jobs.scheduler import Outcome
     from miabench.jobs.specs import Stage
     from miabench.results.results import Results
@@ -101,7 +101,7 @@ def perform(
 
 
 @spelled_out
-def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "Estimate":
+def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRun":
     """What `run` would train, and how long that takes: measured on a few batches, which are dropped.
 
     Args:
