@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from miabench.auditing.audit import GAP, MODEL_FREE, Audit
-from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
+from miabench.metrics.names import ACCURACIES, MAIN, TITLES
 from miabench.reports.numbers.lines import printed
-from miabench.reports.numbers.names import METRICS
 from miabench.reports.tables.table import Row, Table, Value
 from miabench.reports.tables.terminal import print_table
 from miabench.reports.tables.terminal_layout import open_console, print_note
@@ -68,10 +67,9 @@ def audit_table(audit: Audit, reasons: Reasons) -> Table:
     title = f"{train['n_members']:,} members and {test['n_nonmembers']:,} non-members of {audit.num_classes} classes"
     names = dict.fromkeys(audit.table["attack"].dropna())
     rows = [
-        Row((name,), tuple(_value(measured.get(Measured(name, metric)), reasons) for metric in ATTACK_METRICS))
-        for name in names
+        Row((name,), tuple(_value(measured.get(Measured(name, metric)), reasons) for metric in MAIN)) for name in names
     ]
-    headers = tuple(METRICS[metric] for metric in ATTACK_METRICS)
+    headers = tuple(TITLES[metric] for metric in MAIN)
     return Table(f"{title}: each attack, in percent [95% interval]", ("attack",), headers, (tuple(rows),))
 
 

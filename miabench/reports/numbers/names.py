@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from miabench.metrics.names import TITLES
 from miabench.reports.numbers.lines import Summary, TableRow
 from miabench.results.index import Cell
 
-METRICS = {
-    "auc": "AUC",
-    "balanced_accuracy": "balanced accuracy (per-class thresholds)",
-    "balanced_accuracy_global": "balanced accuracy (one threshold)",
-    "tpr@1%": "TPR at 1% FPR",
-    "tpr@0.1%": "TPR at 0.1% FPR",
-}
 ACCURACY_NAMES = {"train_accuracy": "train acc.", "test_accuracy": "test acc."}
 DAGGER = "†"  # marks approaches whose hyper-parameters were not all chosen on the shadow half
 CHOICE = (
@@ -34,7 +28,7 @@ def quantity_name(quantity: str) -> str:
 
 def how_chosen(summary: Summary) -> str:
     """What must be said where one setting stands for a defense: see `best.best_setting`."""
-    return CHOICE.format(METRICS[summary.metric], summary.max_accuracy_loss, baseline_name(summary.lines))
+    return CHOICE.format(TITLES[summary.metric], summary.max_accuracy_loss, baseline_name(summary.lines))
 
 
 def title_of(cell: Cell) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from miabench.reports.numbers.lines import Summary, signed
+from miabench.reports.numbers.lines import signed
 from miabench.reports.numbers.names import marked, quantity_name
 from miabench.reports.numbers.published import NOT_GIVEN, PAPER_RUNS, TOO_EXPENSIVE
 from miabench.reports.numbers.side_by_side import ComparedCell, Pair, PaperComparison, side_by_side
@@ -29,14 +29,8 @@ def report(results: Results, anyway: bool) -> None:
     Raises:
         UserError: nothing can be compared; or not like with like, without `anyway`.
     """
-    summary = summarize(results)
-    show(open_console(), side_by_side(summary, anyway), _facts(summary))
-
-
-def _facts(summary: Summary) -> list[str]:
-    """The report's notes but for those that the comparison says itself: the scale, and what is unpublished."""
-    said = summary.index.experiment.remarks()
-    return [note for note in summary.notes if note not in said]
+    found = side_by_side(summarize(results), anyway)
+    show(open_console(), found, found.notes)
 
 
 def show(console: Console, found: PaperComparison, notes: Sequence[str] = ()) -> None:

@@ -9,11 +9,12 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from miabench.metrics.names import TITLES
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
 from miabench.reports.numbers.cost import Cost, Costs
 from miabench.reports.numbers.difference import Difference, Differences
 from miabench.reports.numbers.lines import RunStats, Summary, TableRow, printed, signed
-from miabench.reports.numbers.names import METRICS, approach, baseline_name
+from miabench.reports.numbers.names import approach, baseline_name
 from miabench.reports.words.footnotes import Reasons
 
 COST_HEADERS = (
@@ -136,7 +137,7 @@ def results_tables(summary: Summary, reasons: Reasons) -> list[Table]:
     tables = []
     for lines in _by_dataset(summary.lines):
         headers = ("train acc. ↑", "test acc. ↑", *(f"{attack} ↓" for attack in lines[0].attacks))
-        title = f"{_about(lines)}: accuracy, and {METRICS[summary.metric]} of each attack, in percent"
+        title = f"{_about(lines)}: accuracy, and {TITLES[summary.metric]} of each attack, in percent"
         tables.append(_table(title, headers, lines, values))
     return tables
 
@@ -167,7 +168,7 @@ def gaps_tables(summary: Summary) -> list[Table]:
     tables = []
     for lines in _by_dataset([line for line in summary.lines if line.attacker == "adaptive" and line.cell.key in gaps]):
         title = (
-            f"{_about(lines)}: adaptivity gap: {METRICS[summary.metric]} of the adaptive attacker minus that of the "
+            f"{_about(lines)}: adaptivity gap: {TITLES[summary.metric]} of the adaptive attacker minus that of the "
             "non-adaptive one, in points"
         )
         tables.append(_table(title, tuple(lines[0].attacks), lines, values))

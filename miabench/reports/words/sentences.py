@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from miabench.evaluation.measure import FPRS
+from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.best import baselines, best_setting, finished_attacks, keeps_accuracy, strongest
 from miabench.reports.numbers.difference import Difference, Differences
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow, printed, signed
-from miabench.reports.numbers.names import METRICS
 
 
 def overview(summary: Summary) -> str:
@@ -17,11 +16,11 @@ def overview(summary: Summary) -> str:
     experiment = summary.index.experiment
     cells, attacks = len(summary.index.cells), len(experiment.attacks)
     trainings = "one training" if experiment.runs == 1 else f"{experiment.runs} trainings"
-    guessing = f"{100 * FPRS.get(summary.metric, 0.5):g}%"
+    guessing = f"{100 * GUESSING[summary.metric]:g}%"
     return (
         f"{cells} {'cell' if cells == 1 else 'cells'} (dataset, model and defense), {trainings} each, attacked by "
         f"{'one attack' if attacks == 1 else f'{attacks} attacks'}; attacks are measured by "
-        f"{METRICS[summary.metric]}. {guessing} would be guessing."
+        f"{TITLES[summary.metric]}. {guessing} would be guessing."
     )
 
 
@@ -104,4 +103,4 @@ def _interval(paired: Difference | None) -> str:
 
 
 def _metric(summary: Summary) -> str:
-    return METRICS[summary.metric]
+    return TITLES[summary.metric]

@@ -106,7 +106,8 @@ def test_without_ce_there_is_none_and_the_words_say_why(make_results):
     advice = advise(make_results(CHEAP, DEAR), 5.0)
     assert (advice.chosen, advice.candidates) == (None, ())
     assert list(in_words(advice)) == [
-        "toy, mlp, adaptive attacker: no finished training without defense to compare with, so no defense is recommended"
+        "toy, mlp, adaptive attacker: no finished training without defense to compare with, so no defense is "
+        "recommended"
     ]
 
 
