@@ -17,8 +17,9 @@ from miabench import metrics, seeds
 from miabench.auditing.predictions import Predictions, check_paths, read_all
 from miabench.errors import TrainingError, UserError
 from miabench.evaluation.measure import ATTACK_METRICS, FPRS, Row, measure_accuracy, measure_attack, row
+from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.evaluation.scoring import checked_scores, score_hidden
-from miabench.jobs.execute import arithmetic
+from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
 from miabench.plugins.discover import PluginInfo, describe, discover
@@ -146,15 +147,12 @@ def _measured(attack: Attack, target: Observed, shadows: Sequence[Observed]) -> 
     if not shadows:
         missing = [name for name in ATTACK_METRICS if name.startswith("balanced_accuracy")]
         return [*_without_thresholds(scores, member), *(row(name, None, member, NEEDS_SHADOWS) for name in missing)]
-    arrays = {
-        "target": scores,
-        "target_member": member,
-        "target_label": target.labels,
-        "shadows": np.concatenate([checked_scores(attack.score(shadow, state), len(shadow)) for shadow in shadows]),
-        "shadows_member": np.concatenate([_member(shadow) for shadow in shadows]),
-        "shadows_label": np.concatenate([shadow.labels for shadow in shadows]),
-    }
-    return measure_attack(arrays, target.num_classes)
+    each = [
+        ShadowScores(checked_scores(attack.score(shadow, state), len(shadow)), _member(shadow), shadow.labels)
+        for shadow in shadows
+    ]
+    known = TargetValues(scores, member, target.labels, np.arange(len(target)))
+    return measure_attack(AttackScores(known, ShadowScores.of_all(each), state), target.num_classes)
 
 
 def _without_thresholds(scores: NDArray[np.float64], member: NDArray[np.bool_]) -> list[Row]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miabench import metrics
+from miabench.evaluation.scores import AttackScores
 from miabench.metrics import Estimate, names
 from miabench.metrics.names import ACCURACIES as ACCURACIES
 
@@ -35,19 +35,18 @@ def measure_accuracy(correct: NDArray[np.bool_], member: NDArray[np.bool_]) -> l
     return [row(name, metrics.accuracy(part), member) for name, part in parts.items()]
 
 
-def measure_attack(scores: Mapping[str, NDArray[Any]], num_classes: int) -> list[Row]:
+def measure_attack(scores: AttackScores, num_classes: int) -> list[Row]:
     """All metrics of one attack on one target.
 
     Args:
-        scores: `target`, `target_member`, `target_label` (N,), and the same of the shadows, concatenated, under
-            `shadows`, `shadows_member`, `shadows_label`. Thresholds are learnt on the shadows alone.
+        scores: of the target and of the shadows; thresholds are learnt on the shadows alone.
         num_classes: C.
     """
-    target, member, label = (scores[f"target{part}"] for part in ("", "_member", "_label"))
-    shadows, shadow_member, shadow_label = (scores[f"shadows{part}"] for part in ("", "_member", "_label"))
+    target, member, label = scores.target.values, scores.target.members, scores.target.labels
+    shadows, shadow_member = scores.shadows.values, scores.shadows.members
     rows = [row("auc", metrics.auc(target, member), member)]
     if len(shadows):
-        per_class = metrics.per_class_thresholds(shadows, shadow_member, shadow_label, num_classes)
+        per_class = metrics.per_class_thresholds(shadows, shadow_member, scores.shadows.labels, num_classes)
         decided = metrics.balanced_accuracy(target >= per_class.thresholds[label], member)
         rows.append({**row("balanced_accuracy", decided, member), "classes_without_threshold": per_class.fallbacks})
         overall = metrics.threshold(shadows, shadow_member)

@@ -40,8 +40,13 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
         raise UserError(f"{path} is not an npz file of plain arrays: {error}") from None
 
 
-def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays by name, none of objects."""
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A file of arrays by name, none of objects."""
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    write_file(path, content.getvalue())
+    return content.getvalue()
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write such a file."""
+    write_file(path, npz_bytes(arrays))

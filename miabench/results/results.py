@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
+from miabench.evaluation.scores import TargetValues
 from miabench.results.index import Cell, Entry, Index
 from miabench.store.store import Ref, Store
 
@@ -23,6 +25,8 @@ COLUMNS = (
     "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric", *ESTIMATE, *COUNTS, "key", "reason",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
+ROWS = TypeAdapter(list[dict[str, Any]])  # as evaluation/measure.py makes them
+HISTORY = TypeAdapter(list[dict[str, float]])
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,9 @@ class Results:
         first, *others = refs.values()
         if others and self._own_members:
             return None
-        arrays = self.store.arrays(first, "target", "target_row", "target_member")
-        values = np.stack([arrays["target"], *(self.store.arrays(ref, "target")["target"] for ref in others)])
-        return Records(arrays["target_row"], arrays["target_member"], values, tuple(refs))
+        of_first = TargetValues.load(self.store, first)
+        values = [of_first.values, *(TargetValues.load(self.store, ref).values for ref in others)]
+        return Records(of_first.rows, of_first.members, np.stack(values), tuple(refs))
 
     @property
     def _own_members(self) -> bool:
@@ -97,7 +101,7 @@ class Results:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
         for entry in self.accuracy_entries(cell):
             if entry.run == run and entry.network and self.store.has(entry.network):
-                return pd.DataFrame(self.store.json(entry.network, "history.json"))
+                return pd.DataFrame(self.store.json(entry.network, "history.json", HISTORY))
         return None
 
     def answers(self, cell: Cell) -> Iterator[Answers]:
@@ -107,11 +111,10 @@ class Results:
         """
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
-                target = self.store.arrays(entry.metrics)
-                logits = self.store.manifest(entry.metrics)["spec"]["logits"]
-                rows, pool = target["target_row"], self.store.arrays(Ref("observations", logits))
-                labels, answers, norms = target["target_label"], pool["answers"][rows], pool["feature_norm"][rows]
-                yield Answers(target["target_member"], labels, answers, norms)
+                target = TargetValues.load(self.store, entry.metrics)
+                pool = self.store.arrays(Ref("observations", self.store.manifest(entry.metrics).logits))
+                logits, norms = pool["answers"][target.rows], pool["feature_norm"][target.rows]
+                yield Answers(target.members, target.labels, logits, norms)
                 if self._own_members:
                     return
 
@@ -142,7 +145,6 @@ class Results:
     def _measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
         """What was measured, a row per metric, or why it was not."""
         if entry.metrics and self.store.has(entry.metrics):
-            rows: Sequence[Mapping[str, Any]] = self.store.json(entry.metrics, "rows.json")
-            return rows
+            return self.store.json(entry.metrics, "rows.json", ROWS)
         reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
         return [{"metric": name, "reason": reason} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)]
