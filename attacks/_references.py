@@ -44,11 +44,6 @@ class ReferenceAttack(Attack, frozen=True):
         """Whether it also compares with references that trained on the record (IN)."""
         return False
 
-    def fallbacks(self, observed: Observed) -> int:
-        """How many records lack a reference of a kind that the attack compares with: all records' stand in for it."""
-        masks = [out_of(observed)] + ([in_of(observed)] if self.online(observed) else [])
-        return int(np.any([~mask.any(0) for mask in masks], axis=0).sum())
-
 
 class OnlineAttack(ReferenceAttack, frozen=True):
     """An attack with an online form (IN and OUT references) and an offline one (OUT alone)."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from miabench.errors import UserError
-from miabench.experiment.model import Choice, DefenseChoice, Experiment
+from miabench.experiment.model import Choice, DatasetChoice, DefenseChoice, Experiment
 from miabench.plugins.base import EPOCHS
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginIndex, discover
@@ -46,13 +46,22 @@ def scaled(experiment: Experiment, share: float, keep: Collection[str] = ()) -> 
     return experiment.model_copy(
         update={
             "name": f"{experiment.name}@{share:g}",
-            "dataset": [_fewer_records(choice, share) for choice in experiment.dataset],
+            "dataset": [_smaller(choice, experiment, share, keep) for choice in experiment.dataset],
             "defense": [_fewer_epochs(choice, shortened, plugins) for choice in experiment.defense],
             "schedule": schedule,
             "runs": runs,
             "scale": share * (experiment.scale or 1),
         }
     )
+
+
+def _smaller(choice: DatasetChoice, experiment: Experiment, share: float, keep: Collection[str]) -> DatasetChoice:
+    """A share of a dataset; fewer epochs where it has a schedule of its own."""
+    choice = _fewer_records(choice, share)
+    if not choice.schedule or "epochs" in keep:
+        return choice
+    shorter = _shorter(experiment.schedule.replaced(choice.schedule), math.sqrt(share))
+    return choice.model_copy(update={"schedule": shorter.model_dump(mode="json")})
 
 
 def _shorter(schedule: Schedule, factor: float) -> Schedule:
@@ -66,7 +75,7 @@ def _epoch(epoch: int, factor: float) -> int:
     return max(1, round(epoch * factor))
 
 
-def _fewer_records(choice: Choice, share: float) -> Choice:
+def _fewer_records(choice: DatasetChoice, share: float) -> DatasetChoice:
     """A share of the records that the choice names; of the pool where it names none."""
 
     def fewer(records: float | None) -> float:
