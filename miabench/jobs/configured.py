@@ -93,6 +93,11 @@ def configure(experiment: Experiment) -> Configured:
         defenses=_each(lambda name: plugins.get("defense", name), experiment.defense, common, problems),
         attacks=_each(lambda name: plugins.get("attack", name), _attacks(experiment), common, problems),
     )
+    problems += dict.fromkeys(
+        f"defense {defense.component.name}: {problem}"
+        for defense in configured.defenses
+        if (problem := defense.plugin.oversight())
+    )
     problems += [problem for attack in configured.attacks for problem in _oversights(attack)]
     if problems:
         raise UserError(*problems)
