@@ -25,7 +25,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from miabench.evaluation.measure import measure_accuracy, measure_attack
+from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
+from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.load import load_experiment
 from miabench.files import atomic
 from miabench.files.toml import toml_text
@@ -107,22 +108,23 @@ class Faker:
         job = self.plan.jobs[entry.metrics.key]
         rows = np.concatenate([self.store.ids(job.spec.members), self.store.ids(job.spec.non_members)])
         labels = self.labels[rows]
-        target = {"target_row": rows, "target_member": self.member, "target_label": labels}
         if entry.attack is None:
             (logits,) = job.needs
             self._put_answers(logits)
             correct = self.rng.random(2 * HALF) < np.where(self.member, 0.9, self.rng.uniform(0.5, 0.7))
             with self.store.write(entry.metrics, self._about(job)) as folder:
-                np.savez(folder / "arrays.npz", target=correct.astype(np.float64), **target)
+                values = TargetValues(correct.astype(np.float64), self.member, labels, rows)
+                np.savez(folder / "arrays.npz", **values.save())
                 (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, self.member)))
             return
         scores, shadows = (self.rng.normal(size=2 * HALF) + self.rng.random() * self.member for _ in range(2))
-        arrays = {"target": scores, **target, "shadows": shadows, "shadows_member": self.member}
-        arrays["shadows_label"] = labels
+        target, learnt_on = TargetValues(scores, self.member, labels, rows), ShadowScores(shadows, self.member, labels)
+        given = AttackScores(target, learnt_on, {})
         with self.store.write(entry.records, self._about(self.plan.jobs[entry.records.key])) as folder:
-            np.savez(folder / "arrays.npz", **arrays)
+            np.savez(folder / "arrays.npz", **given.save())
         with self.store.write(entry.metrics, self._about(job)) as folder:
-            (folder / "rows.json").write_text(json.dumps(measure_attack(arrays, CLASSES)))
+            (folder / "rows.json").write_text(json.dumps(measure_attack(given, CLASSES)))
+            (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
 
     def _put_answers(self, ref: Ref) -> None:
         about = self._about(self.plan.jobs[ref.key]) | {"cost": {"seconds": 0.01, "records": 4 * HALF}}

@@ -16,9 +16,18 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from miabench import metrics, seeds
 from miabench.auditing.predictions import Predictions, check_paths, read_all
 from miabench.errors import TrainingError, UserError
-from miabench.evaluation.measure import ATTACK_METRICS, FPRS, Row, measure_accuracy, measure_attack, row
-from miabench.evaluation.scoring import checked_scores, score_hidden
-from miabench.jobs.execute import arithmetic
+from miabench.evaluation.measure import (
+    ATTACK_METRICS,
+    NEED_SHADOWS,
+    Row,
+    measure_accuracy,
+    measure_attack,
+    measure_ranking,
+    row,
+)
+from miabench.evaluation.scores import AttackScores, TargetValues
+from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
+from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
 from miabench.plugins.discover import PluginInfo, describe, discover
@@ -115,7 +124,7 @@ def _attack_rows(found: PluginInfo[Attack], target: Observed, shadows: Sequence[
             rows = _measured(attack, asked, learnt_on)
     except Exception as error:
         reason = str(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
-    for one in rows or [row(metric, None, _member(target), reason) for metric in ATTACK_METRICS]:
+    for one in rows or [row(metric, None, members_of(target), reason) for metric in ATTACK_METRICS]:
         yield {"attack": found.name} | one
 
 
@@ -142,39 +151,21 @@ def _why_not(attack: Attack, with_shadows: bool) -> str | None:
 def _measured(attack: Attack, target: Observed, shadows: Sequence[Observed]) -> list[Row]:
     state = attack.fit(shadows, seeds.generator(SEED, "attack"))
     scores = score_hidden(attack, target, state, SEED)
-    member = _member(target)
+    member = members_of(target)
     if not shadows:
-        missing = [name for name in ATTACK_METRICS if name.startswith("balanced_accuracy")]
-        return [*_without_thresholds(scores, member), *(row(name, None, member, NEEDS_SHADOWS) for name in missing)]
-    arrays = {
-        "target": scores,
-        "target_member": member,
-        "target_label": target.labels,
-        "shadows": np.concatenate([checked_scores(attack.score(shadow, state), len(shadow)) for shadow in shadows]),
-        "shadows_member": np.concatenate([_member(shadow) for shadow in shadows]),
-        "shadows_label": np.concatenate([shadow.labels for shadow in shadows]),
-    }
-    return measure_attack(arrays, target.num_classes)
-
-
-def _without_thresholds(scores: NDArray[np.float64], member: NDArray[np.bool_]) -> list[Row]:
-    """The metrics that rank."""
-    rows = [row("auc", metrics.auc(scores, member), member)]
-    for name, fpr in FPRS.items():
-        estimate = metrics.tpr_at_fpr(scores, member, fpr)
-        reason = None if estimate else f"needs {round(1 / fpr)} non-members, has {(~member).sum()}"
-        rows.append(row(name, estimate, member, reason))
-    return rows
+        return [*measure_ranking(scores, member), *(row(name, None, member, NEEDS_SHADOWS) for name in NEED_SHADOWS)]
+    known = TargetValues(scores, member, target.labels, np.arange(len(target)))
+    return measure_attack(AttackScores(known, shadow_scores(attack, shadows, state), state), target.num_classes)
 
 
 def _accuracy_rows(target: Observed) -> list[Row]:
-    return [{"attack": None} | one for one in measure_accuracy(_correct(target), _member(target))]
+    return [{"attack": None} | one for one in measure_accuracy(_correct(target), members_of(target))]
 
 
 def _gap_rows(target: Observed) -> list[Row]:
     """The gap attack: member if classified correctly; ½ + (train accuracy - test accuracy) / 2, without shadows."""
-    correct, member = _correct(target), _member(target)
-    rows = _without_thresholds(correct.astype(np.float64), member)
+    correct, member = _correct(target), members_of(target)
+    rows = measure_ranking(correct.astype(np.float64), member)
     balanced = metrics.balanced_accuracy(correct, member)
     rows += [row(name, balanced, member) for name in ("balanced_accuracy", "balanced_accuracy_global")]
     return [{"attack": GAP} | one for one in rows]
@@ -183,10 +174,6 @@ def _gap_rows(target: Observed) -> list[Row]:
 def _correct(observed: Observed) -> NDArray[np.bool_]:
     right: NDArray[np.bool_] = observed[Logits()].argmax(1) == observed.labels
     return right
-
-
-def _member(observed: Observed) -> NDArray[np.bool_]:
-    return cast(NDArray[np.bool_], observed.member)
 
 
 def _threshold_warnings(rows: Sequence[Row]) -> Iterator[str]:

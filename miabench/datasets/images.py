@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miabench import Data, Dataset, Field, UserError
+from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.cells import listed
 from miabench.data.normalisation import channel_moments
 from miabench.data.pictures import Picture, decode, suffixes
@@ -40,6 +40,7 @@ class Images(Dataset, frozen=True):
     """A folder or archive of image files, sorted into folders by class."""
 
     version: ClassVar[int] = 2  # 2: upright, over white, in sRGB; more kinds of files
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
     path: Path = Field(description="the folder, tar or zip")
     size: int | None = Field(

@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miabench import Data, Dataset, Field, UserError
+from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.cells import is_missing, listed, shown
 from miabench.data.doubts import doubts_about, row_numbers
 from miabench.data.features import LARGEST, Encoded, encoded
@@ -41,6 +41,8 @@ LOOKED_AT = 1000  # columns of an npz in which doubts are looked for
 
 class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
     """A CSV, Parquet or npz file: features and a label column."""
+
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
     path: Path = Field(description="the file: CSV (also compressed), Parquet or npz")
     label: str | None = Field(None, description="the column or array with the classes; None: `label`, in an npz `y`")

@@ -25,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from miabench import Data, Dataset, Field, UserError
+from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.labels import classes_of, label_problems
 from miabench.data.tokens import Corpus, encode, frequent_words, glove_words
 from miabench.files.array_cache import Arrays, cached_arrays
@@ -40,9 +40,9 @@ CHOOSE = "`label` and `text` name the columns to read"
 class Text(Dataset, frozen=True):
     """A CSV file of documents: text columns and a label column."""
 
-    version: ClassVar[int] = (
-        3  # 2: random vectors as long as GloVe's; 3: composed letters, no HTML, scripts without spaces
-    )
+    # 2: random vectors as long as GloVe's; 3: composed letters, no HTML, scripts without spaces
+    version: ClassVar[int] = 3
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.01, milestones={25: 0.001, 35: 0.0001}, batch_size=64)
 
     path: Path = Field(description="the file")
     text: Column | tuple[Column, ...] = Field(

@@ -77,8 +77,13 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
             raise UserError(f"{path}: the array {name!r} claims {claimed:,} bytes and holds {member.file_size:,}")
 
 
-def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays by name, none of objects."""
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A file of arrays by name, none of objects."""
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    write_file(path, content.getvalue())
+    return content.getvalue()
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write such a file."""
+    write_file(path, npz_bytes(arrays))

@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
-from miabench import seeds
 from miabench.data.pool import Data
-from miabench.jobs.execute import DTYPES, Workbench, arithmetic, code_of, warm_up
-from miabench.jobs.observe import ANSWERS, Questions, observe
-from miabench.jobs.observed import Arrays, own_answers
+from miabench.jobs.arithmetic import DTYPES, arithmetic, warm_up
+from miabench.jobs.disk import Disk, Makers, kind_of, label_of, spec_of
 from miabench.jobs.plan import Plan
-from miabench.jobs.specs import AttackSpec, DerivedSpec, Job, MeasureSpec, ObservationSpec, TrainingSpec
+from miabench.jobs.resources import Resources
+from miabench.jobs.runner import code_of
+from miabench.jobs.specs import Job, TrainingSpec
 from miabench.plugins.process_state import isolated
 from miabench.store.store import Ref
-from miabench.training.serving import Served
 from miabench.training.task import Task, TaskConfig
 
 EPOCHS = 3  # the first warms up, the others are timed
@@ -35,10 +33,6 @@ SMALL_BATCH = 32  # records of the first try: on a CPU a whole batch can take mi
 LONG = 1.0  # seconds: where a whole batch would take longer, its time is taken from the small one, in proportion
 MOST_BATCHES = 8
 STILL = 1e-9  # learning rate: no loss diverges
-SCORED = 8 + 8 + 8 + 1  # bytes of a target's record: score, row, label, membership
-SHADOW_SCORED = 8 + 8 + 1
-
-Makers: TypeAlias = Mapping[str, Job]  # by artifact, the job that makes it
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class DryRun:
     """What is left to do of a plan.
 
     Attributes:
@@ -79,6 +73,9 @@ class Estimate:
     disk: float
     notes: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return describe(self)
+
 
 class Pace(NamedTuple):
     """How fast one kind of training is.
@@ -94,14 +91,14 @@ class Pace(NamedTuple):
     forwarded: float
 
 
-def estimate(plan: Plan, workers: int) -> Estimate:
+def estimate(plan: Plan, workers: int) -> DryRun:
     """Time a few steps of every kind of training that is not stored, and add up.
 
     Args:
         plan: what would be done.
         workers: trainings at once, as the executor would run them.
     """
-    bench = Workbench(plan.context)
+    resources = Resources(plan.context)
     warm_up()
     trainings = [job for job in plan.jobs.values() if isinstance(job.spec, TrainingSpec)]
     todo = plan.missing()
@@ -109,22 +106,22 @@ def estimate(plan: Plan, workers: int) -> Estimate:
     kinds: dict[tuple[str, ...], list[Job]] = defaultdict(list)
     for job in trainings:
         if job.key in todo:
-            kinds[_kind(job)].append(job)
+            kinds[kind_of(job)].append(job)
     possible = sum(cell.reason is None for cell in plan.index.cells)
-    return Estimate(
+    return DryRun(
         name=plan.index.experiment.name,
         device=plan.context.device,
         possible=possible,
         impossible=len(plan.index.cells) - possible,
         stored=sum(job.key not in todo for job in trainings),
-        work=tuple(_work(bench, jobs, makers) for jobs in kinds.values()),
+        work=tuple(_work(resources, jobs, makers) for jobs in kinds.values()),
         workers=workers,
-        disk=_Disk(bench, {ref.key: job for job in plan.jobs.values() for ref in job.gives}).of(todo.values()),
+        disk=Disk(resources, {ref.key: job for job in plan.jobs.values() for ref in job.gives}).of(todo.values()),
         notes=tuple(plan.index.notes),
     )
 
 
-def describe(found: Estimate) -> str:
+def describe(found: DryRun) -> str:
     """The estimate as lines of text."""
     records, seconds = (sum(getattr(work, name) for work in found.work) for name in ("records", "seconds"))
     at_once = f", {found.workers} at once" if found.workers > 1 else ""
@@ -161,25 +158,13 @@ def _size(size: float) -> str:
 # --- time ---
 
 
-def _kind(job: Job) -> tuple[str, ...]:
-    """What trainings share that take the same time for each member and epoch."""
-    spec = cast(TrainingSpec, job.spec)
-    return job.identity, spec.model.key, spec.compute.key, str(spec.schedule.batch_size), _label(job), *spec.parts
-
-
-def _label(job: Job) -> str:
-    spec = cast(TrainingSpec, job.spec)
-    start = f" from {' and '.join(spec.given)}" if spec.given else ""
-    return f"{job.dataset.name} {spec.model.name} {spec.defense.name}{start}"
-
-
-def _work(bench: Workbench, jobs: Sequence[Job], makers: Makers) -> Work:
-    pace = _pace(bench, jobs[0], makers)
-    missing = [max(epoch for epoch, ref in _snapshots(job) if not bench.store.has(ref)) for job in jobs]
-    members = [len(bench.rows(cast(TrainingSpec, job.spec).parts["train"].ids)) for job in jobs]
+def _work(resources: Resources, jobs: Sequence[Job], makers: Makers) -> Work:
+    pace = _pace(resources, jobs[0], makers)
+    missing = [max(epoch for epoch, ref in _snapshots(job) if not resources.store.has(ref)) for job in jobs]
+    members = [len(resources.rows(spec_of(job).parts["train"].ids)) for job in jobs]
     passed = sum(epochs * n for epochs, n in zip(missing, members, strict=True))
     return Work(
-        label=_label(jobs[0]),
+        label=label_of(jobs[0]),
         trainings=len(jobs),
         epochs=sum(missing) if pace.trains else 0,
         records=passed * pace.forwarded,
@@ -191,36 +176,38 @@ def _snapshots(job: Job) -> list[tuple[int, Ref]]:
     return list(zip(job.snapshots, job.gives, strict=True))
 
 
-def _pace(bench: Workbench, job: Job, makers: Makers) -> Pace:
+def _pace(resources: Resources, job: Job, makers: Makers) -> Pace:
     """Time a small batch, then as many whole ones as take no time to speak of."""
-    batch = cast(TrainingSpec, job.spec).schedule.batch_size
-    pace = _timed(bench, job, makers, (min(SMALL_BATCH, batch), 1))
+    batch = spec_of(job).schedule.batch_size
+    pace = _timed(resources, job, makers, (min(SMALL_BATCH, batch), 1))
     batches = min(MOST_BATCHES, int(LONG / max(pace.seconds * batch, 1e-9)))
-    return _timed(bench, job, makers, (batch, batches)) if batches else pace
+    return _timed(resources, job, makers, (batch, batches)) if batches else pace
 
 
-def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) -> Pace:
+def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]) -> Pace:
     """Time epochs of some batches: size = (records in each, batches)."""
-    spec = cast(TrainingSpec, job.spec)
-    pool = bench.pool(job.dataset, job.identity)
+    spec = spec_of(job)
+    pool = resources.pool(job.dataset, job.identity)
     batch, batches = size
-    data, ids = _few(bench, spec, pool, batch * batches)
+    data, ids = _few(resources, spec, pool, batch * batches)
     short = {"epochs": EPOCHS, "milestones": {}, "lr": STILL, "batch_size": batch}
     ticks: list[tuple[float, float]] = []
-    defense, build = bench.trained_by(spec, data)
+    defense, build = resources.trained_by(spec, data)
     config = TaskConfig(
         build=build,
         num_classes=data.num_classes,
         augmentation=data.augmentation,
         ids=ids,
-        given={name: _fresh(bench, makers[key], pool) for name, key in spec.given.items()},
+        given={name: resources.untrained(spec_of(makers[key]), pool) for name, key in spec.given.items()},
         schedule=spec.schedule.model_copy(update=short),
         seed=spec.seed,
-        device=bench.device,
+        device=resources.device,
         dtype=DTYPES[spec.compute.precision],
         progress=lambda record: ticks.append((time.perf_counter(), task.meter.read()["forwarded"])),
     )
-    task = Task(config, data.inputs(torch.arange(len(data)), bench.device, config.dtype), data.y.to(bench.device))
+    task = Task(
+        config, data.inputs(torch.arange(len(data)), resources.device, config.dtype), data.y.to(resources.device)
+    )
     begun = time.perf_counter()
     with arithmetic(spec.compute), isolated(code_of(job), spec.seed):
         defense.fit(task)
@@ -230,91 +217,11 @@ def _timed(bench: Workbench, job: Job, makers: Makers, size: tuple[int, int]) ->
     return Pace(True, *((last - first) / passed for first, last in zip(ticks[0], ticks[-1], strict=True)))
 
 
-def _few(bench: Workbench, spec: TrainingSpec, pool: Data, members: int) -> tuple[Data, dict[str, torch.Tensor]]:
+def _few(resources: Resources, spec: TrainingSpec, pool: Data, members: int) -> tuple[Data, dict[str, torch.Tensor]]:
     """Some members, with the same share of the other parts, as a pool of their own, and the rows of each part."""
-    parts = {name: bench.rows(part.ids) for name, part in spec.parts.items()}
+    parts = {name: resources.rows(part.ids) for name, part in spec.parts.items()}
     share = min(1.0, members / len(parts["train"]))
     few = {name: rows[: max(2, round(share * len(rows)))] for name, rows in parts.items()}
     data = pool.rows(np.concatenate([rows.numpy() for rows in few.values()]))
     ids = torch.split(torch.arange(len(data)), [len(rows) for rows in few.values()])
     return data, dict(zip(few, ids, strict=True))
-
-
-def _fresh(bench: Workbench, job: Job, pool: Data) -> nn.Module:
-    """An untrained network of the kind that a job makes, in eval mode."""
-    spec = cast(TrainingSpec, job.spec)
-    with seeds.global_stream(0, "weights for an estimate"):
-        net = bench.trained_by(spec, pool)[1]()
-    return net.to(bench.device, DTYPES[spec.compute.precision]).eval()
-
-
-# --- disk ---
-
-
-class _Disk:
-    """Adds up the arrays that jobs will store; manifests and histories are small beside them."""
-
-    def __init__(self, bench: Workbench, makers: Makers) -> None:
-        self.bench = bench
-        self.makers = makers
-        self._known: dict[tuple[str, ...], int] = {}
-
-    def of(self, jobs: Iterable[Job]) -> int:
-        """Bytes."""
-        return sum(self._of(job) for job in jobs)
-
-    def _of(self, job: Job) -> int:
-        match job.spec:
-            case TrainingSpec():
-                return self._weights(job) * sum(not self.bench.store.has(ref) for ref in job.gives)
-            case ObservationSpec() | DerivedSpec() as spec:
-                return self._answer(job, spec) * len(self.bench.rows(spec.part.ids))
-            case AttackSpec() as spec:
-                shadows = sum(self._records(view.members, view.non_members) for view in spec.shadows)
-                return SCORED * self._records(spec.target.members, spec.target.non_members) + SHADOW_SCORED * shadows
-            case MeasureSpec() as spec:
-                return 0 if spec.logits is None else SCORED * self._records(spec.members, spec.non_members)
-
-    def _records(self, *lists: str) -> int:
-        return sum(len(self.bench.rows(ids)) for ids in lists)
-
-    def _weights(self, job: Job) -> int:
-        """Bytes of one network."""
-        kind = _kind(job)
-        if kind not in self._known:
-            state = _fresh(self.bench, job, self.bench.pool(job.dataset, job.identity)).state_dict()
-            self._known[kind] = sum(value.numel() * value.element_size() for value in state.values())
-        return self._known[kind]
-
-    def _answer(self, job: Job, spec: ObservationSpec | DerivedSpec) -> int:
-        """Bytes of what is stored for one record."""
-        kind = self._asked(spec)
-        if kind not in self._known:
-            arrays = self._sample(job, spec)
-            self._known[kind] = sum(array[0].nbytes for array in arrays.values())
-        return self._known[kind]
-
-    def _asked(self, spec: ObservationSpec | DerivedSpec) -> tuple[str, ...]:
-        """What tells the sizes of answers apart: the kind of network and the probes."""
-        if isinstance(spec, ObservationSpec):
-            return (*_kind(self.makers[spec.network]), spec.probe.key)
-        return (*self._asked(self._parent(spec)), spec.probe.key)
-
-    def _parent(self, spec: DerivedSpec) -> ObservationSpec | DerivedSpec:
-        return cast(ObservationSpec | DerivedSpec, self.makers[spec.of].spec)
-
-    def _sample(self, job: Job, spec: ObservationSpec | DerivedSpec) -> Arrays:
-        """What an untrained network answers about two records."""
-        pool, probe = self.bench.pool(job.dataset, job.identity), self.bench.probe(spec.probe)
-        two = torch.arange(2)
-        if isinstance(spec, DerivedSpec):
-            assert probe.of is not None
-            known = own_answers(probe.of, self._sample(job, self._parent(spec)))
-            return {ANSWERS: probe.derive(known, pool.y.numpy()[:2])}
-        maker = self.makers[spec.network]
-        training = cast(TrainingSpec, maker.spec)
-        defense, _ = self.bench.trained_by(training, pool)
-        x = pool.inputs(two, self.bench.device, DTYPES[spec.compute.precision])
-        served = Served(_fresh(self.bench, maker, pool), defense.server(), seed=0).eval()
-        questions = Questions(x, pool.y[two].to(x.device), two, two)
-        return observe(lambda: self.bench.probe(spec.probe), served, questions, seed=0)

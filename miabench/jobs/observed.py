@@ -104,7 +104,7 @@ class Gatherer:
         """Where the answers about each pool row are in an observation's arrays, and the arrays."""
         if key not in self._arrays:
             ref = Ref("observations", key)
-            ids = self.store.manifest(ref)["spec"]["part"]["ids"]
+            ids = self.store.manifest(ref).part
             self._arrays[key] = self._place(ids), self.store.arrays(ref)
         return self._arrays[key]
 

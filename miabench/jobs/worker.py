@@ -26,17 +26,17 @@ def main() -> None:
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     context = Context.model_validate_json(lines.get())
 
-    from miabench.jobs.execute import Workbench
     from miabench.jobs.executors.inline import attempt
+    from miabench.jobs.runner import JobRunner
     from miabench.plugins.process_state import ProcessChangedError
 
-    bench = cache(lambda: Workbench(context))  # made in the first job, so that what is wrong with it is reported
+    runner = cache(lambda: JobRunner(context))  # made in the first job, so that what is wrong with it is reported
     changed = False  # whether a job has changed what the next would share with it
 
     def run(job: Job, progress: Callable[[dict[str, float]], None]) -> None:
         nonlocal changed
         try:
-            bench().run(job, progress)
+            runner().run(job, progress)
         except ProcessChangedError:
             changed = True
             raise

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
-from miabench.errors import UserError
+from miabench.errors import MissingStepError
 from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file
+from miabench.files.json import read_json
 from miabench.plugins.defense import Claim
 from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
@@ -92,11 +93,12 @@ class Index(BaseModel, frozen=True):
         """
         path = _path(store, experiment)
         if not path.exists():
-            raise UserError(
+            raise MissingStepError(
                 f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings; "
-                "make them with: miabench run"
+                "make them with",
+                "run",
             )
-        return cls.model_validate_json(path.read_text())
+        return read_json(path, TypeAdapter(cls), "make it anew with: miabench run")
 
 
 def _path(store: Store, experiment: Experiment) -> Any:

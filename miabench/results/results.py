@@ -12,17 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
+from miabench.evaluation.scores import TargetValues
 from miabench.results.index import Cell, Entry, Index
 from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
 COUNTS = ("n_members", "n_nonmembers")
+FRACTIONS = (*ESTIMATE, "realised_fpr")
 COLUMNS = (
     "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric", *ESTIMATE, *COUNTS, "key", "reason",
+    "realised_fpr",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
+ROWS = TypeAdapter(list[dict[str, Any]])  # as evaluation/measure.py makes them
+HISTORY = TypeAdapter(list[dict[str, float]])
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,20 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
-        rows = [row for entry in self.index.entries for row in self._rows(entry)]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(ESTIMATE, "float64"))
+        rows = [row for entry in self.index.entries for row in self._rows(entry, self._measured(entry))]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FRACTIONS, "float64"))
+
+    @cached_property
+    def class_table(self) -> pd.DataFrame:
+        """The same of each class's records, with a column `class`: what an attack finds out about them."""
+        rows = [
+            (*row, one["class"])
+            for entry in self.index.entries
+            if entry.attack and entry.metrics and self.store.has(entry.metrics)
+            for measured in [self.store.json(entry.metrics, "classes.json", ROWS)]
+            for row, one in zip(self._rows(entry, measured), measured, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=[*COLUMNS, "class"]).astype(dict.fromkeys(FRACTIONS, "float64"))
 
     def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
         """Per-record numbers of all finished runs (correctness without an attack).
@@ -84,9 +102,9 @@ class Results:
         first, *others = refs.values()
         if others and self._own_members:
             return None
-        arrays = self.store.arrays(first, "target", "target_row", "target_member")
-        values = np.stack([arrays["target"], *(self.store.arrays(ref, "target")["target"] for ref in others)])
-        return Records(arrays["target_row"], arrays["target_member"], values, tuple(refs))
+        of_first = TargetValues.load(self.store, first)
+        values = [of_first.values, *(TargetValues.load(self.store, ref).values for ref in others)]
+        return Records(of_first.rows, of_first.members, np.stack(values), tuple(refs))
 
     @property
     def _own_members(self) -> bool:
@@ -97,7 +115,7 @@ class Results:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
         for entry in self.accuracy_entries(cell):
             if entry.run == run and entry.network and self.store.has(entry.network):
-                return pd.DataFrame(self.store.json(entry.network, "history.json"))
+                return pd.DataFrame(self.store.json(entry.network, "history.json", HISTORY))
         return None
 
     def answers(self, cell: Cell) -> Iterator[Answers]:
@@ -107,11 +125,10 @@ class Results:
         """
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
-                target = self.store.arrays(entry.metrics)
-                logits = self.store.manifest(entry.metrics)["spec"]["logits"]
-                rows, pool = target["target_row"], self.store.arrays(Ref("observations", logits))
-                labels, answers, norms = target["target_label"], pool["answers"][rows], pool["feature_norm"][rows]
-                yield Answers(target["target_member"], labels, answers, norms)
+                target = TargetValues.load(self.store, entry.metrics)
+                pool = self.store.arrays(Ref("observations", self.store.manifest(entry.metrics).logits))
+                logits, norms = pool["answers"][target.rows], pool["feature_norm"][target.rows]
+                yield Answers(target.members, target.labels, logits, norms)
                 if self._own_members:
                     return
 
@@ -127,12 +144,13 @@ class Results:
             found[id(self.index.cells[entry.cell]), entry.attacker, entry.attack].append(entry)
         return found
 
-    def _rows(self, entry: Entry) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, entry: Entry, measured: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
         """Rows of the tidy table, each in the order of COLUMNS."""
         names = (*self._names[entry.cell], entry.run, entry.attacker, entry.attack)
         key = entry.metrics.key if entry.metrics else None
-        for row in self._measured(entry):
-            yield *names, row["metric"], *(row.get(name) for name in (*ESTIMATE, *COUNTS)), key, row["reason"]
+        for row in measured:
+            numbers = (row.get(name) for name in (*ESTIMATE, *COUNTS))
+            yield *names, row["metric"], *numbers, key, row["reason"], row.get("realised_fpr")
 
     @cached_property
     def _names(self) -> Sequence[tuple[str, str, str, str]]:
@@ -142,7 +160,6 @@ class Results:
     def _measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
         """What was measured, a row per metric, or why it was not."""
         if entry.metrics and self.store.has(entry.metrics):
-            rows: Sequence[Mapping[str, Any]] = self.store.json(entry.metrics, "rows.json")
-            return rows
+            return self.store.json(entry.metrics, "rows.json", ROWS)
         reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
         return [{"metric": name, "reason": reason} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)]

@@ -18,17 +18,23 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from miabench.errors import UserError
+from miabench.errors import MissingStepError, UserError
 from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, write_file
+from miabench.files.json import parse_json, read_json
+from miabench.store.manifest import MANIFEST, Manifest
 
 Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
 KEY_LENGTH = 32  # hexadecimal digits: 128 bits
+FAILURE = TypeAdapter(dict[Literal["why"], str])
+
+T = TypeVar("T")
 
 
 class Ref(NamedTuple):
@@ -76,7 +82,7 @@ class Store:
             raise UserError(f"the store {self.folder} is a file; choose a folder with --store")
         if not create:
             if not self.folder.exists():
-                raise UserError(f"there is no store {self.folder}; choose another with --store, or: miabench run")
+                raise MissingStepError(f"there is no store {self.folder}; choose another with --store, or", "run")
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,13 +114,16 @@ class Store:
         with replace_folder(self.path(ref)) as folder:
             yield folder
             files = {file.name: _checksum(file) for file in sorted(folder.iterdir())}
-            manifest = {"kind": ref.kind, "key": ref.key, "files": files, **about}
-            write_file(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, **about)
+            write_file(folder / "manifest.json", manifest.model_dump_json(indent=1, exclude_unset=True).encode())
 
-    def manifest(self, ref: Ref) -> dict[str, Any]:
-        """What is known about an artifact: its spec, environment, times, checksums."""
-        manifest: dict[str, Any] = json.loads(self._within(ref, "manifest.json").read_bytes())
-        return manifest
+    def manifest(self, ref: Ref) -> Manifest:
+        """What is known about an artifact: its spec, environment, times, checksums.
+
+        Raises:
+            UserError: it is not what was written.
+        """
+        return read_json(self._within(ref, "manifest.json"), MANIFEST, self._remedy(ref))
 
     def file(self, ref: Ref, name: str) -> Path:
         """A file of an artifact, its checksum verified.
@@ -126,7 +135,7 @@ class Store:
         self._verify(ref, name, _checksum(path) if path.exists() else None)
         return path
 
-    def json(self, ref: Ref, name: str) -> Any:
+    def json(self, ref: Ref, name: str, form: TypeAdapter[T]) -> T:
         """The content of a JSON file of an artifact, its checksum verified.
 
         Raises:
@@ -135,7 +144,7 @@ class Store:
         path = self._within(ref, name)
         content = path.read_bytes() if path.exists() else b""
         self._verify(ref, name, hashlib.sha256(content).hexdigest())
-        return json.loads(content)
+        return parse_json(content, form, path, self._remedy(ref))
 
     def arrays(self, ref: Ref, *names: str) -> dict[str, NDArray[Any]]:
         """The arrays of an artifact, by name: those named, or all.
@@ -151,9 +160,11 @@ class Store:
         return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
 
     def _verify(self, ref: Ref, name: str, checksum: str | None) -> None:
-        if checksum != self.manifest(ref)["files"][name]:
-            folder = self.path(ref)
-            raise UserError(f"{folder / name} is damaged; remove the folder {folder} and run again: it is made anew")
+        if checksum != self.manifest(ref).files.get(name):
+            raise UserError(f"{self.path(ref) / name} is damaged; {self._remedy(ref)}")
+
+    def _remedy(self, ref: Ref) -> str:
+        return f"remove the folder {self.path(ref)} and run again: it is made anew"
 
     def put_ids(self, ids: NDArray[np.int64]) -> str:
         """Keep a list of pool rows; its name is the hash of its content. A list that was damaged is made anew."""
@@ -196,12 +207,16 @@ class Store:
             path.unlink(missing_ok=True)
         else:
             with replace_file(path) as temporary:  # a full disk must not leave half of a reason
-                temporary.write_text(json.dumps({"why": why}))
+                write_file(temporary, json.dumps({"why": why}).encode())
 
     def failure(self, key: str) -> str | None:
         """Why a job failed last time, or None."""
         path = self.folder / "failures" / f"{key}.json"
-        return str(json.loads(path.read_text())["why"]) if path.exists() else None
+        return (
+            read_json(path, FAILURE, f"remove it: {path.name} only says why a job failed")["why"]
+            if path.exists()
+            else None
+        )
 
 
 def _checksum(path: Path) -> str:

@@ -16,8 +16,9 @@ from torch.func import functional_call
 
 import miabench
 from miabench.experiment.load import load_experiment
-from miabench.jobs.execute import Workbench
 from miabench.jobs.plan import Paths, Plan, make_plan
+from miabench.jobs.resources import Resources
+from miabench.jobs.runner import JobRunner
 from miabench.jobs.specs import Component
 from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.plugins.discover import discover
@@ -218,9 +219,9 @@ def trained(request, make):
 
 
 def test_a_stored_network_is_the_fitted_one(trained):
-    bench = Workbench(trained.plan.context)
+    resources = Resources(trained.plan.context)
     for job in trained.own:
-        loaded, _, _ = bench.network(job.gives[-1].key, bench.pool(job.dataset, job.identity))
+        loaded, _, _ = resources.network(job.gives[-1].key, resources.pool(job.dataset, job.identity))
         fitted = trained.fitted[job.gives[-1].key].state_dict()
         assert loaded.state_dict().keys() == fitted.keys()
         assert all(torch.equal(value, fitted[name]) for name, value in loaded.state_dict().items())
@@ -228,9 +229,9 @@ def test_a_stored_network_is_the_fitted_one(trained):
 
 def test_a_stored_network_answers_as_the_fitted_one(trained):
     """And finite logits, through the API as well as bare; what was stored when it was observed is the same."""
-    bench, job = Workbench(trained.plan.context), trained.target
-    data, x = bench.pool(job.dataset, job.identity), bench.inputs(job, torch.float32)
-    loaded, defense, _ = bench.network(job.gives[-1].key, data)
+    resources, job = Resources(trained.plan.context), trained.target
+    data, x = resources.pool(job.dataset, job.identity), resources.inputs(job, torch.float32)
+    loaded, defense, _ = resources.network(job.gives[-1].key, data)
     fitted = trained.fitted[job.gives[-1].key]
     with torch.no_grad():
         logits, features = loaded(x)
@@ -271,7 +272,7 @@ def test_one_seed_gives_the_same_bits(trained, make):
 
 def test_an_interrupted_training_goes_on_to_the_same_bits(trained, make):
     again = make(trained.name)
-    bench = Workbench(again.context.model_copy(update={"checkpoint_seconds": 0.0}))
+    runner = JobRunner(again.context.model_copy(update={"checkpoint_seconds": 0.0}))
     for job in trainings(again):
         epochs = []
 
@@ -281,8 +282,8 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(trained, make):
                 raise InterruptedError
 
         with suppress(InterruptedError):
-            bench.run(job, stop_in_second)
-        bench.run(job, stop_in_second)
+            runner.run(job, stop_in_second)
+        runner.run(job, stop_in_second)
         assert epochs[:2] + epochs[3:] == list(range(1, len(epochs))) if len(epochs) > 2 else epochs == []
     assert weights(again) == weights(trained.plan)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import miabench
 from miabench.data.pool import Data
-from miabench.jobs.execute import Workbench
+from miabench.jobs.resources import Resources
 from miabench.plugins.network import build_network
 from miabench.seeds import global_stream
 from miabench.training.schedule import Schedule
@@ -195,7 +195,7 @@ def fit(defense, given, epochs, norm=False, batch_size=16):
 def test_the_guard_learns_to_tell_members_and_serving_stops_it():
     ce, _ = fit(miabench.create_defense("ce"), {}, 40)
     net, task = fit(MemGuard(), {"net": ce}, 40)
-    assert task.history[-1]["attack_loss"] < 0.5 < task.history[0]["attack_loss"]
+    assert task.journal.history[-1]["attack_loss"] < 0.5 < task.journal.history[0]["attack_loss"]
     logits = ce(task.x[:])[0]
     assert torch.equal(net(task.x[:])[0], logits), "the network is CE's"
     loaded = MemGuard().architecture(Tiny().build(noisy().domain))
@@ -254,11 +254,11 @@ def test_a_white_box_attack_scores_the_undefended_network(do):
     scores = {name: store.arrays(job.gives[0]) for name, job in scores.items()}
     entry = plan.index.entries[0]
     training = next(job for job in plan.jobs.values() if entry.network in job.gives)
-    bench = Workbench(plan.context)
-    data = bench.pool(training.dataset, training.identity)
-    undefended, defense, _ = bench.network(training.spec.given["net"], data)
+    resources = Resources(plan.context)
+    data = resources.pool(training.dataset, training.identity)
+    undefended, defense, _ = resources.network(training.spec.given["net"], data)
     assert type(defense) is type(miabench.create_defense("ce"))
-    pool, undefended = bench.inputs(training, torch.float32).double(), undefended.double()
+    pool, undefended = resources.inputs(training, torch.float32).double(), undefended.double()
     gradients, losses = [], []
     for row in scores["grad-x"]["target_row"]:
         x = pool[row : row + 1].clone().requires_grad_()

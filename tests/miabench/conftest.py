@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from miabench.evaluation.measure import measure_accuracy, measure_attack
+from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
+from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.model import Experiment
 from miabench.results.index import Cell, Entry, Index
 from miabench.results.results import Results
@@ -94,15 +95,14 @@ class Builder:
         rows = np.concatenate([members, self.records + np.arange(self.records)])
         return rows, np.arange(len(rows)) < len(members)
 
-    def scores(self, fake: FakeCell, auc: float, seed: list[int]) -> dict[str, np.ndarray]:
+    def scores(self, fake: FakeCell, auc: float, seed: list[int]) -> AttackScores:
         """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below."""
         rows, member = self.rows(fake)
         rng = np.random.default_rng(seed)
         target, order = rng.random(2 * self.records)[rows], rng.permutation(member.sum())
         target[member] += np.where(order < round(auc * member.sum()), 2, -2)
-        arrays = {"target": target, "target_member": member, "target_label": self.labels(rows, member)}
-        shadows = {name.replace("target", "shadows"): value for name, value in arrays.items()}
-        return {**arrays, **shadows, "target_row": rows}
+        labels = self.labels(rows, member)
+        return AttackScores(TargetValues(target, member, labels, rows), ShadowScores(target, member, labels), {})
 
     def labels(self, rows: np.ndarray, member: np.ndarray) -> np.ndarray:
         """Non-members have all classes alike, members are of the first."""
@@ -113,21 +113,16 @@ class Builder:
         rows, member = self.rows(fake)
         correct = np.arange(len(rows)) < member.sum() + round(accuracy * self.records)
         with self.store.write(ref, {}) as folder:
-            labels = self.labels(rows, member)
-            target = {
-                "target": correct.astype(float),
-                "target_row": rows,
-                "target_member": member,
-                "target_label": labels,
-            }
-            np.savez(folder / "arrays.npz", **target)
+            values = TargetValues(correct.astype(float), member, self.labels(rows, member), rows)
+            np.savez(folder / "arrays.npz", **values.save())
             (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, member)))
 
-    def _write_scores(self, scores: Ref, metrics: Ref, arrays: dict[str, np.ndarray]) -> None:
+    def _write_scores(self, scores: Ref, metrics: Ref, given: AttackScores) -> None:
         with self.store.write(scores, self.about) as folder:
-            np.savez(folder / "arrays.npz", **arrays)
+            np.savez(folder / "arrays.npz", **given.save())
         with self.store.write(metrics, {}) as folder:
-            (folder / "rows.json").write_text(json.dumps(measure_attack(arrays, CLASSES)))
+            (folder / "rows.json").write_text(json.dumps(measure_attack(given, CLASSES)))
+            (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
 
 
 def of_run(value: PerRun, run: int) -> float | str | None:

@@ -16,9 +16,9 @@ class Inline:
     slots = 1
 
     def __init__(self, context: Context, on_event: Callable[[Event], None]) -> None:
-        from miabench.jobs.execute import Workbench
+        from miabench.jobs.runner import JobRunner
 
-        self._bench = Workbench(context)
+        self._runner = JobRunner(context)
         self._listen = on_event
         self._job: Job | None = None
 
@@ -34,7 +34,7 @@ class Inline:
         """Do the job."""
         job, self._job = self._job, None
         assert job is not None
-        why = attempt(self._bench.run, job, lambda record: self._listen(Event("progress", job, record)))
+        why = attempt(self._runner.run, job, lambda record: self._listen(Event("progress", job, record)))
         return [Event("failed", job, why=why) if why else Event("done", job)]
 
     def close(self) -> None:

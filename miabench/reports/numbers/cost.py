@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from miabench.results.index import Cell, Entry
 from miabench.results.results import Results
+from miabench.store.manifest import AnsweringCost, Manifest, TrainingCost
 from miabench.store.store import Ref
 from miabench.training.meter import COSTS
 
@@ -78,10 +79,11 @@ def _cost(results: Results, cell: Cell) -> Cost | None:
     if not targets:
         return None
     chains = [list(_chain(results, entry.network)) for entry in targets if entry.network]
-    totals = {name: float(np.mean([sum(part["cost"][name] for part in chain) for chain in chains])) for name in COSTS}
+    spent = [[_cost_of(part) for part in chain] for chain in chains]
+    totals = {name: float(np.mean([sum(getattr(one, name) for one in chain) for chain in spent])) for name in COSTS}
     answering = [seconds for entry in targets if (seconds := _answering(results, entry)) is not None]
     return Cost(
-        trainings=float(np.mean([sum(part["cost"]["forwarded"] > 0 for part in chain) for chain in chains])),
+        trainings=float(np.mean([sum(one.forwarded > 0 for one in chain) for chain in spent])),
         **totals,
         answering=float(np.mean(answering)) if answering else None,
         withheld=sum(n for part, n in cell.counts.items() if part not in ("members", "non-members")),
@@ -89,13 +91,17 @@ def _cost(results: Results, cell: Cell) -> Cost | None:
     )
 
 
-def _setup(manifest: Mapping[str, Any]) -> Setup:
-    compute, machine = manifest["spec"]["compute"], manifest["environment"]
-    processor = machine["gpu"] or machine["cpu"]
-    return Setup(compute["device"], processor, compute["threads"], manifest["cost"]["workers"])
+def _setup(training: Manifest) -> Setup:
+    processor = training.environment["gpu"] or training.environment["cpu"]
+    return Setup(training.device, str(processor), training.threads, _cost_of(training).workers)
 
 
-def _chain(results: Results, network: Ref) -> Iterator[dict[str, Any]]:
+def _cost_of(training: Manifest) -> TrainingCost:
+    assert isinstance(training.cost, TrainingCost), "every network's manifest has it"
+    return training.cost
+
+
+def _chain(results: Results, network: Ref) -> Iterator[Manifest]:
     """Manifests of a network and of all that it started from, each once."""
     waiting, seen = [network.key], set()
     while waiting:
@@ -103,13 +109,13 @@ def _chain(results: Results, network: Ref) -> Iterator[dict[str, Any]]:
         if key not in seen:
             seen.add(key)
             manifest = results.store.manifest(Ref("networks", key))
-            waiting += manifest["spec"]["given"].values()
+            waiting += manifest.given
             yield manifest
 
 
 def _answering(results: Results, entry: Entry) -> float | None:
     if entry.metrics is None or not results.store.has(entry.metrics):
         return None
-    logits = Ref("observations", results.store.manifest(entry.metrics)["spec"]["logits"])
-    measured = results.store.manifest(logits).get("cost")
-    return 1000 * measured["seconds"] / measured["records"] if measured else None
+    logits = Ref("observations", results.store.manifest(entry.metrics).logits)
+    measured = results.store.manifest(logits).cost
+    return 1000 * measured.seconds / measured.records if isinstance(measured, AnsweringCost) else None

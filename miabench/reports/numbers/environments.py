@@ -13,7 +13,7 @@ def mixed_environments(results: Results) -> Iterator[str]:
     """A warning that names every library version, processor and accelerator in which stored results differ."""
     found: dict[str, dict[str, None]] = defaultdict(dict)  # values in the order they are met
     for ref in _artifacts(results):
-        for name, value in results.store.manifest(ref).get("environment", {}).items():
+        for name, value in results.store.manifest(ref).environment.items():
             found[name].setdefault(str(value or "none"))
     mixed = [f"{name} {' and '.join(values)}" for name, values in found.items() if len(values) > 1]
     if mixed:

@@ -13,6 +13,7 @@ import numpy as np
 
 from miabench.errors import UserError, nearest
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS, find_metric
+from miabench.evaluation.scores import TargetValues
 from miabench.reports.numbers.claims import claimed
 from miabench.reports.numbers.environments import mixed_environments
 from miabench.results.index import Cell, Index
@@ -257,8 +258,8 @@ def _chance(results: Results) -> dict[str, float]:
         dataset = results.index.cells[entry.cell].dataset
         if dataset in shares or not entry.records or not results.store.has(entry.records):
             continue
-        scores = results.store.arrays(entry.records, "target_label", "target_member")
-        labels = scores["target_label"][~scores["target_member"]]
+        target = TargetValues.load(results.store, entry.records)
+        labels = target.labels[~target.members]
         shares[dataset] = float(np.bincount(labels).max() / len(labels))
     return shares
 

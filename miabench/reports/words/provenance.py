@@ -39,8 +39,8 @@ def protocol(experiment: Experiment) -> Iterator[str]:
 
 def versions(results: Results) -> dict[str, str]:
     """Library versions, processor and accelerator of the first stored result; a report of several warns of them."""
-    environments = (results.store.manifest(ref).get("environment") for ref in _stored(results))
-    found: dict[str, str | None] = next((environment for environment in environments if environment), {})
+    environments = (results.store.manifest(ref).environment for ref in _stored(results))
+    found = next((environment for environment in environments if environment), {})
     return {name: str(value) for name, value in found.items() if value}
 
 

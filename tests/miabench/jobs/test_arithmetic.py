@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from miabench.jobs import execute as jobs
+from miabench.jobs import arithmetic as jobs
 from miabench.jobs.specs import Compute
 
 NEWER = hasattr(torch.backends.cudnn, "conv")  # torch 2.9 and later

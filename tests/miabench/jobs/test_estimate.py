@@ -196,7 +196,7 @@ def work(seconds):
     ],
 )
 def test_durations(seconds, workers, expected):
-    found = module.Estimate("demo", "cpu", 1, 0, 0, (work(seconds),), workers, 2.5e9, ("a note",))
+    found = module.DryRun("demo", "cpu", 1, 0, 0, (work(seconds),), workers, 2.5e9, ("a note",))
     lines = describe(found).splitlines()
     assert expected in lines[5]
     assert lines[2] == "trainings  1,000 to do, 0 stored"
@@ -206,5 +206,5 @@ def test_durations(seconds, workers, expected):
 
 @pytest.mark.parametrize(("size", "expected"), [(900, "0.9 kB"), (2_000_000, "2.0 MB"), (12_345e6, "12.3 GB")])
 def test_sizes(size, expected):
-    found = module.Estimate("demo", "cpu", 1, 0, 0, (), 1, size, ())
+    found = module.DryRun("demo", "cpu", 1, 0, 0, (), 1, size, ())
     assert describe(found).splitlines()[6] == f"disk       about {expected}"

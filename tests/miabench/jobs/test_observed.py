@@ -12,9 +12,11 @@ from miabench import FeatureNorm, Logits, LogOdds, Observed, UserError
 from miabench.data.splits import split
 from miabench.evaluation.scoring import score_hidden
 from miabench.experiment.load import load_experiment
-from miabench.jobs.execute import DTYPES, Workbench
+from miabench.jobs.arithmetic import DTYPES
 from miabench.jobs.observed import Gatherer
 from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.resources import Resources
+from miabench.jobs.runner import JobRunner
 from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.logprob import log_odds
 from miabench.store.store import Ref, Store
@@ -25,7 +27,7 @@ LOOKS_AROUND = str(PLUGINS / "looks_around.py")
 
 @pytest.fixture
 def do(tmp_path, tiny):
-    """Run an experiment; gives plan, its jobs by kind, the bench that can do jobs, the tidy table."""
+    """Run an experiment; gives plan, its jobs by kind, what jobs share."""
 
     def do(stages=("train", "attack"), **changes):
         plan = make_plan(load_experiment(tiny(**changes)), Paths(tmp_path / "store"))
@@ -34,18 +36,18 @@ def do(tmp_path, tiny):
         jobs = {
             kind: [job for job in plan.jobs.values() if job.kind == kind] for kind in ("train", "observe", "attack")
         }
-        bench = Workbench(plan.context)
+        resources = Resources(plan.context)
         (dataset,) = {(job.dataset.name, job.identity): job for job in plan.jobs.values()}.values()
-        data = bench.pool(dataset.dataset, dataset.identity)
-        return SimpleNamespace(plan=plan, bench=bench, store=Store(tmp_path / "store"), data=data, **jobs)
+        data = resources.pool(dataset.dataset, dataset.identity)
+        return SimpleNamespace(plan=plan, resources=resources, store=Store(tmp_path / "store"), data=data, **jobs)
 
     return do
 
 
 def gathered(run, job):
     """The target and the shadows as the attack job sees them."""
-    attack = run.bench.plugins.get("attack", job.spec.attack.name).build(job.spec.attack.params)
-    gatherer = Gatherer(run.store, run.data, attack, [run.bench.probe(probe) for probe in job.spec.probes])
+    attack = run.resources.plugins.get("attack", job.spec.attack.name).build(job.spec.attack.params)
+    gatherer = Gatherer(run.store, run.data, attack, [run.resources.probe(probe) for probe in job.spec.probes])
     shadows = job.spec.shadows
     return [
         gatherer.observed(job.spec.target, shadows),
@@ -57,7 +59,7 @@ def logits(run, job, model):
     """Of the target (-1) or a shadow, for the whole pool."""
     view = job.spec.target if model == -1 else job.spec.shadows[model]
     key = view.observations[0]
-    spec = run.store.manifest(Ref("observations", key))["spec"]
+    spec = run.store.manifest(Ref("observations", key)).spec
     return run.store.arrays(Ref("observations", spec.get("of", key)))
 
 
@@ -84,10 +86,10 @@ def test_answers_are_stored_in_the_order_of_the_part(do):
         if job.spec.probe.qualname == "LogGradientNorm":
             rows = run.store.ids(job.spec.part.ids)
             assert list(rows) == [*run.store.ids(view(run, job).members), *run.store.ids(view(run, job).non_members)]
-            net, _, _ = run.bench.network(job.spec.network, run.data)
-            x = run.bench.inputs(job, DTYPES["float32"])
+            net, _, _ = run.resources.network(job.spec.network, run.data)
+            x = run.resources.inputs(job, DTYPES["float32"])
             found = run.store.arrays(job.gives[0])["answers"]
-            probe = run.bench.probe(job.spec.probe)
+            probe = run.resources.probe(job.spec.probe)
             alone = [float(probe.observe(net, x[i : i + 1], run.data.y[i : i + 1], None)) for i in rows]
             np.testing.assert_allclose(found, alone, rtol=1e-4)
             assert len(set(found)) == len(rows)
@@ -202,7 +204,9 @@ def test_probes_with_other_limits_meet_on_the_fewest(do, tmp_path):
     assert len(seen) == 2 * 5
     own = split(len(run.data), 0, "target")
     rows = np.concatenate([run.data.drawn(own.train, 5), run.data.drawn(own.test, 5)])
-    *contents, at_logits = run.bench.plugins.get("attack", job.spec.attack.name).build(job.spec.attack.params).probes()
+    *contents, at_logits = (
+        run.resources.plugins.get("attack", job.spec.attack.name).build(job.spec.attack.params).probes()
+    )
     for probe in contents:
         np.testing.assert_array_equal(seen[probe], run.data.x.numpy()[rows])
     stored = run.store.arrays(Ref("observations", job.spec.target.observations[-1]))["answers"]
@@ -231,13 +235,12 @@ def test_deriving_needs_no_network(do, tmp_path):
     """One small array per model; the logits are asked for once."""
     first = do(attacks=["margin"])
     shutil.rmtree(tmp_path / "store" / "networks")
-    bench = first.bench
     plan = make_plan(load_experiment(derived(first)), Paths(tmp_path / "store"))
-    new = [job for job in plan.jobs.values() if job.kind == "observe" and not bench.store.has(job.gives[0])]
+    new = [job for job in plan.jobs.values() if job.kind == "observe" and not first.store.has(job.gives[0])]
     assert {job.spec.probe.qualname for job in new} == {"LogOdds"}
     for job in new:
-        bench.run(job, lambda record: None)
-        arrays = bench.store.arrays(job.gives[0])
+        JobRunner(plan.context).run(job, lambda record: None)
+        arrays = first.store.arrays(job.gives[0])
         assert {name: (a.shape, a.dtype) for name, a in arrays.items()} == {"answers": ((160,), np.float64)}
 
 

@@ -222,7 +222,7 @@ def test_what_a_serving_defense_answers(do, tmp_path):
     for job in plan.jobs.values():
         if job.kind == "observe" and job.spec.probe.qualname == "Logits":
             net = results.store.manifest(Ref("networks", job.spec.network))
-            logits[net["spec"]["defense"]["name"], job.spec.network] = results.store.arrays(job.gives[0])["answers"]
+            logits[net.spec["defense"]["name"], job.spec.network] = results.store.arrays(job.gives[0])["answers"]
     served = [value for (name, _), value in logits.items() if name == "noisy-server"]
     plain = [value for (name, _), value in logits.items() if name == "ce"]
     assert len(served) == len(plain) == 3

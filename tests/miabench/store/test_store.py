@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from filelock import Timeout
+from pydantic import TypeAdapter
 
 import miabench
 from miabench.files.atomic import replace_folder, write_file
@@ -40,9 +41,9 @@ def test_write_then_read(store):
     assert store.has(REF)
     assert {name: values.tolist() for name, values in store.arrays(REF).items()} == {"x": [0, 1, 2], "y": [0, 1]}
     assert list(store.arrays(REF, "y")) == ["y"]
-    assert store.json(REF, "rows.json") == [1, 2]
-    assert store.manifest(REF)["spec"] == {"a": 1}
-    assert set(store.manifest(REF)["files"]) == {"arrays.npz", "rows.json"}
+    assert store.json(REF, "rows.json", TypeAdapter(list[int])) == [1, 2]
+    assert store.manifest(REF).spec == {"a": 1}
+    assert set(store.manifest(REF).files) == {"arrays.npz", "rows.json"}
 
 
 def test_an_error_while_writing_leaves_nothing(store):
@@ -84,7 +85,7 @@ READERS = {
         lambda store, ref, name: store.arrays(ref),
         lambda store, ref, name: store.arrays(ref, "x"),
     ],
-    "rows.json": [Store.file, Store.json],
+    "rows.json": [Store.file, lambda store, ref, name: store.json(ref, name, TypeAdapter(list[int]))],
 }
 
 
@@ -292,12 +293,11 @@ def test_a_reason_that_does_not_fit_on_the_disk_leaves_none(tmp_path, monkeypatc
     store.set_failure("key", "it broke")
     assert store.failure("key") == "it broke"
 
-    def half(path, text):
-        with path.open("w") as file:
-            file.write(text[:3])
+    def half(path, content):
+        path.write_bytes(content[:3])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr("miabench.store.store.write_file", half)
     with pytest.raises(OSError, match="No space left"):
         store.set_failure("other", "it broke too")
     assert store.failure("other") is None

@@ -83,11 +83,13 @@ def test_every_training_of_every_run_tells_how_it_was_measured(results, monkeypa
     manifest = results.store.manifest
     cell = next(cell for cell in results.index.cells if cell.defense == "subset-ensemble")
     target = results.accuracy_entries(cell)[1].network
-    odd = manifest(target)["spec"]["given"]["without-1"]
+    odd = manifest(target).spec["given"]["without-1"]
 
     def with_two_workers(ref):
         found = manifest(ref)
-        return found | {"cost": found["cost"] | {"workers": 2}} if ref.key == odd else found
+        if ref.key != odd:
+            return found
+        return found.model_copy(update={"cost": found.cost.model_copy(update={"workers": 2})})
 
     monkeypatch.setattr(results.store, "manifest", with_two_workers)
     assert {setup.workers for setup in of(results, "subset-ensemble").measured_with} == {1, 2}

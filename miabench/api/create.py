@@ -1,8 +1,7 @@
-"""The Python API: what the command line does, as functions."""
+"""What makes defenses, attacks, models and data by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,7 @@ from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from miabench.data.pool import Data
-    from miabench.experiment.model import Experiment
     from miabench.training.classifier import Classifier
 
 
@@ -69,40 +65,3 @@ def load_dataset(name: str, *, data_root: str | Path | None = None, **params: An
 
     dataset = discover().get("dataset", name).build(params)
     return dataset.pool(data_folder(data_root))
-
-
-def run(
-    experiment: str | Path | Mapping[str, Any] | Experiment | None = None,
-    *,
-    plugins: Sequence[str | Path] = (),
-    store: str | Path = "miabench-store",
-    data_root: str | Path | None = None,
-    executor: str = "local",
-    workers: int | None = None,
-) -> pd.DataFrame:
-    """Train and attack whatever the store does not have, and return the results.
-
-    Args:
-        experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
-        plugins: more plugin files.
-        store: folder of trained models and results.
-        data_root: folder of downloaded and decoded data; by default the platform's cache folder.
-        executor: `local` (worker processes) or `inline` (this process).
-        workers: processes at once; None means one per core, or one on an accelerator.
-
-    Returns:
-        The tidy table: a row per cell, run, attacker, attack and metric; values are fractions. A job that failed
-        shows as missing values with the reason.
-
-    Raises:
-        UserError: whatever is wrong with the experiment, its files or its data.
-    """
-    from miabench.experiment.load import load_experiment
-    from miabench.jobs.plan import Paths, make_plan
-    from miabench.jobs.stages import ExecutorConfig, run_stages
-    from miabench.results.results import Results
-
-    resolved = load_experiment(experiment, {"plugins": [str(file) for file in plugins]} if plugins else {})
-    plan = make_plan(resolved, Paths(Path(store), None if data_root is None else Path(data_root)))
-    run_stages(plan, ("train", "attack"), ExecutorConfig(executor, workers), lambda event: None)
-    return Results(plan.index, plan.store).table

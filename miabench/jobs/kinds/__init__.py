@@ -1,0 +1,1 @@
+"""The kinds of job: each from its description to artifacts, one file for each."""

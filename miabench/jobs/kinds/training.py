@@ -1,0 +1,80 @@
+"""Training a network: one artifact for every epoch after which it is wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+from safetensors.torch import save
+
+from miabench import seeds
+from miabench.errors import UserError
+from miabench.jobs.arithmetic import DTYPES, warm_up
+from miabench.jobs.artifact import NewArtifact
+from miabench.jobs.machine import environment
+from miabench.jobs.resources import Resources
+from miabench.jobs.specs import Job, TrainingSpec
+from miabench.store.store import digest
+from miabench.training.checkpoint import Checkpoint
+from miabench.training.task import Task, TaskConfig
+
+
+def train(
+    job: Job,
+    spec: TrainingSpec,
+    resources: Resources,
+    progress: Callable[[dict[str, float]], None],
+    log: Callable[[], str],
+) -> Iterator[NewArtifact]:
+    """Train a network; it goes on from the checkpoint of a training that was interrupted.
+
+    Args:
+        job: the training.
+        spec: its description.
+        resources: what jobs share.
+        progress: hears each epoch's record.
+        log: gives what was printed meanwhile, which is kept beside the weights.
+    """
+    warm_up()
+    store, data = resources.store, resources.pool(job.dataset, job.identity)
+    wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not store.has(ref)}
+    unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
+    checkpoint = Checkpoint(store.folder / "checkpoints" / unfinished, resources.context.checkpoint_seconds)
+    defense, build = resources.trained_by(spec, data)
+    config = TaskConfig(
+        build=build,
+        num_classes=data.num_classes,
+        augmentation=data.augmentation,
+        ids={name: resources.rows(part.ids) for name, part in spec.parts.items()},
+        given={name: resources.network(key, data)[0] for name, key in spec.given.items()},
+        schedule=spec.schedule.model_copy(deep=True),
+        seed=spec.seed,
+        device=resources.device,
+        dtype=DTYPES[spec.compute.precision],
+        stop=max(wanted),
+        snapshots=frozenset(wanted),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    task = Task(config, resources.inputs(job, config.dtype), data.y.to(resources.device))
+    with seeds.global_stream(spec.seed, "dropout"):
+        net = defense.fit(task)
+    task.journal.snapshots[max(wanted)] = net.state_dict()
+    task.journal.costs[max(wanted)] = task.meter.read()
+    for epoch, ref in wanted.items():
+        if epoch not in task.journal.snapshots:
+            raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
+        about = {
+            "spec": spec.model_dump(mode="json"),
+            "epoch": epoch,
+            "cost": task.journal.costs[epoch] | {"workers": resources.context.workers},
+            **environment(resources.device),
+        }
+        weights = {name: value.detach().cpu().clone() for name, value in task.journal.snapshots[epoch].items()}
+        files = {
+            "weights.safetensors": save(weights),
+            "history.json": json.dumps(task.journal.history[:epoch]).encode(),
+            "log.txt": log().encode(errors="replace"),
+        }
+        yield NewArtifact(ref, about, files)
+    checkpoint.remove()

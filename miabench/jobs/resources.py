@@ -1,0 +1,87 @@
+"""What the jobs of one process share: plugins, pools on the device, stored networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from miabench import seeds
+from miabench.data.pool import Data
+from miabench.errors import UserError
+from miabench.experiment.model import Choice
+from miabench.jobs.arithmetic import DTYPES
+from miabench.jobs.specs import Context, Job, ProbeSpec, TrainingSpec
+from miabench.plugins.attack import Probe
+from miabench.plugins.defense import Defense
+from miabench.plugins.discover import discover, probe_class
+from miabench.plugins.network import build_network
+from miabench.store.store import Ref, Store
+
+
+class Resources:
+    """Gives jobs what they work with; pools and their inputs are kept between jobs.
+
+    Attributes:
+        context: where a job finds things.
+        store: of all artifacts.
+        plugins: the context's and the built-in ones.
+        device: where networks and pools live.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.store = Store(context.store)
+        self.plugins = discover(context.plugins)
+        self.device = torch.device(context.device)
+        self._pools: dict[str, Data] = {}
+        self._inputs: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def pool(self, choice: Choice, identity: str) -> Data:
+        """The dataset, as it was when the experiment was planned."""
+        if identity not in self._pools:
+            data = self.plugins.get("dataset", choice.name).build(choice.params).pool(Path(self.context.data_root))
+            if data.identity != identity:
+                raise UserError(f"dataset {choice.name} changed since this experiment was planned: run again")
+            self._pools[identity] = data
+        return self._pools[identity]
+
+    def inputs(self, job: Job, dtype: torch.dtype) -> Tensor:
+        """Normalised inputs of the whole pool on the device (N, ...)."""
+        key = (job.identity, dtype)
+        if key not in self._inputs:
+            data = self.pool(job.dataset, job.identity)
+            self._inputs[key] = data.inputs(torch.arange(len(data)), self.device, dtype)
+        return self._inputs[key]
+
+    def trained_by(self, spec: TrainingSpec, data: Data) -> tuple[Defense, Callable[[], nn.Module]]:
+        """A training's defense, and what builds its network."""
+        defense = self.plugins.get("defense", spec.defense.name).build(spec.defense.params)
+        model = self.plugins.get("model", spec.model.name).build(spec.model.params)
+        return defense, partial(build_network, model, defense, data.domain)
+
+    def probe(self, spec: ProbeSpec) -> Probe:
+        """A probe from its description."""
+        return probe_class(spec.module, spec.qualname)(**spec.params)
+
+    def rows(self, name: str) -> Tensor:
+        """A list of pool rows as a CPU tensor."""
+        return torch.from_numpy(self.store.ids(name))
+
+    def network(self, key: str, data: Data) -> tuple[nn.Module, Defense, TrainingSpec]:
+        """A stored network in eval mode on the device, with what it was trained under."""
+        ref = Ref("networks", key)
+        spec = TrainingSpec.model_validate(self.store.manifest(ref).spec)
+        net = self.untrained(spec, data)  # in its precision before weights are loaded, or float64 ones are rounded
+        net.load_state_dict(load_file(self.store.file(ref, "weights.safetensors")))
+        return net, self.trained_by(spec, data)[0], spec
+
+    def untrained(self, spec: TrainingSpec, data: Data) -> nn.Module:
+        """A fresh network of the kind that a training makes, in eval mode on the device."""
+        with seeds.global_stream(0, "weights that nothing depends on"):
+            net = self.trained_by(spec, data)[1]()
+        return net.to(self.device, DTYPES[spec.compute.precision]).eval()

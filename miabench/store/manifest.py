@@ -1,0 +1,82 @@
+"""What is known about an artifact beside its files: what it was made from, on which machine, at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+
+class TrainingCost(BaseModel, frozen=True, extra="forbid"):
+    """What a training had cost when a network was taken from it.
+
+    Attributes:
+        seconds: wall seconds; on an accelerator the device's.
+        cpu_seconds: of the processor.
+        forwarded: records that networks answered.
+        differentiated: records for which a gradient was taken.
+        workers: how many jobs ran at once.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    forwarded: float
+    differentiated: float
+    workers: int = 1
+
+
+class AnsweringCost(BaseModel, frozen=True, extra="forbid"):
+    """What an observation cost: seconds for so many records."""
+
+    seconds: float
+    records: int
+
+
+class Manifest(BaseModel, frozen=True, extra="forbid"):
+    """What completes an artifact.
+
+    Attributes:
+        kind: of the artifact, with `key` its address.
+        files: SHA-256 of each file.
+        spec: of the job that made it, as JSON.
+        environment: versions of libraries, `cpu` and `gpu`; empty where nothing depends on them.
+        epoch: of a network, after which it was taken.
+        cost: of a network's training, or of an observation.
+    """
+
+    kind: str
+    key: str
+    files: Mapping[str, str]
+    spec: Mapping[str, Any] = {}
+    environment: Mapping[str, str | None] = {}
+    epoch: int | None = None
+    cost: TrainingCost | AnsweringCost | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """Keys of the networks that a training started from."""
+        return list(self.spec["given"].values())
+
+    @property
+    def part(self) -> str:
+        """The list of pool rows that an observation is about."""
+        return str(self.spec["part"]["ids"])
+
+    @property
+    def device(self) -> str:
+        """Kind of device that the job computed on."""
+        return str(self.spec["compute"]["device"])
+
+    @property
+    def threads(self) -> int:
+        """How many threads the job computed with."""
+        return int(self.spec["compute"]["threads"])
+
+    @property
+    def logits(self) -> str:
+        """Key of the observation whose logits accuracies were measured from."""
+        return str(self.spec["logits"])
+
+
+MANIFEST = TypeAdapter(Manifest)
