@@ -179,6 +179,12 @@ class Defense(Plugin, frozen=True):
         """
         return logits
 
+    @classmethod
+    @final
+    def is_baseline(cls) -> bool:
+        """Whether this class itself says that it is the baseline; a defense that is made from it is none."""
+        return bool(vars(cls).get("baseline"))
+
     @final
     def server(self) -> Serve | None:
         """`serve` where a class overrides it; None where the network's own logits are answered."""

@@ -124,7 +124,7 @@ class PluginIndex:
 
     def baseline(self) -> PluginInfo[Defense]:
         """The one defense that says that it is none."""
-        (found,) = (item for item in self.all("defense") if item.source == "built-in" and item.load().baseline)
+        (found,) = (item for item in self.all("defense") if item.source == "built-in" and item.load().is_baseline())
         return found
 
     def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
@@ -223,7 +223,7 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
 
 def _check_baseline(cls: type[Plugin], where: str) -> None:
     """Every defense is compared with one baseline, so no plugin of a user may be another."""
-    if issubclass(cls, Defense) and cls.baseline:
+    if issubclass(cls, Defense) and cls.is_baseline():
         raise UserError(f"{where}: {cls.__name__} says baseline = True; the built-in baseline is the only one")
 
 
