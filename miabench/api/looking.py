@@ -4,11 +4,12 @@ Annotations are evaluated here, unlike elsewhere: the command line reads options
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Unpack
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from miabench.api.experiments import Source, planned, stored
 from miabench.api.options import Option, RunOptions, StoredOptions, spelled_out
-from miabench.errors import UserError, nearest
+from miabench.errors import MissingStepError, UserError, nearest
 
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from miabench.reports.numbers.side_by_side import SideBySide
     from miabench.reports.write import Report
     from miabench.results.gate import Finding
+    from miabench.results.results import Results
 
 METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
 
@@ -64,8 +66,9 @@ def report(
     return made
 
 
-def _several(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _several(names: Any) -> tuple[Any, ...]:
+    """One or more, as given."""
+    return (names,) if isinstance(names, (str, Mapping)) else tuple(names)
 
 
 @spelled_out
@@ -160,7 +163,25 @@ def gate(
 
     given = [f"{name}={limit}" for name, limit in max.items()] if isinstance(max, Mapping) else _several(max)
     limits = [Limit.parse(text) for text in given]
-    return list(compared(stored(experiment, options), limits))
+    found, attacks = _with_attacks(experiment, options)
+    return list(compared(found, limits, attacks))
+
+
+def _with_attacks(experiment: Source, options: StoredOptions) -> "tuple[Results, tuple[str, ...]]":
+    """The results of an experiment with the attacks that are named, and which of its attacks count.
+
+    It may have been run with them alone, as by `run --attack`, or with others beside them.
+    """
+    named = _several(options.get("attack", options.get("attacks", ())))
+    if not named:
+        return stored(experiment, options), ("all",)
+    rest: Any = {name: value for name, value in options.items() if name not in ("attack", "attacks")}
+    try:
+        return stored(experiment, options), ("all",)
+    except MissingStepError:
+        with suppress(MissingStepError):
+            return stored(experiment, rest), named
+        raise
 
 
 @spelled_out
