@@ -5,9 +5,11 @@ Annotations are evaluated here, unlike elsewhere: the command line reads options
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
-from miabench.api.experiments import Source, planned, stored
+from miabench.api.experiments import STORE, Source, planned, resolved, stored
 from miabench.api.options import Option, RunOptions, StoredOptions, spelled_out
 from miabench.errors import MissingStepError, UserError, nearest
 
@@ -188,6 +190,8 @@ def _with_attacks(experiment: Source, options: StoredOptions) -> "tuple[Results,
 def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status":
     """What of an experiment is done, running, missing and failed.
 
+    Needs the data only where the experiment was never run with this store. Writes nothing.
+
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         **options: see the signature.
@@ -199,5 +203,14 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         UserError: whatever is wrong with the experiment, its files or its data.
     """
     from miabench.jobs.status import status as status_of
+    from miabench.results.job_list import load_jobs
+    from miabench.store.store import Store
 
-    return status_of(planned(experiment, options, say=False))
+    folder = Path(options.get("store", STORE))
+    held = Store(folder, create=False) if folder.expanduser().exists() else None
+    jobs = load_jobs(held, resolved(experiment, options)) if held else None
+    if jobs is not None and held is not None:
+        return status_of(jobs, held)
+    with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
+        plan = planned(experiment, {**options, "store": elsewhere}, say=False)
+        return status_of(plan.listed, held or plan.store)

@@ -114,5 +114,9 @@ class Index(BaseModel, frozen=True):
 
 
 def _path(store: Store, experiment: Experiment) -> Path:
-    name = experiment.name.replace("/", "-")
-    return store.folder / "experiments" / f"{name}-{digest(hashed(experiment))[:12]}.json"
+    return store.folder / "experiments" / file_name(experiment)
+
+
+def file_name(experiment: Experiment) -> str:
+    """What files about an experiment are called: its name and hash."""
+    return f"{experiment.name.replace('/', '-')}-{digest(hashed(experiment))[:12]}.json"
