@@ -90,6 +90,7 @@ def plan_cells(configured: Configured, data_root: Path) -> PlannedCells:
 
 def _facts(label: str, data: Data) -> Iterator[str]:
     yield f"{label}: {len(data):,} records, {data.num_classes} classes"
+    yield from (f"{label}: {note}" for note in data.notes)
     if data.duplicates:
         yield (
             f"{label}: {data.duplicates:,} records repeat the input of another: a member's twin may be a non-member; "

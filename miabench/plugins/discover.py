@@ -30,6 +30,7 @@ from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.model import Model
+from miabench.plugins.suites import suite_name
 
 P = TypeVar("P", bound=Plugin)
 MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
@@ -133,10 +134,13 @@ def discover(files: Iterable[str | Path | PluginFile] = ()) -> PluginIndex:
     """Built-in and installed plugins and those in the given files.
 
     Raises:
-        UserError: a name clash; a file that is missing, fails to import, or does not hold exactly one plugin; a
-            `PluginFile` that has changed since it was described.
+        UserError: a name clash, with a suite's name too; a file that is missing, fails to import, or does not hold
+            exactly one plugin; a `PluginFile` that has changed since it was described.
     """
     loaded = [_from_file(file) for file in files]
+    for found, file in loaded:
+        if found.kind == "attack" and suite_name(found.name):
+            raise UserError(f"{file.path}: {found.name} is the name of a suite of attacks; rename the file")
     return PluginIndex(
         [*_built_in(), *_installed(), *(found for found, _ in loaded)], tuple(file for _, file in loaded)
     )

@@ -12,6 +12,7 @@ from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file
 from miabench.files.json import read_json
+from miabench.plugins.attack import Access
 from miabench.plugins.defense import Claim
 from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
@@ -43,6 +44,20 @@ class Cell(BaseModel, frozen=True):
         return cell_label(self.defense, self.params)
 
 
+class AttackInfo(BaseModel, frozen=True):
+    """One attack of an experiment.
+
+    Attributes:
+        label: its name and whatever differs from its defaults.
+        access: what the attacker sees of the target.
+        params: all its parameters.
+    """
+
+    label: str
+    access: Access
+    params: dict[str, Any] = {}
+
+
 class Entry(BaseModel, frozen=True):
     """One stored list of metrics, and what it is about.
 
@@ -69,11 +84,13 @@ class Index(BaseModel, frozen=True):
     """All results of an experiment.
 
     Attributes:
+        attacks: those of its suites, one by one.
         notes: facts about the data that belong beside the results.
         warnings: what the user should know about the settings.
     """
 
     experiment: Experiment
+    attacks: Sequence[AttackInfo] = ()
     cells: Sequence[Cell]
     entries: Sequence[Entry]
     notes: Sequence[str]
