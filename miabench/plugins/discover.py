@@ -22,7 +22,7 @@ from traceback import extract_tb, walk_tb
 from types import ModuleType
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from miabench.errors import UserError, expected, nearest
 from miabench.plugins.attack import Attack, Probe
@@ -70,9 +70,10 @@ class PluginInfo(Generic[P]):
         try:
             return cls(**deepcopy(dict(params)))  # what is in them may be changed by the plugin
         except ValidationError as error:
-            raise UserError(*(self._problem(cls, item) for item in error.errors())) from None
+            raise UserError(*(self.problem(cls, item) for item in error.errors())) from None
 
-    def _problem(self, cls: type[P], item: Any) -> str:
+    def problem(self, cls: type[BaseModel], item: Any) -> str:
+        """One of pydantic's findings about the parameters in words."""
         field = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             return f"{self.kind} {self.name} has no parameter {field!r}{nearest(field, cls.model_fields)}"
@@ -217,15 +218,24 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
 
 def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
     path = Path(file.path if isinstance(file, PluginFile) else file).expanduser().resolve()
-    try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read plugin file {path}: {error.strerror}") from None
+    sha256 = file_hash(path)
     if isinstance(file, PluginFile) and file.sha256 != sha256:
         raise UserError(f"{path} changed since this experiment started ({file.sha256[:8]} -> {sha256[:8]}): run again")
     kind, cls = _only_plugin(_import(path, sha256), str(path), tuple(KINDS))
     name = path.stem.replace("_", "-")
     return PluginInfo(kind, name, str(path), sha256, lambda: cls), PluginFile(str(path), sha256)
+
+
+def file_hash(path: Path) -> str:
+    """What stands for a plugin file's content.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read plugin file {path}: {error.strerror}") from None
 
 
 def _import(path: Path, sha256: str) -> ModuleType:

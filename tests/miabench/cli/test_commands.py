@@ -156,7 +156,11 @@ def test_failed_jobs_end_with_status_1(command, tmp_path):
     ("kind", "body", "expected"),
     [
         ("Dataset", "def load(self, root):\n        open('/no/such')", "FileNotFoundError: [Errno 2] No such file or"),
-        ("Defense", "def withhold(self):\n        return 1 / 0\n    def loss(self, *batch): ...", "ZeroDivisionError: div"),
+        (
+            "Defense",
+            "def withhold(self):\n        return 1 / 0\n    def loss(self, *batch): ...",
+            "ZeroDivisionError: div",
+        ),
         ("Attack", "def probes(self):\n        return 1 / 0", "ZeroDivisionError: division by zero"),
         ("Model", "def unsupported(self, domain):\n        return 1 / 0", "ZeroDivisionError: division by zero"),
     ],
