@@ -16,7 +16,7 @@ from miabench.errors import MissingStepError, UserError, nearest
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
     from miabench.reports.numbers.recommendation import Recommendation
-    from miabench.reports.numbers.side_by_side import SideBySide
+    from miabench.reports.numbers.side_by_side import PaperComparison
     from miabench.reports.write import Report
     from miabench.results.gate import Finding
     from miabench.results.results import Results
@@ -59,11 +59,11 @@ def report(
     Raises:
         UserError: the store has no results of it; a metric, row, column or sort key that nothing matches.
     """
+    results = stored(experiment, options)
     from miabench.reports.numbers.selection import Selection
     from miabench.reports.write import Report
 
-    selection = Selection(metric, _several(rows), _several(columns), sort)
-    made = Report(stored(experiment, options), within, selection)
+    made = Report(results, within, Selection(metric, _several(rows), _several(columns), sort))
     made.summary  # noqa: B018  # what the selection does not find is said now
     return made
 
@@ -80,7 +80,7 @@ def compare(
     paper: str = "uai24",
     anyway: bool = False,
     **options: Unpack[StoredOptions],
-) -> "SideBySide":
+) -> "PaperComparison":
     """A paper's published values beside the stored ones.
 
     Args:
@@ -95,12 +95,13 @@ def compare(
     Raises:
         UserError: the store has no results of it; nothing can be compared; not like with like, without `anyway`.
     """
+    if paper != "uai24":
+        raise UserError(f"there are no published values of {paper!r}{nearest(paper, ['uai24'])}")
+    results = stored(experiment, options)
     from miabench.reports.numbers.side_by_side import side_by_side
     from miabench.reports.numbers.summary import summarize
 
-    if paper != "uai24":
-        raise UserError(f"there are no published values of {paper!r}{nearest(paper, ['uai24'])}")
-    return side_by_side(summarize(stored(experiment, options)), anyway)
+    return side_by_side(summarize(results), anyway)
 
 
 @spelled_out
@@ -131,7 +132,7 @@ def recommend(
 
     spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
     results = stored(experiment, options)
-    return list(recommended(results, summarize(results, within=within), spend))
+    return list(recommended(results, summarize(results, max_accuracy_loss=within), spend))
 
 
 @spelled_out
@@ -160,13 +161,12 @@ def gate(
     Raises:
         UserError: the store has no results of it; no such metric or attack; nothing that could be measured at all.
     """
+    found, attacks = _with_attacks(experiment, options)
     from miabench.results.gate import Limit
     from miabench.results.gate import gate as compared
 
     given = [f"{name}={limit}" for name, limit in max.items()] if isinstance(max, Mapping) else _several(max)
-    limits = [Limit.parse(text) for text in given]
-    found, attacks = _with_attacks(experiment, options)
-    return list(compared(found, limits, attacks))
+    return list(compared(found, [Limit.parse(text) for text in given], attacks))
 
 
 def _with_attacks(experiment: Source, options: StoredOptions) -> "tuple[Results, tuple[str, ...]]":

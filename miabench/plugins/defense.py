@@ -103,10 +103,12 @@ class Defense(Plugin, frozen=True):
     Attributes:
         tune: ranges of the hyper-parameters that `miabench tune` chooses, by name.
         claim: what reports must say of its trainings beside the results, if anything.
+        baseline: whether it is training without a defense, with which all others are compared; one built-in alone is.
     """
 
     tune: ClassVar[Mapping[str, Range]] = {}
     claim: ClassVar[Claim | None] = None
+    baseline: ClassVar[bool] = False
 
     def unsupported(self, data: Data, model: Model) -> str | None:
         """Why this defense cannot be used on this data and model (the cell is then "n/a"), or None."""
@@ -176,6 +178,12 @@ class Defense(Plugin, frozen=True):
                 gives the same answer.
         """
         return logits
+
+    @classmethod
+    @final
+    def is_baseline(cls) -> bool:
+        """Whether this class itself says that it is the baseline; a defense that is made from it is none."""
+        return bool(vars(cls).get("baseline"))
 
     @final
     def server(self) -> Serve | None:

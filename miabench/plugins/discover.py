@@ -123,6 +123,11 @@ class PluginIndex:
             raise UserError(f"there is no {kind} {name!r}{nearest(name, (item.name for item in self.all(kind)))}")
         return found
 
+    def baseline(self) -> PluginInfo[Defense]:
+        """The one defense that says that it is none."""
+        (found,) = (item for item in self.all("defense") if item.source == "built-in" and item.load().is_baseline())
+        return found
+
     def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
         """The plugin files that hold the classes of some plugins, each once, in the plugins' order."""
         modules = [sys.modules[type(part).__module__] for part in parts]
@@ -213,7 +218,14 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
             raise TypeError(f"it is no {KINDS[kind].__name__}")
     except Exception as error:
         raise UserError(f"{kind} {name} cannot be loaded: {describe(error)}") from error
+    _check_baseline(cls, f"{kind} {name}")
     return cls
+
+
+def _check_baseline(cls: type[Plugin], where: str) -> None:
+    """Every defense is compared with one baseline, so no plugin of a user may be another."""
+    if issubclass(cls, Defense) and cls.is_baseline():
+        raise UserError(f"{where}: {cls.__name__} says baseline = True; the built-in baseline is the only one")
 
 
 def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
@@ -223,6 +235,7 @@ def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFi
         raise UserError(f"{path} changed since this experiment started ({file.sha256[:8]} -> {sha256[:8]}): run again")
     kind, cls = _only_plugin(_import(path, sha256), str(path), tuple(KINDS))
     name = path.stem.replace("_", "-")
+    _check_baseline(cls, f"plugin file {path}")
     return PluginInfo(kind, name, str(path), sha256, lambda: cls), PluginFile(str(path), sha256)
 
 

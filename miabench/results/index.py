@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, model_validator
 
 from miabench.errors import MissingStepError, UserError
 from miabench.experiment.cell_names import cell_label
-from miabench.experiment.model import Experiment
+from miabench.experiment.model import FORMER_BASELINE, Experiment
 from miabench.files.atomic import replace_file
 from miabench.files.json import read_json
 from miabench.plugins.attack import Access
@@ -20,12 +20,21 @@ from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
 
 
+class CellKey(NamedTuple):
+    """What names a cell: the label is the defense and whatever differs from its defaults."""
+
+    dataset: str
+    model: str
+    label: str
+
+
 class Cell(BaseModel, frozen=True):
     """Dataset x model x defense with one setting of its hyper-parameters.
 
     Attributes:
         params: the hyper-parameters that differ from the defaults or among the settings of one defense.
         by_default: those of them that have their defaults.
+        is_baseline: whether the defense is none: what others are compared with.
         reason: why the cell is "n/a", or None.
         claim: what the defense has reports say of its trainings, or None.
         counts: members, non-members and withheld records of the target, by name.
@@ -36,6 +45,7 @@ class Cell(BaseModel, frozen=True):
     defense: str
     params: dict[str, Any]
     by_default: list[str] = []
+    is_baseline: bool = False
     reason: str | None = None
     claim: Claim | None = None
     counts: dict[str, int] = {}
@@ -44,6 +54,19 @@ class Cell(BaseModel, frozen=True):
     def label(self) -> str:
         """The defense and whatever differs from its defaults."""
         return cell_label(self.defense, self.params)
+
+    @property
+    def key(self) -> CellKey:
+        """What names the cell among an experiment's."""
+        return CellKey(self.dataset, self.model, self.label)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_former_baseline(cls, value: Any) -> Any:
+        """Indexes that were stored before cells said it know the baseline by its name alone."""
+        if isinstance(value, dict) and "is_baseline" not in value:
+            return {**value, "is_baseline": value.get("defense") == FORMER_BASELINE}
+        return value
 
 
 class AttackInfo(BaseModel, frozen=True):
