@@ -147,13 +147,13 @@ def gate(
 ) -> "list[Finding]":
     """Whether every interval is within the limits.
 
-    The upper end of the 95% interval counts, in every run, for every attack or those that are named.
+    The upper end of the 95% interval counts, in every run, for every attack or those that are named: whether the
+    experiment was run with them alone or with others beside them.
 
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         max: limits, as `{"auc": 0.6}` or `"auc=0.6"`; all must hold.
-        **options: see the signature. Attacks that are named are those that count, whether the experiment was run with
-            them alone or with others.
+        **options: see the signature.
 
     Returns:
         Every measured value with its limit; `all(finding.passes for finding in ...)` is the verdict.

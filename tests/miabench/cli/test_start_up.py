@@ -38,7 +38,7 @@ def loaded(*arguments, cwd):
         (["tune", "--budget", "5", "--model", "mlpp"], "there is no model 'mlpp'; did you mean 'mlp'?"),
         (["status", "--attack", "entropi"], "there is no attack 'entropi'; did you mean 'entropy'?"),
         (["report"], "there is no store"),
-        (["gate", "--max", "acu=1"], "there is no metric 'acu'"),
+        (["gate", "--max", "auc=1"], "there is no store"),
     ],
 )
 def test_a_mistake_is_told_without_torch(tmp_path, arguments, problem):
