@@ -127,7 +127,6 @@ PLAIN = {
     "model": "mlp",
     "defense": ["ce", {"name": "dp-sgd", "schedule": {"lr": 0.5}}],
     "attacks": ["nn"],
-    "schedule": {},
 }
 MARKED = {
     "name": "a/b",
@@ -137,7 +136,6 @@ MARKED = {
     "attacks": "entropy",
     "device": "cuda",
     "scale": 0.5,
-    "schedule": {},
     "unpublished": ["crl.alpha_rce"],
     "tuned": {"crl": {"study": "s", "parameters": ["alpha_rce"]}},
 }
