@@ -203,14 +203,14 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         UserError: whatever is wrong with the experiment, its files or its data.
     """
     from miabench.jobs.status import status as status_of
-    from miabench.results.job_list import load_jobs
+    from miabench.results.job_list import JobList
     from miabench.store.store import Store
 
     folder = Path(options.get("store", STORE))
     held = Store(folder, create=False) if folder.expanduser().exists() else None
-    jobs = load_jobs(held, resolved(experiment, options)) if held else None
-    if jobs is not None and held is not None:
-        return status_of(jobs, held)
+    listed = JobList.load(held, resolved(experiment, options)) if held else None
+    if listed and held:
+        return status_of(listed.jobs, held)
     with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
         plan = planned(experiment, {**options, "store": elsewhere}, say=False)
-        return status_of(plan.listed, held or plan.store)
+        return status_of(plan.listed.jobs, held or plan.store)
