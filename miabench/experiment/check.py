@@ -10,7 +10,8 @@ from miabench.experiment.grid import expand
 from miabench.experiment.model import Choice, Experiment
 from miabench.plugins.base import Kind
 from miabench.plugins.check import check, form
-from miabench.plugins.discover import PluginIndex, discover, file_hash
+from miabench.plugins.discover import PluginIndex, discover
+from miabench.plugins.plugin_files import file_hash
 from miabench.plugins.suites import suite_name
 
 

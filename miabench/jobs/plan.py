@@ -15,7 +15,7 @@ from miabench.jobs.graph import Graph
 from miabench.jobs.plan_attacks import plan_cell
 from miabench.jobs.specs import STAGES, Context, Job, Stage
 from miabench.plugins.attack import Attack
-from miabench.plugins.discover import plugin_files_blamed
+from miabench.plugins.plugin_files import plugin_files_blamed
 from miabench.plugins.process_state import isolated
 from miabench.results.index import AttackInfo, Index
 from miabench.results.job_list import JobList, ListedJob

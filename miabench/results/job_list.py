@@ -11,7 +11,8 @@ from miabench.errors import UserError
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file, write_file
 from miabench.files.json import read_json
-from miabench.plugins.discover import PluginFile, file_hash
+from miabench.plugins.discover import PluginFile
+from miabench.plugins.plugin_files import file_hash
 from miabench.results.index import file_name
 from miabench.store.store import Ref, Store
 
