@@ -128,9 +128,9 @@ def run(
     if dry_run:
         typer.echo(running.estimate(**given))
         return
-    from miabench.reports import write
-
     results, outcome = running.perform(("train", "attack"), progress=True, **given)
+    from miabench.reports import write  # imports pandas, and what is wrong is said before
+
     write.report(results, Format.TABLE.value)
     _end(outcome, _files(given))
     if not any(entry.metrics for entry in results.index.entries):
