@@ -6,7 +6,6 @@ file (`label_smoothing.py` is `label-smoothing`), an installed one `<distributio
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
 import pkgutil
@@ -25,6 +24,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 from pydantic import ValidationError
 
 from miabench.errors import UserError, expected, nearest
+from miabench.files.hashing import hash_of
 from miabench.plugins.attack import Attack, Probe
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.dataset import Dataset
@@ -230,7 +230,8 @@ def _check_baseline(cls: type[Plugin], where: str) -> None:
 def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
     path = Path(file.path if isinstance(file, PluginFile) else file).expanduser().resolve()
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as content:
+            sha256 = hash_of(content)
     except OSError as error:
         raise UserError(f"cannot read plugin file {path}: {error.strerror}") from None
     if isinstance(file, PluginFile) and file.sha256 != sha256:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from miabench.errors import UserError
 from miabench.metrics import Estimate, auc
-from miabench.metrics.bootstrap import percentile_interval, record_draws, replicate_aucs, run_shares
+from miabench.metrics.bootstrap import percentile_interval, replicate_aucs, replicate_means
 from miabench.metrics.dominance import dominates
 from miabench.reports.numbers.best import largest_loss
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow
@@ -179,14 +179,13 @@ def _one(line: TableRow, parts: dict[str | None, Records], common: _Common) -> _
     drawn = replicate_aucs(scores, members, REPLICATES)  # (B, K)
     means = _mean_aucs(scores, members)
     correct = cut[None]
-    accuracy_drawn = _accuracies(correct, members)
     return _Measured(
         line,
         attacks[int(means.argmax())],
         float(means.max()),
         drawn.max(1),
         float(correct[:, ~members].mean()),
-        accuracy_drawn,
+        replicate_means(correct, REPLICATES, members=members),
     )
 
 
@@ -201,16 +200,6 @@ def _mean_aucs(scores: Floats, members: NDArray[np.bool_]) -> Floats:
     values = np.array([[auc(run, members).value for run in attack] for attack in scores])
     means: Floats = values.mean(1)
     return means
-
-
-def _accuracies(correct: Floats, members: NDArray[np.bool_]) -> Floats:
-    """Mean test accuracy over drawn runs (B,), on the same draws of records and runs as `replicate_aucs`."""
-    per_run = [
-        correct[:, ~members] @ drawn[~members] / (~members).sum() for drawn in record_draws(members, REPLICATES, 0)
-    ]
-    shares = run_shares(len(correct), REPLICATES, 0)  # (B, R)
-    accuracies: Floats = np.einsum("rb,br->b", np.concatenate(per_run, axis=1), shares)
-    return accuracies
 
 
 def in_words(advice: Recommendation) -> Iterator[str]:
