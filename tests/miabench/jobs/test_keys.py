@@ -125,6 +125,7 @@ SPEC_KEYS = {
 PLAIN = {
     "dataset": "bits",
     "model": "mlp",
+    "schedule": {},
     "defense": ["ce", {"name": "dp-sgd", "schedule": {"lr": 0.5}}],
     "attacks": ["nn"],
     "schedule": {},
@@ -133,6 +134,7 @@ MARKED = {
     "name": "a/b",
     "dataset": {"name": "bits", "records": 0.5},
     "model": "mlp",
+    "schedule": {},
     "defense": "crl",
     "attacks": "entropy",
     "device": "cuda",
