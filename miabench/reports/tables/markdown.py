@@ -29,7 +29,7 @@ def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with
         made_with: versions, for the last note.
     """
     reasons = footnotes.Reasons()
-    parts = [_table(table) for table in report_tables(summary, compared, costs, reasons)]
+    parts = [markdown_table(table) for table in report_tables(summary, compared, costs, reasons)]
     said = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
     notes = [*footnotes.reading(summary, best="bold:"), *footnotes.beside(summary, compared, reasons), *said]
     notes += [f"warning: {warning}" for warning in summary.warnings]
@@ -43,7 +43,8 @@ def escape(text: str) -> str:
     return SPECIAL.sub(lambda found: ENTITIES.get(found[0], "\\" + found[0]), text)
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """One table with its title; the best values are bold."""
     return f"**{escape(table.title)}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in _rows(table))
 
 
