@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
 
-Within = Annotated[float, Option("points of accuracy below CE up to which a value is marked", "POINTS", float)]
+Within = Annotated[
+    float, Option("points of accuracy that a defense may cost for its values to be marked", "POINTS", float)
+]
 
 
 @spelled_out

@@ -21,7 +21,7 @@ from miabench.metrics import Estimate, auc
 from miabench.metrics.bootstrap import percentile_interval, replicate_aucs, replicate_means
 from miabench.metrics.dominance import dominates
 from miabench.reports.numbers.best import largest_loss
-from miabench.reports.numbers.lines import SiteKey, Summary, TableRow
+from miabench.reports.numbers.lines import SiteKey, Summary, TableRow, printed, signed
 from miabench.results.results import Records, Results
 
 Floats = NDArray[np.float64]
@@ -221,8 +221,5 @@ def in_words(advice: Recommendation) -> Iterator[str]:
 
 
 def _described(one: Candidate) -> str:
-    low, high = 100 * one.worst.low, 100 * one.worst.high
-    return (
-        f"{one.line.cell.label} (AUC {100 * one.worst.value:.2f} [{low:.2f}, {high:.2f}] by {one.attack}, "
-        f"{-100 * one.cost:+.2f} points)"
-    )
+    value, low, high = map(printed, one.worst)
+    return f"{one.line.cell.label} (AUC {value} [{low}, {high}] by {one.attack}, {signed(-one.cost)} points)"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from miabench.reports.numbers.difference import Difference, Differences
-from miabench.reports.numbers.lines import Summary, TableRow
+from miabench.reports.numbers.lines import Summary, TableRow, printed
 from miabench.reports.numbers.names import DAGGER, baseline_name
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
@@ -65,7 +65,7 @@ def reading(summary: Summary, best: str) -> Iterator[str]:
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
         yield (
             f"collapsed: test accuracy is at chance (always naming {dataset}'s largest class gives "
-            f"{100 * summary.chance[dataset]:.2f}%), so the value says nothing about the defense"
+            f"{printed(summary.chance[dataset])}%), so the value says nothing about the defense"
         )
 
 
