@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from miabench.results.gate import Finding
     from miabench.results.results import Results
 
-METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
+METRICS = "auc, balanced-accuracy, tpr@1%, tnr@1%, calibrated-tpr@1%, advantage, far and others"
 
 Within = Annotated[
     float, Option("points of accuracy that a defense may cost for its values to be marked", "POINTS", float)
@@ -41,6 +41,7 @@ def report(
         str | Sequence[str], Option("attacks to show, * for anything (repeatable)", "NAME", list[str])
     ] = (),
     sort: Annotated[str | None, Option("an attack, worst, test-accuracy or train-accuracy", "COLUMN")] = None,
+    details: Annotated[bool, Option("every attack, adaptivity gaps and costs too", "", bool)] = False,
     **options: Unpack[StoredOptions],
 ) -> "Report":
     """The stored results of an experiment.
@@ -52,6 +53,7 @@ def report(
         rows: names or labels of the defenses to show, `*` for anything; all if empty.
         columns: labels of the attacks to show, likewise.
         sort: an attack's label or `worst` (lowest first), `test-accuracy` or `train-accuracy` (highest first).
+        details: whether the printed table is followed by every attack, the adaptivity gaps and the costs.
         **options: see the signature.
 
     Returns:
@@ -65,7 +67,7 @@ def report(
     from miabench.reports.write import Report
 
     selection = Selection(metric, _several(rows), _several(columns), sort)
-    made = Report(stored(experiment, options), within, selection)
+    made = Report(stored(experiment, options), within, selection, details)
     made.summary  # noqa: B018  # what the selection does not find is said now
     return made
 
@@ -111,6 +113,7 @@ def recommend(
     *,
     budget: float | str,
     within: Within = 5.0,
+    metric: str = "auc",
     **options: Unpack[StoredOptions],
 ) -> "list[Recommendation]":
     """The defense to use where some accuracy may be lost.
@@ -119,6 +122,7 @@ def recommend(
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         budget: points of test accuracy that may be lost against the baseline; as text, `accuracy=1.0`.
         within: points of test accuracy, as in `report`.
+        metric: of the attacks, as in `report`.
         **options: see the signature.
 
     Returns:
@@ -127,13 +131,15 @@ def recommend(
     Raises:
         UserError: the store has no results of it; a budget that cannot be read.
     """
+    from miabench.reports.numbers.evidence import judge
     from miabench.reports.numbers.recommendation import points
     from miabench.reports.numbers.recommendation import recommend as recommended
     from miabench.reports.numbers.summary import summarize
 
     spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
     results = stored(experiment, options)
-    return list(recommended(results, summarize(results, max_accuracy_loss=within), spend))
+    summary = summarize(results, metric, within)
+    return list(recommended(results, summary, judge(results, summary), spend))
 
 
 @spelled_out
