@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 METRICS = "auc, balanced-accuracy, tpr@1%, tnr@1%, calibrated-tpr@1%, advantage, far and others"
 
-Within = Annotated[float, Option("points of accuracy below CE up to which a value is marked", "POINTS", float)]
+Within = Annotated[
+    float, Option("points of accuracy that a defense may cost for its values to be marked", "POINTS", float)
+]
 
 
 @spelled_out

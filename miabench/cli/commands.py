@@ -170,8 +170,7 @@ def _compare(given: Given, paper: str, anyway: bool) -> None:
     from miabench.reports.tables.published_table import show
     from miabench.reports.tables.terminal_layout import open_console
 
-    found = looking.compare(**taken(looking.compare, given), paper=paper, anyway=anyway)
-    show(open_console(), found, found.notes)
+    show(open_console(), looking.compare(**taken(looking.compare, given), paper=paper, anyway=anyway))
 
 
 def _recommend(given: Given, budget: str) -> None:

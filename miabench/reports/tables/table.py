@@ -52,9 +52,9 @@ class Value:
     number: float | None = None
 
     @classmethod
-    def of(cls, fraction: float, spread: str = "", *, best: bool = False) -> Value:
+    def of(cls, fraction: float, spread: str = "", below: str = "", *, best: bool = False) -> Value:
         """A fraction in percent."""
-        return cls(printed(fraction), spread, best=best, number=fraction)
+        return cls(printed(fraction), spread, below, best=best, number=fraction)
 
     @property
     def beside(self) -> str:
