@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from miabench.evaluation.references import ReferenceCounts
 from miabench.results.index import Index
@@ -21,6 +22,10 @@ def variants(index: Index) -> Iterator[str]:
     named = [f"{name} ({', '.join(params)})" for name, params in known.items() if params]
     if named:
         yield f"attacks: {'; '.join(named)}"
+
+
+def _plain(params: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{name} {value}" for name, value in params.items() if isinstance(value, (int, float, str)))
 
 
 def standing(results: Results) -> Iterator[str]:
