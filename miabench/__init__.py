@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from pydantic import Field as Field
 
     from miabench import metrics as metrics
+    from miabench.api import audit as audit
     from miabench.api import create_attack as create_attack
     from miabench.api import create_defense as create_defense
     from miabench.api import create_model as create_model
     from miabench.api import load_dataset as load_dataset
     from miabench.api import run as run
+    from miabench.auditing.result import Audit as Audit
     from miabench.data.pool import Data as Data
     from miabench.data.pool import Domain as Domain
     from miabench.errors import TrainingError as TrainingError
@@ -48,12 +50,14 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Field": "pydantic",
+    "audit": "miabench.api",
     "create_attack": "miabench.api",
     "create_defense": "miabench.api",
     "create_model": "miabench.api",
     "load_dataset": "miabench.api",
     "run": "miabench.api",
     "Attack": "miabench.plugins.attack",
+    "Audit": "miabench.auditing.result",
     "Claim": "miabench.plugins.defense",
     "Dataset": "miabench.plugins.dataset",
     "Defense": "miabench.plugins.defense",

@@ -13,7 +13,10 @@ from miabench.plugins.discover import discover
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
 
+    from miabench.auditing.records import Records
+    from miabench.auditing.result import Audit
     from miabench.data.pool import Data
     from miabench.experiment.model import Experiment
     from miabench.training.classifier import Classifier
@@ -106,3 +109,49 @@ def run(
     plan = make_plan(resolved, Paths(Path(store), None if data_root is None else Path(data_root)))
     run_stages(plan, ("train", "attack"), ExecutorConfig(executor, workers), lambda event: None)
     return Results(plan.index, plan.store).table
+
+
+def audit(
+    model: nn.Module | str | None,
+    members: Records,
+    nonmembers: Records,
+    *,
+    shadow_members: Sequence[str | Path] = (),
+    shadow_nonmembers: Sequence[str | Path] = (),
+    reference_answers: str | Path | None = None,
+    reference_member: str | Path | None = None,
+    features: bool = False,
+) -> Audit:
+    """Attack a model that was trained elsewhere: a network, or files of its predictions.
+
+    Args:
+        model: any network that answers logits (n, C), or (logits, features); `module:function` that gives one; None to
+            audit files of predictions alone.
+        members: records that the model was trained on: a pair of tensors (x, y), a DataLoader, a Dataset, or an npz of
+            `x` and `labels`. Without a model, a file of predictions for them.
+        nonmembers: the same of records of the same distribution that it was not trained on.
+        shadow_members: files of predictions of shadow models for their members.
+        shadow_nonmembers: for their non-members, in the same order.
+        reference_answers: an npz of reference models' outputs (K, N, C) for the members, then the non-members.
+        reference_member: an npz of booleans (K, N): which of them trained on which record; by default none on any.
+        features: also fit a classifier that sees the records' features but no model.
+
+    Raises:
+        UserError: whatever is wrong with the model, the records or the files.
+    """
+    from miabench.auditing.audit import Others, audit, audit_network
+    from miabench.auditing.references import reference_files
+
+    references = reference_files(reference_answers, reference_member)
+    shadows = [Path(file) for file in shadow_members], [Path(file) for file in shadow_nonmembers]
+    if model is not None:
+        return audit_network(model, members, nonmembers, Others(*shadows, references), features)
+    return audit(_file(members), _file(nonmembers), *shadows, features, references)
+
+
+def _file(given: Records) -> Path:
+    from miabench.errors import UserError
+
+    if not isinstance(given, (str, Path)):
+        raise UserError(f"without a model, members and nonmembers are files of predictions, not {type(given).__name__}")
+    return Path(given)

@@ -400,8 +400,21 @@ def audit(
         Path, typer.Option(help="npz or CSV of predictions for records the model was trained on", metavar="FILE")
     ],
     nonmembers: Annotated[Path, typer.Option(help="the same for records it was not trained on", metavar="FILE")],
+    model: Annotated[
+        str | None,
+        _option(
+            "a function that gives the network itself; the files then hold its inputs x and labels", "MODULE:FUNCTION"
+        ),
+    ] = None,
     shadow_members: Annotated[list[Path] | None, _option("of a shadow model (repeatable)", "FILE")] = None,
     shadow_nonmembers: Annotated[list[Path] | None, _option("in the same order (repeatable)", "FILE")] = None,
+    reference_answers: Annotated[
+        Path | None,
+        _option("npz of K reference models' outputs (K, N, C) for the members, then the non-members", "FILE"),
+    ] = None,
+    reference_member: Annotated[
+        Path | None, _option("npz: which reference trained on which record (K, N); without it none on any", "FILE")
+    ] = None,
     features: Annotated[
         bool, typer.Option("--features", help="also fit a model-free classifier on the files' features")
     ] = False,
@@ -409,11 +422,21 @@ def audit(
         AuditFormat, _option("table (default), csv or json, on standard output", "NAME")
     ] = AuditFormat.TABLE,
 ) -> None:
-    """Attack predictions that were made elsewhere, with any framework."""
-    from miabench.auditing.audit import audit
+    """Attack predictions that were made elsewhere, with any framework, or a network of yours."""
+    from miabench import api
     from miabench.reports.audit_table import write
 
-    write(audit(members, nonmembers, shadow_members or [], shadow_nonmembers or [], features), format.value)
+    found = api.audit(
+        model,
+        members,
+        nonmembers,
+        shadow_members=shadow_members or [],
+        shadow_nonmembers=shadow_nonmembers or [],
+        reference_answers=reference_answers,
+        reference_member=reference_member,
+        features=features,
+    )
+    write(found, format.value)
 
 
 @app.command()

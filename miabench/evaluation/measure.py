@@ -14,6 +14,7 @@ from miabench.metrics.names import ACCURACIES as ACCURACIES
 
 FPRS = {name: names.FPRS[name] for name in ("tpr@1%", "tpr@0.1%")}  # what is measured so far
 ATTACK_METRICS = ("auc", "balanced_accuracy", "balanced_accuracy_global", *FPRS)
+NO_SHADOWS = "no shadow models"
 
 Row = dict[str, Any]
 
@@ -52,7 +53,7 @@ def measure_attack(scores: AttackScores, num_classes: int) -> list[Row]:
         overall = metrics.threshold(shadows, shadow_member)
         rows.append(row("balanced_accuracy_global", metrics.balanced_accuracy(target >= overall, member), member))
     else:
-        rows += [row(name, None, member, "no shadow models") for name in ATTACK_METRICS[1:3]]
+        rows += [row(name, None, member, NO_SHADOWS) for name in ATTACK_METRICS[1:3]]
     for name, fpr in FPRS.items():
         estimate = metrics.tpr_at_fpr(target, member, fpr)
         reason = None if estimate else f"needs {round(1 / fpr)} non-members, has {(~member).sum()}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from miabench.auditing.audit import GAP, MODEL_FREE, Audit
+from miabench.auditing.result import GAP, MODEL_FREE, WORDS, Audit
 from miabench.evaluation.measure import ATTACK_METRICS
 from miabench.reports.numbers.summary import printed
 from miabench.reports.tables.terminal import METRICS
@@ -31,8 +31,8 @@ def write(audit: Audit, form: str) -> None:
 
 
 def to_json(audit: Audit) -> str:
-    """One object: `num_classes`, `shadows`, `warnings`, and `rows`, each on its line; what is missing is null."""
-    about = {"num_classes": audit.num_classes, "shadows": audit.shadows, "warnings": audit.warnings}
+    """One object: what `Audit` has beside the scores, and `rows`, each on its line; what is missing is null."""
+    about = {name: getattr(audit, name) for name in WORDS}
     lines = ",\n".join(json.dumps(one, allow_nan=False) for one in _rows(audit))
     return f'{json.dumps(about)[:-1]}, "rows": [\n{lines}\n]}}\n'
 
@@ -75,7 +75,9 @@ def _item(one: Mapping[str, Any], reasons: Reasons) -> Item:
 
 
 def _notes(audit: Audit, train: float, test: float) -> Iterator[str]:
+    yield audit.verdict
     yield f"accuracy on members {printed(train)}, on non-members {printed(test)}; {audit.shadows} shadow models"
+    yield from audit.notes
     yield "intervals are over records: they say nothing about other trainings of the model"
     yield f"{GAP}: the baseline that calls a record a member if it is classified correctly; it needs no outputs"
     if MODEL_FREE in set(audit.table["attack"]):

@@ -381,20 +381,31 @@ def at(arrays, name, index, value):
 
 WRONG = {
     "no answers": ({"labels": np.zeros(40)}, "{path} holds neither logits nor probabilities: an npz needs one of them"),
-    "one dimension": (changed(probabilities=np.zeros(40)), "{path}: probabilities has shape (40,); expected (N, C)"),
-    "one class": (changed(probabilities=np.ones((40, 1))), "{path}: probabilities has shape (40, 1); expected (N, C)"),
+    "three dimensions": (
+        changed(probabilities=np.zeros((40, 3, 2))),
+        "{path}: probabilities has shape (40, 3, 2); expected (N, C)",
+    ),
+    "no classes": (changed(probabilities=np.ones((40, 0))), "{path}: probabilities has shape (40, 0); expected (N, C)"),
+    "one column of three classes": (
+        at(changed(labels=np.zeros(40), probabilities=np.ones(40)), "labels", 7, 2),
+        "{path}, row 7 (from 0): label 2; a label is the number of a column, 0 to 1",
+    ),
     "text": (changed(probabilities=np.full((40, 3), "a")), "{path}: probabilities has type <U1; expected numbers"),
     "few": (some(9), "{path} holds 9 records; an audit needs 10 members and 10 non-members"),
     "no labels": ({"logits": np.zeros((40, 3))}, "{path} holds no labels: an npz needs an array 'labels'"),
     "fewer labels": (changed(labels=np.zeros(39)), "{path}: labels has shape (39,); expected one label for each of 40"),
-    "text labels": (changed(labels=np.full(40, "cat")), "{path}: labels has type <U3; expected numbers"),
+    "text labels of too few classes": (
+        changed(labels=np.full(40, "cat")),
+        "{path}: labels are names, of 1 classes (cat), but the outputs have 3 columns: give labels as numbers",
+    ),
+    "labels that are no text": (changed(labels=np.zeros(40, complex)), "{path}: labels has type complex128; expected"),
     "large label": (at(changed(), "labels", 7, 3), "{path}, row 7 (from 0): label 3; a label is the number"),
     "negative label": (at(changed(), "labels", 7, -1), "{path}, row 7 (from 0): label -1; a label is"),
     "half label": (at(changed(), "labels", 7, 0.5), "{path}, row 7 (from 0): label 0.5; a label is"),
     "NaN label": (at(changed(), "labels", 7, np.nan), "{path}, row 7 (from 0): labels holds nan; expected"),
     "sum": (
         at(changed(), "probabilities", 5, [0.5, 0.5, 0.01]),
-        "{path}, row 5 (from 0): the probabilities sum to 1.01; expected 1",
+        "{path}, row 5 (from 0): the probabilities sum to 1.01; expected 1 within 0.0015, as 3 classes at three",
     ),
     "negative": (at(changed(), "probabilities", 5, [1.5, -0.5, 0]), "{path}, row 5 (from 0): 1.5 is no probability"),
     "NaN": (at(changed(), "probabilities", (5, 1), np.nan), "{path}, row 5 (from 0): probabilities holds nan"),
