@@ -26,7 +26,8 @@ NEEDS_SHADOWS = f"its thresholds are learnt on shadow models: {SHADOWS}"
 NOTHING_TO_LEARN_ON = f"it learns on shadow models: {SHADOWS}"
 NO_REFERENCES = "it compares with other models' answers to the same records: give --reference-answers"
 NO_INSIDE = "it compares with references that trained on the record: give --reference-member"
-SHADOWS_LACK_REFERENCES = "it would have to learn on shadow models' records, about which references were not asked"
+SHADOWS_LACK_REFERENCES = "what it learns on shadow models needs the references' answers to their records too"
+SHADOWS_ARE_FILES = "what it learns on shadow models needs these themselves, not their predictions"
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,16 @@ def _why_not(attack: Attack, subject: Subject) -> str | None:
             return next(filter(None, reasons))
     if attack.references != "none":
         return _without_references(attack, subject)
-    if type(attack).fit is not Attack.fit:
-        if not subject.shadows:
-            return NOTHING_TO_LEARN_ON
-        if asks:
-            return "it learns on shadow models, and needs them themselves, not their predictions alone"
-    return None
+    return None if type(attack).fit is Attack.fit else _why_no_shadows(attack, subject, NOTHING_TO_LEARN_ON)
+
+
+def _why_no_shadows(attack: Attack, subject: Subject, none_given: str = NEEDS_SHADOWS) -> str | None:
+    """Why nothing can be learnt on the shadow models, or None."""
+    if not subject.shadows:
+        return none_given
+    if attack.references != "none":
+        return SHADOWS_LACK_REFERENCES
+    return None if all(probe.root == Logits() for probe in attack.probes()) else SHADOWS_ARE_FILES
 
 
 def _without_references(attack: Attack, subject: Subject) -> str | None:
@@ -126,16 +131,15 @@ def _without_references(attack: Attack, subject: Subject) -> str | None:
 
 def _run(attack: Attack, subject: Subject) -> AttackResult:
     target, rows = _asked(attack, subject)
-    with_references = attack.references != "none"
-    shadows = [] if with_references else [_with_derived(shadow, attack) for shadow in subject.shadows]
+    why = _why_no_shadows(attack, subject)
+    shadows = [] if why else [_with_derived(shadow, attack) for shadow in subject.shadows]
     state = attack.fit(shadows, seeds.generator(SEED, "attack"))
     scores = score_hidden(attack, target, state, SEED)
     each = [
         ShadowScores(checked_scores(attack.score(shadow, state), len(shadow)), known(shadow), shadow.labels)
         for shadow in shadows
     ]
-    why = SHADOWS_LACK_REFERENCES if with_references and subject.shadows else NEEDS_SHADOWS
-    found = _measured(target, scores, each, why)
+    found = _measured(target, scores, each, why or NEEDS_SHADOWS)
     whole = np.full(len(subject.target), np.nan)
     whole[rows] = scores
     return replace(found, scores=whole)

@@ -52,9 +52,8 @@ def columns_of_labels(
     if len(names) != num_classes:
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         raise UserError(
-            f"{file.path}: labels are names, of {len(names)} classes ({shown}), but the outputs have {num_classes} "
-            "columns: give labels as numbers of columns, or all names in the order of the columns as an array "
-            "'classes' of an npz"
+            f"{file.path}: the outputs have {num_classes} columns, but labels name {len(names)}: {shown}; give labels "
+            "as numbers of columns, or all names in the order of the columns as an array 'classes' of an npz"
         )
     return _places(file, names) if numbers is None else _places_of_numbers(file, numbers, names)
 

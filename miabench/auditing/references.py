@@ -82,6 +82,7 @@ class References:
 
 def derived(probe: Probe, logits: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[Any]:
     """The answers to a probe that follow from logits (N, C)."""
+    assert probe.root == Logits(), "other probes ask the model"
     return logits if probe.of is None else probe.derive(derived(probe.of, logits, labels), labels)
 
 

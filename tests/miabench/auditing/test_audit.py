@@ -396,7 +396,7 @@ WRONG = {
     "fewer labels": (changed(labels=np.zeros(39)), "{path}: labels has shape (39,); expected one label for each of 40"),
     "text labels of too few classes": (
         changed(labels=np.full(40, "cat")),
-        "{path}: labels are names, of 1 classes (cat), but the outputs have 3 columns: give labels as numbers",
+        "{path}: the outputs have 3 columns, but labels name 1: cat; give labels as numbers of columns, or all",
     ),
     "labels that are no text": (changed(labels=np.zeros(40, complex)), "{path}: labels has type complex128; expected"),
     "large label": (at(changed(), "labels", 7, 3), "{path}, row 7 (from 0): label 3; a label is the number"),
