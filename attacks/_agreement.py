@@ -7,22 +7,22 @@ w is a logistic regression of membership on a, over all records of the shadow mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miabench import Attack, Observed
+from miabench import Access, Attack, Observed, Scores, State
 
 
 class AgreementAttack(Attack, frozen=True):
     """Members keep their label under changes; the one probe answers shares (N, F)."""
 
-    access: ClassVar[Literal["label", "black-box", "white-box"]] = "label"
+    access: ClassVar[Access] = "label"
 
-    def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> dict[str, NDArray[np.float64]]:
+    def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> State:
         """The weights (F,)."""
         from sklearn.linear_model import LogisticRegression
 
@@ -31,7 +31,7 @@ class AgreementAttack(Attack, frozen=True):
         member = np.concatenate([np.asarray(shadow.member) for shadow in shadows])
         return {"weights": LogisticRegression().fit(shares, member).coef_[0]}
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Weighted shares (N,)."""
         (probe,) = self.probes()
         shares = np.asarray(target[probe], dtype=np.float64)

@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench import Attack, Field, Observed, Probe, UserError
+from miabench import Attack, Field, Observed, Probe, References, UserError
 
 Array = NDArray[np.float64]
-Asked = Literal["none", "shadows", "out", "in+out", "any"]
 
 
 class Kind(NamedTuple):
@@ -38,17 +37,12 @@ class Kind(NamedTuple):
 class ReferenceAttack(Attack, frozen=True):
     """An attack that compares a record's answer with those of references that did not train on it (OUT)."""
 
-    references: ClassVar[Asked] = "out"
+    references: ClassVar[References] = "out"
     population: ClassVar[bool | Literal["needed"]] = True
 
     def online(self, observed: Observed) -> bool:
         """Whether it also compares with references that trained on the record (IN)."""
         return False
-
-    def fallbacks(self, observed: Observed) -> int:
-        """How many records lack a reference of a kind that the attack compares with: all records' stand in for it."""
-        masks = [out_of(observed)] + ([in_of(observed)] if self.online(observed) else [])
-        return int(np.any([~mask.any(0) for mask in masks], axis=0).sum())
 
 
 class OnlineAttack(ReferenceAttack, frozen=True):
@@ -59,9 +53,9 @@ class OnlineAttack(ReferenceAttack, frozen=True):
     )
 
     @property
-    def references(self) -> Asked:  # type: ignore[override]
+    def references(self) -> References:  # type: ignore[override]
         """The references to ask for."""
-        asked: Mapping[str, Asked] = {"auto": "any", "online": "in+out"}
+        asked: Mapping[str, References] = {"auto": "any", "online": "in+out"}
         return asked.get(self.mode, "out")
 
     def online(self, observed: Observed) -> bool:

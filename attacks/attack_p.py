@@ -10,14 +10,12 @@ classes: here that is what a class without population records takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from miabench.attacks._counts import smoothed_share
-from numpy.typing import NDArray
 
-from miabench import Attack, LogOdds, Observed, Probe, UserError
+from miabench import Attack, LogOdds, Observed, Probe, Scores, State, UserError
 
 
 class AttackP(Attack, frozen=True):
@@ -29,7 +27,7 @@ class AttackP(Attack, frozen=True):
         """The log odds of the true class."""
         return (LogOdds(),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Smoothed shares (N,), 0 to 1.
 
         Raises:

@@ -10,15 +10,12 @@ loss on a record that has none is taken to be that on the population.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from miabench.attacks._counts import smoothed_share
 from miabench.attacks._references import ReferenceAttack, answers_of, out_of
 from numpy.typing import NDArray
 
-from miabench import LogOdds, Observed, Probe, UserError
+from miabench import LogOdds, Observed, Probe, Scores, State, UserError
 
 
 class AttackR(ReferenceAttack, frozen=True):
@@ -28,7 +25,7 @@ class AttackR(ReferenceAttack, frozen=True):
         """The log odds of the true class."""
         return (LogOdds(),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Smoothed shares (N,), 0 to 1."""
         phi, references, out = target[LogOdds()], answers_of(target, LogOdds()), out_of(target)
         n = out.sum(0)

@@ -10,15 +10,10 @@ kinds still weigh one half each. Defaults: T = 1 and a = 0.33, as there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 from miabench.attacks._references import OnlineAttack
 from miabench.attacks._true_probability import log, log_of_target, mean_both, mean_out
-from numpy.typing import NDArray
 
-from miabench import Field, Observed, Probe, TrueProbability
+from miabench import Field, Observed, Probe, Scores, State, TrueProbability
 
 
 class BASE(OnlineAttack, frozen=True):
@@ -31,7 +26,7 @@ class BASE(OnlineAttack, frozen=True):
         """The true class' probability."""
         return (TrueProbability(temperature=self.temperature),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Log ratios (N,)."""
         (probe,) = self.probes()
         if self.online(target):

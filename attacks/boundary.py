@@ -12,7 +12,7 @@ nearest point of all queries counts, not the last. Needs the toolbox: pip instal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from miabench import Attack, Data, Field, Model, Observed, Probe, RecordNoise
+from miabench import Access, Attack, Data, Field, Model, Observed, Probe, RecordNoise, Scores, State
 
 STARTS = 50  # random points asked at most, until one is classified otherwise
 FIRST_DIRECTIONS = 10  # asked for the first estimate of the boundary's direction; t-th: 10 sqrt(t)
@@ -52,7 +52,7 @@ class BoundaryDistance(Probe, frozen=True):
 class Boundary(Attack, frozen=True):
     """Members lie farther from the decision boundary."""
 
-    access: ClassVar[Literal["label", "black-box", "white-box"]] = "label"
+    access: ClassVar[Access] = "label"
 
     queries: int = Field(850, ge=50, description="labels asked for each record")
     records: int = Field(200, ge=1, description="members, and as many non-members, that are scored")
@@ -69,7 +69,7 @@ class Boundary(Attack, frozen=True):
         """The distance alone."""
         return (BoundaryDistance(queries=self.queries, records=self.records),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Distances (N,)."""
         (probe,) = self.probes()
         return target[probe]

@@ -8,14 +8,11 @@ train on the record count, not one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from miabench.attacks._references import ReferenceAttack, of_kind
 from numpy.typing import NDArray
 
-from miabench import LogOdds, Observed, Probe
+from miabench import LogOdds, Observed, Probe, Scores, State
 
 
 class Calibrated(ReferenceAttack, frozen=True):
@@ -25,7 +22,7 @@ class Calibrated(ReferenceAttack, frozen=True):
         """The log odds of the true class."""
         return (LogOdds(),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Differences of losses (N,), in nats."""
         return of_kind(target, LogOdds(), "out", _loss).mean - _loss(target[LogOdds()])
 

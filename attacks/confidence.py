@@ -9,19 +9,13 @@ function of p_y. Both names are here because the literature reports both; their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from miabench import Attack, Logits, Observed
+from miabench import Attack, Logits, Observed, Scores, State
 from miabench.logprob import log_odds
 
 
 class Confidence(Attack, frozen=True):
     """Members' true classes get the higher probability."""
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Log odds of the true class (N,)."""
         return log_odds(target[Logits()], target.labels)

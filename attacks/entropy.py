@@ -9,19 +9,13 @@ inside the logarithm), so records that a float32 softmax rounds to one class are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from miabench import Attack, Logits, Observed
+from miabench import Attack, Logits, Observed, Scores, State
 from miabench.logprob import entropy
 
 
 class Entropy(Attack, frozen=True):
     """Members have the lower prediction entropy."""
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """-H (N,), -log C to 0."""
         return -entropy(target[Logits()])

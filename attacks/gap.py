@@ -8,13 +8,12 @@ alone: an attack that finds less is broken, or the defense hides scores only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench import Attack, Logits, Observed, Probe
+from miabench import Access, Attack, Logits, Observed, Probe, Scores, State
 
 
 class Correct(Probe, frozen=True):
@@ -38,12 +37,12 @@ class Correct(Probe, frozen=True):
 class Gap(Attack, frozen=True):
     """Members are classified correctly."""
 
-    access: ClassVar[Literal["label", "black-box", "white-box"]] = "label"
+    access: ClassVar[Access] = "label"
 
     def probes(self) -> tuple[Probe, ...]:
         """Correct or not."""
         return (Correct(),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """1 or 0 (N,)."""
         return target[Correct()]

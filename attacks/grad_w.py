@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from miabench.attacks._margin import log_loss_gradient_norms, margins
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from miabench import Attack, Field, Observed, Probe, RecordNoise
+from miabench import Access, Attack, Field, Observed, Probe, RecordNoise, Scores, State
 
 Norm = Literal["l1", "l2"]
 
@@ -49,7 +47,7 @@ class LogWeightGradientNorm(Probe, frozen=True):
 class GradW(Attack, frozen=True):
     """Members have the smaller loss gradient at the weights."""
 
-    access: ClassVar[Literal["label", "black-box", "white-box"]] = "white-box"
+    access: ClassVar[Access] = "white-box"
 
     norm: Norm = Field("l2", description="norm of the gradient over all parameters: l1 or l2")
 
@@ -57,7 +55,7 @@ class GradW(Attack, frozen=True):
         """The gradient norm alone."""
         return (LogWeightGradientNorm(norm=self.norm),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """-log of the norm (N,)."""
         (probe,) = self.probes()
         return -target[probe]

@@ -9,16 +9,14 @@ records do not touch each other. And records whose p_y rounds to 1 are not tied 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from miabench.attacks._margin import log_loss_gradient_norms, margins
-from numpy.typing import NDArray
 from torch import Tensor
 
-from miabench import Attack, Data, Field, Model, Observed, Probe, RecordNoise
+from miabench import Access, Attack, Data, Field, Model, Observed, Probe, RecordNoise, Scores, State
 
 Norm = Literal["l1", "l2", "l-inf"]
 
@@ -48,7 +46,7 @@ class LogGradientNorm(Probe, frozen=True):
 class GradX(Attack, frozen=True):
     """Members have the smaller loss gradient at the input."""
 
-    access: ClassVar[Literal["label", "black-box", "white-box"]] = "white-box"
+    access: ClassVar[Access] = "white-box"
 
     norm: Norm = Field("l2", description="norm of the gradient: l1, l2 or l-inf")
 
@@ -62,7 +60,7 @@ class GradX(Attack, frozen=True):
         """The gradient norm alone."""
         return (LogGradientNorm(norm=self.norm),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """-log of the norm (N,)."""
         (probe,) = self.probes()
         return -target[probe]

@@ -22,15 +22,15 @@ on Location30 with 2 to 32 references a kind no other finds more, under CE, Rela
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from miabench.attacks._references import Array, Kind, OnlineAttack, of_kind
 from miabench.attacks._variance_prior import fit_prior
 from numpy.typing import NDArray
 
-from miabench import Field, LogOdds, Observed, Probe
+from miabench import Field, LogOdds, Observed, Probe, Scores, State
 
 SMALLEST_SD = 1e-30  # of the authors' code: references that answer alike still give finite scores
 UNDERFLOW = 1e-290  # a distribution function below it is taken from its expansion
@@ -84,7 +84,7 @@ class LiRA(OnlineAttack, frozen=True):
         """The log odds of the true class."""
         return (LogOdds(),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Log likelihood ratios, log distribution functions or minus log densities (N,)."""
         phi = target[LogOdds()]
         kinds = [of_kind(target, LogOdds(), "out")]

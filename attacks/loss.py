@@ -10,19 +10,13 @@ the literature reports both, and their results are equal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from miabench import Attack, Logits, Observed
+from miabench import Attack, Logits, Observed, Scores, State
 from miabench.logprob import log_odds
 
 
 class Loss(Attack, frozen=True):
     """Members have the lower loss."""
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Log odds of the true class (N,): -log(exp(CE) - 1)."""
         return log_odds(target[Logits()], target.labels)

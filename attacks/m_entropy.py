@@ -10,19 +10,13 @@ Mentr is about (1 - p_y)^2, so records are tied at 0 only where the true class l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from miabench import Attack, Logits, Observed
+from miabench import Attack, Logits, Observed, Scores, State
 from miabench.logprob import modified_entropy
 
 
 class ModifiedEntropy(Attack, frozen=True):
     """Members have the lower modified entropy."""
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """-Mentr (N,), at most 0."""
         return -modified_entropy(target[Logits()], target.labels)

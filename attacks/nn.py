@@ -22,7 +22,7 @@ from miabench.attacks._attack_network import Layer, forward, layers_of, train
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from miabench import Attack, Field, Logits, Observed, Schedule, TrainingError
+from miabench import Attack, Field, Logits, Observed, Schedule, Scores, State, TrainingError
 from miabench.logprob import log_softmax
 
 SCHEDULE = Schedule(
@@ -46,7 +46,7 @@ class NeuralNetwork(Attack, frozen=True):
         """A table in an experiment changes some keys of this attack's schedule, not of the classifiers'."""
         return {**SCHEDULE.model_dump(), **value} if isinstance(value, Mapping) else value
 
-    def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> dict[str, NDArray[np.float32]]:
+    def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> State:
         """Weights and biases of the four layers, learnt on the generator's device.
 
         Raises:
@@ -64,7 +64,7 @@ class NeuralNetwork(Attack, frozen=True):
         layers = enumerate(layers_of(vector.cpu(), x.shape[1]))
         return {f"{part}{i}": value.numpy() for i, layer in layers for part, value in layer._asdict().items()}
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Log odds of being a member (N,)."""
         x, place = _distinct_rows(attack_inputs(target))
         weights = {name: torch.from_numpy(value).double() for name, value in state.items()}

@@ -11,14 +11,13 @@ membership at a prior of one half: records of a bin are tied. Differs from the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miabench import Attack, Field, Logits, Observed
+from miabench import Attack, Field, Logits, Observed, Scores, State
 from miabench.logprob import modified_entropy
 
 Array = NDArray[np.float64]
@@ -31,7 +30,7 @@ class PrivacyRiskScore(Attack, frozen=True):
 
     bins: int = Field(5, ge=2, description="bins of each class' histogram")
 
-    def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> dict[str, Array]:
+    def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> State:
         """Edges (C, bins + 1) and the membership probability of each bin (C, bins)."""
         values = np.concatenate([modified_entropy(shadow[Logits()], shadow.labels) for shadow in shadows])
         labels = np.concatenate([shadow.labels for shadow in shadows])
@@ -46,7 +45,7 @@ class PrivacyRiskScore(Attack, frozen=True):
             risk.append(membership_by_bin(of_class, values[rows], member[rows]))
         return {"edges": np.stack(edges), "risk": np.stack(risk)}
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> Array:
+    def score(self, target: Observed, state: State) -> Scores:
         """Probabilities (N,)."""
         values = modified_entropy(target[Logits()], target.labels)
         return risk_scores(state["edges"], state["risk"], values, target.labels)

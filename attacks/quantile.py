@@ -12,14 +12,13 @@ seen as means over at most 8 x 8 tiles), one quantile, and phi in place of the m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miabench import Attack, Data, Field, LogOdds, Model, Observed, Probe, UserError
+from miabench import Attack, Data, Field, LogOdds, Model, Observed, Probe, Scores, State, UserError
 
 Array = NDArray[np.float64]
 
@@ -45,7 +44,7 @@ class Quantile(Attack, frozen=True):
         """The log odds of the true class."""
         return (LogOdds(),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> Array:
+    def score(self, target: Observed, state: State) -> Scores:
         """Distances above the quantile (N,).
 
         Raises:

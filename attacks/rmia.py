@@ -14,16 +14,13 @@ of a Taylor softmax with margin, one query a record, means untrimmed, a not tune
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from miabench.attacks._counts import below_one
 from miabench.attacks._references import Array, OnlineAttack, in_of
 from miabench.attacks._true_probability import log, log_of_target, mean_both, mean_out
-from numpy.typing import NDArray
 
-from miabench import Field, Observed, Probe, TrueProbability
+from miabench import Field, Observed, Probe, Scores, State, TrueProbability
 
 
 class RMIA(OnlineAttack, frozen=True):
@@ -37,7 +34,7 @@ class RMIA(OnlineAttack, frozen=True):
         """The true class' probability."""
         return (TrueProbability(temperature=self.temperature),)
 
-    def score(self, target: Observed, state: Mapping[str, NDArray[Any]]) -> Array:
+    def score(self, target: Observed, state: State) -> Scores:
         """Shares (N,), 0 to 1."""
         z = target.population or target  # an empty one is none
         online = self.online(target)

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from miabench.evaluation.measure import measure_accuracy, measure_attack
+from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.load import load_experiment
 from miabench.files import atomic
@@ -124,6 +124,7 @@ class Faker:
             np.savez(folder / "arrays.npz", **given.save())
         with self.store.write(entry.metrics, self._about(job)) as folder:
             (folder / "rows.json").write_text(json.dumps(measure_attack(given, CLASSES)))
+            (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
 
     def _put_answers(self, ref: Ref) -> None:
         about = self._about(self.plan.jobs[ref.key]) | {"cost": {"seconds": 0.01, "records": 4 * HALF}}

@@ -21,30 +21,19 @@ class Distillation(Defense, frozen=True):
 
     def distil(self, task: Task, teacher: nn.Module, x: Tensor) -> nn.Module:
         """A network trained to answer as the teacher on the selected ones of reference inputs x (n, ...)."""
-        answers = _answers(teacher, x)  # (n, C)
+        answers = task.evaluate(teacher, x)[0]  # (n, C)
         if self.selection == "entropy":
             kept = lowest_entropy(answers, math.ceil(self.select_fraction * len(x)))
             x, answers = x[kept], answers[kept]
         net = task.net()
         opt = task.optimizer(net)
-        for _ in task.epochs(net=net, opt=opt):
-            self._one_epoch(task, net, opt, (x, answers))
-        return net
 
-    def _one_epoch(
-        self, task: Task, net: nn.Module, opt: torch.optim.Optimizer, reference: tuple[Tensor, Tensor]
-    ) -> None:
-        x, answers = reference
-        net.train()
-        total = torch.zeros((), device=task.device)
-        for rows in task.batches(torch.arange(len(x), device=task.device), how="in-order"):
-            student = net(task.augment(x[rows]))[0]
-            loss = distillation_loss(student, answers[rows], self.tau, self.kl)
-            opt.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            opt.step()
-            total += loss.detach() * len(rows)
-        task.record(loss=total / len(x))
+        def step(rows: Tensor) -> Tensor:
+            return distillation_loss(net(task.augment(x[rows]))[0], answers[rows], self.tau, self.kl)
+
+        for _ in task.epochs(net=net, opt=opt):
+            task.train_epoch(step, batches=task.batches(torch.arange(len(x), device=task.device), how="in-order"))
+        return net
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, tau: float, kl: str) -> Tensor:
@@ -60,8 +49,3 @@ def lowest_entropy(logits: Tensor, count: int) -> Tensor:
     log_p = logits.double().log_softmax(1)
     entropy = -(log_p.exp() * log_p).sum(1)
     return entropy.argsort(stable=True)[:count].sort().values
-
-
-@torch.no_grad()
-def _answers(teacher: nn.Module, x: Tensor) -> Tensor:
-    return torch.cat([teacher(part)[0] for part in torch.split(x, 1024)])

@@ -17,10 +17,9 @@ from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from miabench.defenses._member_pass import member_pass
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam
 
 from miabench import Defense, Field, Range, Task
 
@@ -49,10 +48,23 @@ class AdvReg(Defense, frozen=True):
         net = task.net()
         inference = task.new("inference network", lambda: InferenceNetwork(task.num_classes))
         opt, inference_opt = task.optimizer(net), Adam(inference.parameters(), lr=self.inference_lr)
+
+        def classifier_step(ids: Tensor) -> tuple[Tensor, Tensor]:
+            logits = net(task.augment(task.x[ids]))[0]
+            return classifier_loss(logits, task.y[ids], inference, self.alpha), logits
+
+        def inference_step(pair: tuple[Tensor, Tensor]) -> Tensor:
+            with torch.no_grad():
+                seen, unseen = (net(task.augment(task.x[ids]))[0] for ids in pair)
+            return inference_loss(inference, *((z, task.y[ids]) for z, ids in zip((seen, unseen), pair, strict=True)))
+
         for _ in task.epochs(net=net, inference=inference, opt=opt, inference_opt=inference_opt):
             inference.requires_grad_(False)
-            member_pass(task, net, opt, lambda logits, y: classifier_loss(logits, y, inference, self.alpha))
-            _inference_pass(task, net, inference, inference_opt)
+            task.train_epoch(classifier_step, net, opt)
+            inference.requires_grad_(True)
+            net.eval()
+            pairs = zip(task.batches(task.ids["train"]), task.batches(task.ids["reference"]), strict=False)
+            task.train_epoch(inference_step, inference, inference_opt, batches=pairs, name="inference_loss")
         return net
 
 
@@ -95,20 +107,3 @@ def inference_loss(inference: nn.Module, members: tuple[Tensor, Tensor], others:
     logits, labels = (torch.cat(pair) for pair in zip(members, others, strict=True))
     truth = torch.cat([torch.ones(len(members[1])), torch.zeros(len(others[1]))]).to(logits)
     return F.binary_cross_entropy(inference(logits, labels), truth)
-
-
-def _inference_pass(task: Task, net: nn.Module, inference: nn.Module, opt: Optimizer) -> None:
-    net.eval()
-    inference.requires_grad_(True)
-    total, steps = torch.zeros((), device=task.device), 0
-    pairs = zip(task.batches(task.ids["train"]), task.batches(task.ids["reference"]), strict=False)
-    for members, others in pairs:  # as many as the smaller part has
-        with torch.no_grad():
-            seen, unseen = (net(task.augment(task.x[ids]))[0] for ids in (members, others))
-        loss = inference_loss(inference, (seen, task.y[members]), (unseen, task.y[others]))
-        opt.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        opt.step()
-        total += loss.detach()
-        steps += 1
-    task.record(inference_loss=total / steps)

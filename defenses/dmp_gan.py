@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
-from miabench import Data, Field, Model, Range, Role, Task, Train
+from miabench import Data, Epochs, Field, Model, Range, Role, Task, Train
 
 SHAPE = (3, 32, 32)
 Z = 100  # length of the noise that an image is made from
@@ -39,7 +39,7 @@ class DMPGAN(Distillation, frozen=True):
     tune: ClassVar = {"tau": Range(0.5, 20, log=True), "select_fraction": Range(0.1, 1)}
 
     synthetic: int | None = Field(None, ge=1, description="images made, in whole batches; None: as many as members")
-    gan_epochs: int = Field(200, ge=1, description="epochs of the GAN's training")
+    gan_epochs: Epochs = Field(200, ge=1, description="epochs of the GAN's training")
     part: Literal["student", "generator"] = Field(
         "student", description="internal, leave it out: the student's training, or that of the GAN it starts from"
     )
@@ -126,6 +126,7 @@ def _train_gan(task: Task) -> nn.Module:
     opt, judge_opt = (Adam(module.parameters(), lr=LR, betas=BETAS) for module in (net, judge))
     for _ in task.epochs(net=net, judge=judge, opt=opt, judge_opt=judge_opt):
         net.train()
+        # no task.train_epoch: a batch is several steps of two optimizers, the last of them on what the others made
         losses = torch.zeros(2, device=task.device)
         steps = 0
         for ids in task.batches(task.ids["train"]):

@@ -106,6 +106,7 @@ class DPSGD(Defense, frozen=True):
         with per_record_gradients(net) as hooked:
             for _ in task.epochs(net=net, opt=opt, accountant=accountant):
                 net.train()
+                # no task.train_epoch: a batch may be empty, and its per-record gradients are summed part by part
                 seen = torch.zeros(3, device=task.device)
                 for ids in task.batches(task.ids["train"], how="poisson"):
                     seen += _step(task, hooked, private, torch.split(ids, self._at_once(net, task.device)))

@@ -10,15 +10,13 @@ the defaults are ours.
 from __future__ import annotations
 
 import copy
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-import torch
-from miabench.defenses._member_pass import member_pass
 from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from miabench import Defense, Field, Range, Role, Task, Train
+from miabench import EPOCHS, Defense, Epochs, Field, Range, Role, Task, Train
 
 
 class EarlyStopping(Defense, frozen=True):
@@ -26,8 +24,10 @@ class EarlyStopping(Defense, frozen=True):
 
     tune: ClassVar = {"stop_epoch": Range(1, "epochs", log=True, unless="patience")}
 
-    stop_epoch: int = Field(10, ge=1, description="epochs of the schedule to train; not used with patience")
-    patience: int | None = Field(None, ge=1, description="epochs without a better validation accuracy; None: off")
+    stop_epoch: Epochs = Field(10, ge=1, description="epochs of the schedule to train; not used with patience")
+    patience: Annotated[int | None, EPOCHS] = Field(
+        None, ge=1, description="epochs without a better validation accuracy; None: off"
+    )
     validation_fraction: float = Field(0.1, gt=0, lt=1, description="share of the training part withheld for patience")
 
     @model_validator(mode="after")
@@ -55,10 +55,15 @@ def _train_with_patience(task: Task, patience: int) -> nn.Module:
     best = copy.deepcopy(net)
     opt = task.optimizer(net)
     seen: dict[str, float] = {"epoch": 0, "accuracy": -1.0}  # the best epoch so far
+
+    def step(ids: Tensor) -> tuple[Tensor, Tensor]:
+        logits = net(task.augment(task.x[ids]))[0]
+        return F.cross_entropy(logits, task.y[ids]), logits
+
     for epoch in task.epochs(net=net, best=best, opt=opt, seen=seen):
         if epoch > seen["epoch"] + patience:  # asked before training, so that the last epoch is recorded as any other
             break
-        member_pass(task, net, opt, F.cross_entropy)
+        task.train_epoch(step, net, opt)
         accuracy = _accuracy(task, net, task.ids["validation"])
         task.record(validation_accuracy=accuracy)
         if accuracy > seen["accuracy"]:
@@ -67,9 +72,7 @@ def _train_with_patience(task: Task, patience: int) -> nn.Module:
     return best
 
 
-@torch.no_grad()
 def _accuracy(task: Task, net: nn.Module, ids: Tensor) -> float:
     """A fraction, read from the device."""
-    net.eval()
-    correct = [(net(task.x[part])[0].argmax(1) == task.y[part]).sum() for part in torch.split(ids, 1024)]
-    return float(torch.stack(correct).sum() / len(ids))
+    logits, _ = task.evaluate(net, task.x[ids])
+    return float((logits.argmax(1) == task.y[ids]).sum() / len(ids))

@@ -73,22 +73,19 @@ class MemGuard(Defense, frozen=True):
         """Train h on the network's answers to members and reference."""
         net = task.net()
         net.load_state_dict({**net.state_dict(), **task.given["net"].state_dict()})
-        net.eval()
         h = cast(MembershipNetwork, net.guard)
         members, reference = task.ids["train"], task.ids["reference"]
-        s = _confidences(net, task, torch.cat([members, reference]))
+        s = task.evaluate(net, task.x[torch.cat([members, reference])])[0].softmax(1)
         member = (torch.arange(len(s), device=task.device) < len(members)).to(s)  # (R,)
         weight = torch.tensor(len(reference) / len(members), device=task.device)
         opt = Adam(h.parameters(), lr=self.attack_lr)
+
+        def step(rows: Tensor) -> Tensor:
+            return F.binary_cross_entropy_with_logits(h(s[rows]), member[rows], pos_weight=weight)
+
         for _ in task.epochs(net=net, opt=opt):
-            total = torch.zeros((), device=task.device)
-            for rows in task.batches(torch.arange(len(s), device=task.device)):
-                loss = F.binary_cross_entropy_with_logits(h(s[rows]), member[rows], pos_weight=weight)
-                opt.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
-                opt.step()
-                total += loss.detach() * len(rows)
-            task.record(attack_loss=total / len(s))
+            rows = task.batches(torch.arange(len(s), device=task.device))
+            task.train_epoch(step, h, opt, batches=rows, name="attack_loss")
         return net
 
     def serve(self, net: nn.Module, logits: Tensor, noise: RecordNoise) -> Tensor:
@@ -176,8 +173,3 @@ def _log_softmax(z: Tensor, label: Tensor, dtype: torch.dtype) -> Tensor:
     own = rounded.gather(1, label[:, None])[:, 0]
     kept = torch.where(rounded.argmax(1) == label, own, above)
     return rounded.scatter(1, label[:, None], kept[:, None])
-
-
-@torch.no_grad()
-def _confidences(net: nn.Module, task: Task, ids: Tensor) -> Tensor:
-    return torch.cat([net(task.x[part])[0].softmax(1) for part in torch.split(ids, 1024)])

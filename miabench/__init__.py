@@ -14,23 +14,39 @@ if TYPE_CHECKING:
     from pydantic import Field as Field
 
     from miabench import metrics as metrics
-    from miabench.api import audit as audit
-    from miabench.api import create_attack as create_attack
-    from miabench.api import create_defense as create_defense
-    from miabench.api import create_model as create_model
-    from miabench.api import load_dataset as load_dataset
-    from miabench.api import run as run
+    from miabench.api.auditing import audit as audit
+    from miabench.api.create import create_attack as create_attack
+    from miabench.api.create import create_defense as create_defense
+    from miabench.api.create import create_model as create_model
+    from miabench.api.create import load_dataset as load_dataset
+    from miabench.api.looking import compare as compare
+    from miabench.api.looking import gate as gate
+    from miabench.api.looking import recommend as recommend
+    from miabench.api.looking import report as report
+    from miabench.api.looking import status as status
+    from miabench.api.running import attack as attack
+    from miabench.api.running import estimate as estimate
+    from miabench.api.running import run as run
+    from miabench.api.running import train as train
+    from miabench.api.running import tune as tune
     from miabench.auditing.result import Audit as Audit
+    from miabench.cli.listing import list_plugins as list_plugins
+    from miabench.cli.new import new as new
     from miabench.data.pool import Data as Data
     from miabench.data.pool import Domain as Domain
     from miabench.errors import TrainingError as TrainingError
     from miabench.errors import UserError as UserError
     from miabench.experiment.model import Experiment as Experiment
+    from miabench.plugins.attack import Access as Access
     from miabench.plugins.attack import Attack as Attack
     from miabench.plugins.attack import Logits as Logits
     from miabench.plugins.attack import Observed as Observed
     from miabench.plugins.attack import Probe as Probe
+    from miabench.plugins.attack import References as References
+    from miabench.plugins.attack import Scores as Scores
     from miabench.plugins.attack import State as State
+    from miabench.plugins.base import EPOCHS as EPOCHS
+    from miabench.plugins.base import Epochs as Epochs
     from miabench.plugins.dataset import Dataset as Dataset
     from miabench.plugins.defense import Claim as Claim
     from miabench.plugins.defense import Defense as Defense
@@ -50,24 +66,40 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Field": "pydantic",
-    "audit": "miabench.api",
-    "create_attack": "miabench.api",
-    "create_defense": "miabench.api",
-    "create_model": "miabench.api",
-    "load_dataset": "miabench.api",
-    "run": "miabench.api",
+    "create_attack": "miabench.api.create",
+    "create_defense": "miabench.api.create",
+    "create_model": "miabench.api.create",
+    "load_dataset": "miabench.api.create",
+    "compare": "miabench.api.looking",
+    "gate": "miabench.api.looking",
+    "recommend": "miabench.api.looking",
+    "report": "miabench.api.looking",
+    "status": "miabench.api.looking",
+    "attack": "miabench.api.running",
+    "estimate": "miabench.api.running",
+    "run": "miabench.api.running",
+    "train": "miabench.api.running",
+    "tune": "miabench.api.running",
+    "audit": "miabench.api.auditing",
+    "list_plugins": "miabench.cli.listing",
+    "new": "miabench.cli.new",
+    "Access": "miabench.plugins.attack",
     "Attack": "miabench.plugins.attack",
     "Audit": "miabench.auditing.result",
     "Claim": "miabench.plugins.defense",
     "Dataset": "miabench.plugins.dataset",
     "Defense": "miabench.plugins.defense",
+    "EPOCHS": "miabench.plugins.base",
+    "Epochs": "miabench.plugins.base",
     "Domain": "miabench.data.pool",
     "Logits": "miabench.plugins.attack",
     "Model": "miabench.plugins.model",
     "Observed": "miabench.plugins.attack",
     "Probe": "miabench.plugins.attack",
     "Range": "miabench.plugins.defense",
+    "References": "miabench.plugins.attack",
     "Role": "miabench.plugins.defense",
+    "Scores": "miabench.plugins.attack",
     "State": "miabench.plugins.attack",
     "Train": "miabench.plugins.defense",
     "Criterion": "miabench.training.criterion",
@@ -93,3 +125,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'miabench' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -21,6 +21,20 @@ class UserError(Exception):
         self.problems: Sequence[str] = problems
 
 
+class MissingStepError(UserError):
+    """Something that another step has to make first.
+
+    Attributes:
+        what: is missing, and where.
+        step: the command that makes it.
+    """
+
+    def __init__(self, what: str, step: str) -> None:
+        super().__init__(f"{what}: miabench {step}")
+        self.what = what
+        self.step = step
+
+
 class TrainingError(Exception):
     """A training that cannot go on (a loss that is not finite, for example): fails its own job only."""
 

@@ -14,9 +14,9 @@ from miabench.auditing.network import AuditedNetwork
 from miabench.auditing.references import References, derived
 from miabench.auditing.result import GAP
 from miabench.errors import TrainingError, UserError
-from miabench.evaluation.measure import ATTACK_METRICS, NO_SHADOWS, Row, measure_attack, row
-from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
-from miabench.evaluation.scoring import checked_scores, score_hidden
+from miabench.evaluation.measure import ATTACK_METRICS, NEED_SHADOWS, Row, measure_attack, measure_ranking, row
+from miabench.evaluation.scores import AttackScores, TargetValues
+from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
 from miabench.plugins.attack import AnswersName, Attack, Logits, Observed, Probe
 from miabench.plugins.discover import PluginInfo, describe
 
@@ -64,23 +64,23 @@ def run_attack(found: PluginInfo[Attack], subject: Subject) -> AttackResult:
             return _named(found.name, _run(attack, subject))
     except Exception as error:
         reason = str(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
-    member = known(subject.target)
+    member = members_of(subject.target)
     return _named(found.name, AttackResult([row(metric, None, member, reason) for metric in ATTACK_METRICS]))
 
 
 def run_gap(target: Observed) -> AttackResult:
     """The gap attack: member if classified correctly; its threshold needs no shadows."""
-    correct, member = target[Logits()].argmax(1) == target.labels, known(target)
+    correct, member = target[Logits()].argmax(1) == target.labels, members_of(target)
     balanced = metrics.balanced_accuracy(correct, member)
-    found = _measured(target, correct.astype(np.float64), [])
-    decided = [one for one in ATTACK_METRICS if one.startswith("balanced_accuracy")]
-    rows = [row(one["metric"], balanced, member) if one["metric"] in decided else one for one in found.rows]
-    return _named(GAP, AttackResult(rows, found.scores))
-
-
-def known(observed: Observed) -> NDArray[np.bool_]:
-    """Whether each record is a member (N,)."""
-    return cast(NDArray[np.bool_], observed.member)
+    known = {
+        "balanced_accuracy": balanced,
+        "balanced_accuracy_global": balanced,
+        "advantage": metrics.advantage(correct, member),
+        "far": metrics.false_positive_rate(correct, member),
+    }
+    scores = correct.astype(np.float64)
+    others = [one for one in _uncalibrated(scores, member, NEEDS_SHADOWS) if one["metric"] not in known]
+    return _named(GAP, AttackResult([*others, *(row(name, known[name], member) for name in known)], scores))
 
 
 def needs_references(attack: Attack) -> bool:
@@ -135,14 +135,12 @@ def _run(attack: Attack, subject: Subject) -> AttackResult:
     shadows = [] if why else [_with_derived(shadow, attack) for shadow in subject.shadows]
     state = attack.fit(shadows, seeds.generator(SEED, "attack"))
     scores = score_hidden(attack, target, state, SEED)
-    each = [
-        ShadowScores(checked_scores(attack.score(shadow, state), len(shadow)), known(shadow), shadow.labels)
-        for shadow in shadows
-    ]
-    found = _measured(target, scores, each, why or NEEDS_SHADOWS)
+    values = TargetValues(scores, members_of(target), target.labels, np.arange(len(target)))
+    learnt_on = AttackScores(values, shadow_scores(attack, shadows, state), state)
+    found = _uncalibrated(scores, values.members, why) if why else measure_attack(learnt_on, target.num_classes)
     whole = np.full(len(subject.target), np.nan)
     whole[rows] = scores
-    return replace(found, scores=whole)
+    return AttackResult(found, whole)
 
 
 def _asked(attack: Attack, subject: Subject) -> tuple[Observed, NDArray[np.int64]]:
@@ -184,12 +182,6 @@ def _with_derived(model: Observed, attack: Attack) -> Observed:
     return replace(model, answers={probe: derived(probe, model[Logits()], model.labels) for probe in attack.probes()})
 
 
-def _measured(
-    target: Observed, scores: NDArray[np.float64], shadows: Sequence[ShadowScores], without: str = NEEDS_SHADOWS
-) -> AttackResult:
-    """All metrics; those that shadows decide are n/a without any."""
-    values = TargetValues(scores, known(target), target.labels, np.arange(len(target)))
-    rows = measure_attack(AttackScores(values, ShadowScores.of_all(shadows), {}), target.num_classes)
-    if not shadows:
-        rows = [one | {"reason": without} if one["reason"] == NO_SHADOWS else one for one in rows]
-    return AttackResult(rows, scores)
+def _uncalibrated(scores: NDArray[np.float64], member: NDArray[np.bool_], why: str) -> list[Row]:
+    """All metrics, those that shadows decide n/a."""
+    return [*measure_ranking(scores, member), *(row(name, None, member, why) for name in NEED_SHADOWS)]

@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from torch import nn
 
 from miabench import metrics
-from miabench.auditing.attacks import SEED, AttackResult, Subject, known, needs_references, run_attack, run_gap
+from miabench.auditing.attacks import SEED, AttackResult, Subject, needs_references, run_attack, run_gap
 from miabench.auditing.doubts import doubts_of_files, doubts_of_form, doubts_of_model, doubts_of_references
 from miabench.auditing.network import AuditedNetwork, import_network
 from miabench.auditing.predictions import FEWEST, Predictions, check_paths, differences, read_all
@@ -26,6 +26,7 @@ from miabench.auditing.result import COLUMNS, GAP, KINDS, MODEL_FREE, Audit
 from miabench.auditing.verdict import verdict
 from miabench.errors import UserError
 from miabench.evaluation.measure import Row, measure_accuracy, row
+from miabench.evaluation.scoring import members_of
 from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
@@ -150,7 +151,7 @@ def _audit(
         num_classes=target.num_classes,
         shadows=k,
         references=len(references) if references else 0,
-        verdict=verdict(scores, known(target)) + (IN_DOUBT if doubts else ""),
+        verdict=verdict(scores, members_of(target)) + (IN_DOUBT if doubts else ""),
         notes=(*_label_notes(files[0]), *_reference_notes(references)),
         warnings=(
             SAME_DISTRIBUTION,
@@ -158,7 +159,7 @@ def _audit(
             *doubts,
             *_threshold_warnings(results.values()),
         ),
-        member=known(target),
+        member=members_of(target),
         scores=scores,
     )
 
@@ -187,7 +188,7 @@ def _compared(found: Sequence[PluginInfo[Attack]]) -> list[Probe]:
 
 def _accuracy_rows(target: Observed) -> list[Row]:
     correct = target[Logits()].argmax(1) == target.labels
-    return [{"attack": None} | one for one in measure_accuracy(correct, known(target))]
+    return [{"attack": None} | one for one in measure_accuracy(correct, members_of(target))]
 
 
 # --- words ---

@@ -8,21 +8,48 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from miabench.api.options import Files
 from miabench.errors import UserError, nearest
 from miabench.experiment.load import PRESETS, load_experiment, presets
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginInfo, discover
 
+ListedKind: TypeAlias = Literal["defenses", "attacks", "datasets", "models", "presets"]
+
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 
 
-def listing(kind: str, name: str | None, files: Sequence[str], as_json: bool) -> str:
+def list_plugins(kind: ListedKind, plugin: Files = ()) -> list[dict[str, Any]]:
+    """All plugins of a kind, or all presets.
+
+    Args:
+        kind: `defenses`, `attacks`, `datasets`, `models` or `presets`.
+        plugin: files that hold more plugins.
+
+    Returns:
+        Of each plugin name, kind, source, version, text and parameters; of one that cannot be imported the reason in
+        place of the last three (`broken`). Of each preset name and TOML text. Built-in ones come first.
+
+    Raises:
+        UserError: a file that holds no plugin, or one whose name is taken; no such kind.
+    """
+    if kind not in get_args(ListedKind):
+        raise UserError(f"there is nothing of the kind {kind!r}{nearest(kind, get_args(ListedKind))}")
+    if kind == "presets":
+        texts = {name: (PRESETS / f"{name}.toml").read_text(encoding="utf-8") for name in presets()}
+        return [{"name": name, "toml": text} for name, text in texts.items()]
+    files = [plugin] if isinstance(plugin, (str, Path)) else plugin
+    return [_describe(found) for found in discover(files).all(cast(Kind, kind.removesuffix("s")))]
+
+
+def listing(kind: ListedKind, name: str | None, files: Sequence[str], as_json: bool) -> str:
     """The text of `miabench list KIND [NAME]`.
 
     Args:
@@ -36,11 +63,10 @@ def listing(kind: str, name: str | None, files: Sequence[str], as_json: bool) ->
     """
     if kind == "presets":
         return _presets(name, as_json)
-    plugins, singular = discover(files), cast(Kind, kind.removesuffix("s"))
     if name is None:
-        about = [_describe(found) for found in plugins.all(singular)]
+        about = list_plugins(kind, files)
         return json.dumps(about, indent=1) if as_json else "\n".join(_line(item) for item in about)
-    one = _describe(plugins.get(singular, name))
+    one = _describe(discover(files).get(cast(Kind, kind.removesuffix("s")), name))
     return json.dumps(one, indent=1) if as_json else _page(one)
 
 

@@ -12,13 +12,16 @@ from miabench.plugins.base import Kind
 from miabench.plugins.discover import discover
 
 
-def new_plugin(kind: Kind, name: str, folder: Path) -> Path:
+def new(kind: Kind, name: str, folder: str | Path = ".") -> Path:
     """Write the file of a new plugin.
 
     Args:
         kind: defense, attack, dataset or model.
         name: of the plugin, words joined by `-` or `_`.
-        folder: where the file goes.
+        folder: where the file goes; by default the current one.
+
+    Returns:
+        The file.
 
     Raises:
         UserError: a name that no Python file can have, or that is taken; a file that exists.
@@ -28,7 +31,7 @@ def new_plugin(kind: Kind, name: str, folder: Path) -> Path:
         raise UserError(f"{name!r} cannot be a plugin's name: use small letters, digits and -, beginning with a letter")
     if stem.replace("_", "-") in {found.name for found in discover().all(kind)}:
         raise UserError(f"there is a {kind} {name!r} already; choose another name")
-    path = folder / f"{stem}.py"
+    path = Path(folder) / f"{stem}.py"
     words = stem.split("_")
     text = Template(files("miabench.cli.templates").joinpath(f"{kind}.py.txt").read_text(encoding="utf-8")).substitute(
         title=" ".join(words).capitalize(),

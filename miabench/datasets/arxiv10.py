@@ -14,13 +14,17 @@ holds here too.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
-from miabench import Data, Dataset, Field
+from miabench import Data, Dataset, Field, Schedule
 from miabench.datasets.text import Text
 
 
 class Arxiv10(Dataset, frozen=True):
     """Abstracts of papers, by field of research."""
+
+    # conf/train/arxiv10_han.yml of the CRL paper's code
+    schedule: ClassVar[Schedule] = Schedule(epochs=150, lr=0.01, milestones={100: 0.001, 130: 0.0001}, batch_size=256)
 
     path: Path = Field(description="the CSV file, from the repository ashfarhangi/Protoformer on GitHub")
     glove: Path | None = Field(None, description="GloVe's vectors as text, glove.6B.50d.txt in the paper; None: random")

@@ -8,15 +8,19 @@ records on every machine and under every version of the libraries.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from miabench import Data, Dataset, Field
+from miabench import Data, Dataset, Field, Schedule
 
 
 class Bits(Dataset, frozen=True):
     """Noisy copies of random prototypes."""
+
+    # as in the preset `bits`
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
     classes: int = Field(20, ge=2, description="C: number of classes")
     records_per_class: int = Field(120, ge=1, description="records of each class")

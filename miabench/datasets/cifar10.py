@@ -9,11 +9,11 @@ augmented unless `augment` asks for it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
-from miabench import Data, Dataset, Field
+from miabench import Data, Dataset, Field, Schedule
 from miabench.datasets._torchvision import SCALE, cifar, per_channel
 
 MEAN = (0.4914, 0.4822, 0.4465)  # UAI24_CRL, dataloader/data_cifar10.py
@@ -22,6 +22,9 @@ STD = (0.2023, 0.1994, 0.2010)
 
 class Cifar10(Dataset, frozen=True):
     """Small photographs of animals and vehicles."""
+
+    # conf/train/cifar10_resnet.yml of the CRL paper's code
+    schedule: ClassVar[Schedule] = Schedule(epochs=100, lr=0.01, milestones={50: 0.001, 80: 0.0001}, batch_size=256)
 
     augment: Literal["none", "crop-flip"] = Field(
         "none", description="of training batches: nothing, or a random crop after padding by 4 and a random flip"

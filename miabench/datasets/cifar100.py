@@ -9,11 +9,11 @@ augmented with random crops and flips, drawn for each record.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
-from miabench import Data, Dataset, Field
+from miabench import Data, Dataset, Field, Schedule
 from miabench.datasets._torchvision import SCALE, cifar, per_channel
 
 MEAN = (0.5070, 0.4865, 0.4409)  # UAI24_CRL, dataloader/data_cifar100.py
@@ -22,6 +22,11 @@ STD = (0.2673, 0.2564, 0.2761)
 
 class Cifar100(Dataset, frozen=True):
     """Small photographs of animals, plants, people, things."""
+
+    # conf/train/cifar100_resnet.yml of the CRL paper's code
+    schedule: ClassVar[Schedule] = Schedule(
+        epochs=100, lr=0.01, milestones={1: 0.1, 50: 0.01, 80: 0.001}, batch_size=256
+    )
 
     augment: Literal["none", "crop-flip"] = Field(
         "crop-flip", description="of training batches: nothing, or a random crop after padding by 4 and a random flip"

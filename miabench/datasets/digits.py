@@ -8,11 +8,12 @@ normalised with the mean and standard deviation of the whole pool.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from miabench import Data, Dataset
+from miabench import Data, Dataset, Schedule
 from miabench.data.normalisation import channel_moments
 
 SCALE = 1 / 16
@@ -20,6 +21,8 @@ SCALE = 1 / 16
 
 class Digits(Dataset, frozen=True):
     """scikit-learn's handwritten digits."""
+
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
     def load(self, root: Path) -> Data:
         """The pool, in scikit-learn's order."""

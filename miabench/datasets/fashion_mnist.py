@@ -11,11 +11,12 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from miabench import Data, Dataset
+from miabench import Data, Dataset, Schedule
 from miabench.datasets._torchvision import SCALE, decoded_once, per_channel
 from miabench.files.array_cache import Arrays
 from miabench.files.download import Remote
@@ -25,6 +26,9 @@ MEAN, STD = 0.2860, 0.3530
 
 class FashionMnist(Dataset, frozen=True):
     """Clothes, shoes and bags from a shop's catalogue."""
+
+    # as SVHN's
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.1, milestones={10: 0.01, 30: 0.001}, batch_size=256)
 
     def load(self, root: Path) -> Data:
         """The pool: the 60,000 training images in the file's order, then the 10,000 test images.

@@ -14,14 +14,14 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from miabench import Data, Dataset, Field, UserError
+from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.normalisation import channel_moments
 from miabench.files.archive import content_hash, contents
 from miabench.files.array_cache import Arrays, cached_arrays
@@ -32,6 +32,8 @@ SCALE = 1 / 255
 
 class Images(Dataset, frozen=True):
     """A folder or archive of image files, sorted into folders by class."""
+
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
     path: Path = Field(description="the folder, tar or zip")
     size: int | None = Field(

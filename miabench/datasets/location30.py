@@ -10,11 +10,12 @@ ones, not normalised.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from miabench import Data, Dataset, Field
+from miabench import Data, Dataset, Field, Schedule
 from miabench.datasets._binary_rows import labelled_bits, published
 
 RECORDS, FEATURES, CLASSES = 5010, 446, 30
@@ -23,6 +24,8 @@ NAMES = tuple(str(label) for label in range(1, CLASSES + 1))
 
 class Location30(Dataset, frozen=True):
     """Where people in Bangkok go, by cluster of users."""
+
+    schedule: ClassVar[Schedule] = Schedule(epochs=100, lr=0.05, milestones={50: 0.005, 75: 0.0005})
 
     path: Path | None = Field(None, description="the published .tgz or the text file in it; None: download it once")
 

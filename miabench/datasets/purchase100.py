@@ -10,10 +10,11 @@ zeros and ones, not normalised; the decoded copy is kept under the data root.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
-from miabench import Data, Dataset, Field
+from miabench import Data, Dataset, Field, Schedule
 from miabench.datasets._binary_rows import kept_records, labelled_bits, published
 
 RECORDS, FEATURES, CLASSES = 197_324, 600, 100
@@ -22,6 +23,8 @@ NAMES = tuple(str(label) for label in range(1, CLASSES + 1))
 
 class Purchase100(Dataset, frozen=True):
     """What customers buy, by style of purchase."""
+
+    schedule: ClassVar[Schedule] = Schedule(epochs=100, lr=0.05, milestones={50: 0.005, 75: 0.0005}, batch_size=256)
 
     path: Path | None = Field(None, description="the published .tgz or the text file in it; None: download it once")
 

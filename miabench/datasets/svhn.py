@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from miabench import Data, Dataset
+from miabench import Data, Dataset, Schedule
 from miabench.datasets._torchvision import SCALE, decoded_once
 from miabench.files.array_cache import Arrays
 from miabench.files.download import Remote
@@ -24,6 +25,9 @@ PARTS = ("train", "test")
 
 class Svhn(Dataset, frozen=True):
     """Street View house numbers."""
+
+    # conf/train/svhn_resnet.yml of the CRL paper's code
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.1, milestones={10: 0.01, 30: 0.001}, batch_size=256)
 
     def load(self, root: Path) -> Data:
         """The pool: the 73,257 training images in the file's order, then the 26,032 test images.

@@ -12,13 +12,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miabench import Data, Dataset, Field, UserError
+from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.normalisation import feature_moments
 from miabench.errors import nearest
 from miabench.files.npz import open_npz
@@ -30,6 +30,8 @@ LARGEST = np.float64(np.finfo(np.float32).max)  # float64, so that nothing is ro
 
 class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
     """A CSV or npz file: features and a label column."""
+
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
     path: Path = Field(description="the file; npz where its name ends in .npz, else CSV")
     label: str | None = Field(

@@ -10,11 +10,12 @@ once. Inputs are zeros and ones, not normalised; the decoded copy is kept under 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from miabench import Data, Dataset, Field
+from miabench import Data, Dataset, Field, Schedule
 from miabench.datasets._binary_rows import Records, bits, class_of, kept_records, published, text_files
 
 RECORDS, FEATURES, CLASSES = 67_330, 6_169, 100
@@ -24,6 +25,8 @@ FEATS, LABELS = "texas/100/feats", "texas/100/labels"
 
 class Texas100(Dataset, frozen=True):
     """Stays in hospitals of Texas, by main procedure."""
+
+    schedule: ClassVar[Schedule] = Schedule(epochs=100, lr=0.05, milestones={50: 0.005, 75: 0.0005}, batch_size=256)
 
     path: Path | None = Field(None, description="the published .tgz; None: download it once")
 

@@ -24,7 +24,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from miabench import Data, Dataset, Field, UserError
+from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.tokens import encode, frequent_words, glove_words
 from miabench.files.array_cache import Arrays, cached_arrays
 from miabench.files.csv_rows import Column, csv_rows
@@ -37,6 +37,7 @@ class Text(Dataset, frozen=True):
     """A CSV file of documents: text columns and a label column."""
 
     version: ClassVar[int] = 2  # 2: random vectors as long as GloVe's
+    schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.01, milestones={25: 0.001, 35: 0.0001}, batch_size=64)
 
     path: Path = Field(description="the file")
     text: Column | tuple[Column, ...] = Field(

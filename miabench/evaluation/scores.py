@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from miabench.evaluation.references import ReferenceCounts
 from miabench.store.store import Ref, Store
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -84,11 +85,13 @@ class AttackScores:
         target: the scores that it is judged by.
         shadows: the scores that thresholds are learnt on.
         state: what the attack learnt, by name.
+        references: how many reference models records are compared with; None where the attack compares with none.
     """
 
     target: TargetValues
     shadows: ShadowScores
     state: Mapping[str, NDArray[Any]]
+    references: ReferenceCounts | None = None
 
     def save(self) -> Arrays:
         """The arrays that are stored."""
@@ -97,6 +100,7 @@ class AttackScores:
             **{f"state.{name}": array for name, array in self.state.items()},
             **self.target.save(),
             **{f"shadows{part}": array for part, array in zip(PARTS, shadows, strict=False)},
+            **({"references": np.array(self.references)} if self.references else {}),
         }
 
     @classmethod
@@ -109,4 +113,6 @@ class AttackScores:
         arrays = store.arrays(ref)
         shadows = ShadowScores(*(arrays[f"shadows{part}"] for part in PARTS[:3]))
         learnt = {name.removeprefix("state."): array for name, array in arrays.items() if name.startswith("state.")}
-        return cls(TargetValues.of(arrays), shadows, learnt)
+        counts = arrays.get("references")
+        references = None if counts is None else ReferenceCounts._make(counts.tolist())
+        return cls(TargetValues.of(arrays), shadows, learnt, references)

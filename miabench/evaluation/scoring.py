@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from miabench import seeds
 from miabench.errors import UserError
+from miabench.evaluation.scores import ShadowScores
 from miabench.plugins.attack import Attack, Observed
 
 
@@ -21,6 +22,22 @@ def score_hidden(attack: Attack, target: Observed, state: Mapping[str, Any], see
     scores = np.empty(len(target))
     scores[order] = checked_scores(attack.score(shown, state), len(target))
     return scores
+
+
+def shadow_scores(attack: Attack, shadows: Sequence[Observed], state: Mapping[str, Any]) -> ShadowScores:
+    """Scores of shadow models' records, one model after another."""
+    return ShadowScores.of_all(
+        [
+            ShadowScores(checked_scores(attack.score(shadow, state), len(shadow)), members_of(shadow), shadow.labels)
+            for shadow in shadows
+        ]
+    )
+
+
+def members_of(observed: Observed) -> NDArray[np.bool_]:
+    """Whether each record was a member (N,), of a model whose membership is known."""
+    assert observed.member is not None
+    return observed.member
 
 
 def checked_scores(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:

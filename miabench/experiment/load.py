@@ -14,7 +14,8 @@ from pydantic import (
 
 from miabench.errors import UserError, expected, nearest
 from miabench.experiment.model import Attacker, Experiment, Tuned
-from miabench.experiment.overrides import Overrides, _assign, override
+from miabench.experiment.overrides import Overrides, apply, replaced_keys
+from miabench.experiment.own_schedule import on_own_schedules
 from miabench.training.schedule import Schedule
 
 PRESETS = Path(__file__).parent / "presets"
@@ -26,27 +27,30 @@ def load_experiment(
 ) -> Experiment:
     """Read an experiment and apply overrides.
 
+    Where the source writes no schedule, and in the default preset once another dataset is chosen, networks are trained
+    on the dataset's own; overrides replace keys of whichever it is.
+
     Args:
         source: a TOML file, a preset's name, a dict like the TOML, an `Experiment`, or None for the default preset.
         overrides: top-level keys to replace, as the command line's options do (see `override`), and under `"set"`
-            a list of `KEY=VALUE`.
+            a list of `KEY=VALUE`, or values by key.
 
     Raises:
         UserError: a file that is missing or no TOML; unknown or ill-typed keys, all at once.
     """
     raw, where = _read(source)
-    replaced = {"schedule.epochs" if key == "epochs" else key for key in overrides or {}}
-    for key, value in (overrides or {}).items():
-        if key != "set":
-            override(raw, key, value)
-    for assignment in (overrides or {}).get("set", ()):
-        replaced.add(_assign(raw, assignment))
+    replaced = replaced_keys(overrides or {})
+    if source is None and "dataset" in replaced:
+        raw.pop("schedule")
+    own = "schedule" not in raw
+    apply(raw, overrides or {})
     if raw.get("protocol") == "pool" and "runs" in raw and not isinstance(source, Experiment):
         raise UserError(f"{where}: runs = {raw['runs']!r}: under protocol pool every model is a target; set models")
     try:
-        return Experiment.model_validate(raw)
+        experiment = Experiment.model_validate(raw)
     except ValidationError as error:
         raise UserError(*(_problem(where, replaced, item) for item in error.errors())) from None
+    return on_own_schedules(experiment, raw.get("schedule", {})) if own else experiment
 
 
 def presets() -> list[str]:

@@ -36,12 +36,8 @@ class Choice(BaseModel, frozen=True):
         return {"name": self.name, **self.params}
 
 
-class DefenseChoice(Choice, frozen=True):
-    """A defense with its hyper-parameters and, where it needs another one, a schedule of its own.
-
-    `{name = "dp-sgd", schedule = {lr = 0.5}}` replaces keys of the experiment's schedule for this defense: its targets,
-    its adaptive shadows and what they start from. A list where one value is expected stands for one cell each.
-    """
+class ScheduledChoice(Choice, frozen=True):
+    """A plugin that may have a schedule of its own: what it says replaces keys of the experiment's."""
 
     schedule: dict[str, Any] = Field(default_factory=dict)
 
@@ -54,6 +50,18 @@ class DefenseChoice(Choice, frozen=True):
     @model_serializer
     def _to_toml(self) -> dict[str, Any]:
         return {"name": self.name, **self.params, **({"schedule": self.schedule} if self.schedule else {})}
+
+
+class DatasetChoice(ScheduledChoice, frozen=True):
+    """A dataset with its arguments and, where the others have another one, its own schedule."""
+
+
+class DefenseChoice(ScheduledChoice, frozen=True):
+    """A defense with its hyper-parameters and, where it needs another one, a schedule of its own.
+
+    `{name = "dp-sgd", schedule = {lr = 0.5}}` replaces keys of the dataset's schedule for this defense: its targets,
+    its adaptive shadows and what they start from. A list where one value is expected stands for one cell each.
+    """
 
 
 def _named(value: Any) -> dict[str, Any]:
@@ -95,7 +103,7 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
         pattern=r"^[\w.@ -]+(/[\w.@ -]+)*$",
         description="letters, digits, blanks and any of _ . @ - /; names the results in the store",
     )
-    dataset: list[Choice] = Field(min_length=1, description="one or more datasets")
+    dataset: list[DatasetChoice] = Field(min_length=1, description="one or more datasets")
     model: list[Choice] = Field(min_length=1, description="one or more models")
     defense: list[DefenseChoice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
     attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel
 
 from miabench.errors import UserError, nearest
 from miabench.experiment.model import PLUGINS, Experiment
@@ -16,22 +15,48 @@ from miabench.experiment.model import PLUGINS, Experiment
 Overrides: TypeAlias = Mapping[str, Any]
 
 
-def override(raw: dict[str, Any], key: str, value: Any) -> None:
+def replaced_keys(overrides: Overrides) -> set[str]:
+    """The dotted keys of an experiment that overrides replace."""
+    keys = {key for key, _, _ in _assignments(overrides)}
+    return keys | {"schedule.epochs" if key == "epochs" else key for key in overrides if key != "set"}
+
+
+def apply(raw: dict[str, Any], overrides: Overrides) -> None:
+    """Replace keys of an experiment, as in TOML, in place; what `set` says comes last.
+
+    Raises:
+        UserError: an assignment that cannot be read, or to something that is not there.
+    """
+    for key, value in overrides.items():
+        if key != "set":
+            _override(raw, key, value)
+    for key, value, said in _assignments(overrides):
+        _assign(raw, key.split("."), value, said)
+
+
+def _override(raw: dict[str, Any], key: str, value: Any) -> None:
     """Replace one top-level key; plugins named again keep the parameters that the experiment gives them."""
     if key in PLUGINS:
-        value = [given for name in value for given in _given(raw.get(key, []), name)]
-    if key == "epochs":
+        raw[key] = [given for entry in _several(value) for given in _given(raw.get(key, []), entry)]
+    elif key == "epochs":
         raw["schedule"] = {**raw.get("schedule", {}), "epochs": value}
     elif key == "plugins":
-        raw["plugins"] = [*raw.get("plugins", []), *value]
+        raw["plugins"] = [*raw.get("plugins", []), *map(str, _several(value))]
     else:
         raw[key] = value
 
 
-def _given(entries: Any, name: str) -> list[Any]:
-    """What an experiment says of a plugin (several entries where it gives several), or just the name."""
+def _several(value: Any) -> list[Any]:
+    """A list of one or more."""
+    return [value] if isinstance(value, (str, Path, Mapping)) else list(value)
+
+
+def _given(entries: Any, entry: Any) -> list[Any]:
+    """What an experiment says of a plugin that is named (several entries where it gives several), or just the name."""
+    if not isinstance(entry, str):
+        return [entry]
     entries = entries if isinstance(entries, list) else [entries]
-    return [entry for entry in entries if _name(entry) == name.replace("_", "-")] or [name]
+    return [said for said in entries if _name(said) == entry.replace("_", "-")] or [entry]
 
 
 def _name(entry: Any) -> str:
@@ -39,24 +64,29 @@ def _name(entry: Any) -> str:
     return str(name).replace("_", "-")
 
 
-def _assign(raw: dict[str, Any], assignment: str) -> str:
-    """Apply `KEY=VALUE`: KEY is dotted, and begins with a key of the experiment or the name of a plugin in it.
+def _assignments(overrides: Overrides) -> Iterator[tuple[str, Any, str]]:
+    """Key, value and spelling of what `set` assigns: `KEY=VALUE`, or values by key."""
+    given = overrides.get("set", ())
+    if isinstance(given, Mapping):
+        yield from ((key, value, f"{key}={value}") for key, value in given.items())
+        return
+    for assignment in _several(given):
+        key, equals, text = assignment.partition("=")
+        if not equals or not all(key.strip().split(".")):
+            raise UserError(
+                f"--set {assignment!r}: write KEY=VALUE, for example crl.alpha_rce=0.5 or schedule.epochs=10"
+            )
+        yield key.strip(), _value(text.strip()), assignment
 
-    Returns:
-        The key.
-    """
-    key, equals, text = assignment.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path):
-        raise UserError(f"--set {assignment!r}: write KEY=VALUE, for example crl.alpha_rce=0.5 or schedule.epochs=10")
-    value = _value(text.strip())
+
+def _assign(raw: dict[str, Any], path: Sequence[str], value: Any, assignment: str) -> None:
+    """Assign to a path of keys that begins with a key of the experiment or the name of a plugin in it."""
     if path[0] in Experiment.model_fields and (len(path) == 1 or path[0] not in PLUGINS):
         raw.update(_assigned(raw, path, value, assignment))
     elif len(path) > 1:
         _assign_to_plugin(raw, path, value, assignment)
     else:
         raise UserError(f"--set {assignment!r}: {path[0]!r} is no key of an experiment{nearest(path[0], _keys(raw))}")
-    return ".".join(path)
 
 
 def _assign_to_plugin(raw: dict[str, Any], path: Sequence[str], value: Any, assignment: str) -> None:

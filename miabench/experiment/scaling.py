@@ -9,11 +9,13 @@ mark, and `Experiment.remarks` says it beside every result; the share also stand
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from miabench.errors import UserError
-from miabench.experiment.model import Choice, DefenseChoice, Experiment
+from miabench.experiment.model import Choice, DatasetChoice, DefenseChoice, Experiment
+from miabench.plugins.base import EPOCHS
+from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginIndex, discover
 from miabench.training.schedule import Schedule
 
@@ -44,13 +46,22 @@ def scaled(experiment: Experiment, share: float, keep: Collection[str] = ()) -> 
     return experiment.model_copy(
         update={
             "name": f"{experiment.name}@{share:g}",
-            "dataset": [_fewer_records(choice, share) for choice in experiment.dataset],
+            "dataset": [_smaller(choice, experiment, share, keep) for choice in experiment.dataset],
             "defense": [_fewer_epochs(choice, shortened, plugins) for choice in experiment.defense],
             "schedule": schedule,
             "runs": runs,
             "scale": share * (experiment.scale or 1),
         }
     )
+
+
+def _smaller(choice: DatasetChoice, experiment: Experiment, share: float, keep: Collection[str]) -> DatasetChoice:
+    """A share of a dataset; fewer epochs where it has a schedule of its own."""
+    choice = _fewer_records(choice, share)
+    if not choice.schedule or "epochs" in keep:
+        return choice
+    shorter = _shorter(experiment.schedule.replaced(choice.schedule), math.sqrt(share))
+    return choice.model_copy(update={"schedule": shorter.model_dump(mode="json")})
 
 
 def _shorter(schedule: Schedule, factor: float) -> Schedule:
@@ -64,7 +75,7 @@ def _epoch(epoch: int, factor: float) -> int:
     return max(1, round(epoch * factor))
 
 
-def _fewer_records(choice: Choice, share: float) -> Choice:
+def _fewer_records(choice: DatasetChoice, share: float) -> DatasetChoice:
     """A share of the records that the choice names; of the pool where it names none."""
 
     def fewer(records: float | None) -> float:
@@ -74,17 +85,27 @@ def _fewer_records(choice: Choice, share: float) -> Choice:
 
 
 def _fewer_epochs(choice: DefenseChoice, factor: float, plugins: PluginIndex) -> DefenseChoice:
-    """Those of a defense's parameters that count epochs, as its ranges for tuning tell, and of its own schedule."""
-    cls = plugins.get("defense", choice.name).load()
-    counts = [name for name, range_ in cls.tune.items() if range_.high == "epochs" and name in choice.params]
-    for name in counts:
-        choice = _with(choice, name, _each(choice.params[name], lambda epoch: _epoch(epoch, factor)))
+    """Those of a defense's parameters that count epochs (fields marked EPOCHS), and of its own schedule."""
+    counted = _counted(plugins.get("defense", choice.name).load(), choice.params)
+    for name, value in counted.items():
+        fewer = _each(value, lambda epoch: epoch and _epoch(epoch, factor))  # None stays
+        if fewer != value:
+            choice = _with(choice, name, fewer)
     schedule = dict(choice.schedule)
     if "epochs" in schedule:
         schedule["epochs"] = _each(schedule["epochs"], lambda epoch: _epoch(epoch, factor))
     if "milestones" in schedule:
         schedule["milestones"] = {_epoch(int(done), factor): lr for done, lr in schedule["milestones"].items()}
     return choice.model_copy(update={"schedule": schedule})
+
+
+def _counted(defense: type[Defense], params: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts epochs, by name: values that are set, and defaults whose place no other parameter takes."""
+    fields = {name: field for name, field in defense.model_fields.items() if EPOCHS in field.metadata}
+    replaced = {name for name, tried in defense.tune.items() if params.get(tried.unless or "") is not None}
+    defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
+    kept = {name: value for name, value in defaults.items() if name not in replaced}
+    return kept | {name: value for name, value in params.items() if name in fields}
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -16,6 +16,7 @@ from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginFile
 from miabench.plugins.model import Model
 from miabench.results.index import Cell
+from miabench.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class DataAndModel:
     Attributes:
         choice: names the dataset to a worker.
         dataset: its label.
+        schedule: of everything that is trained here, but for what defenses replace.
         protocol: which models are trained on which of its records.
         plugins: the plugin file of the dataset, if it is one's.
     """
@@ -32,6 +34,7 @@ class DataAndModel:
     choice: Choice
     dataset: str
     data: Data
+    schedule: Schedule
     model: ConfiguredPlugin[Model]
     protocol: Models
     plugins: tuple[PluginFile, ...]
@@ -77,7 +80,7 @@ def plan_cells(configured: Configured, data_root: Path) -> PlannedCells:
         data = dataset.plugin.pool(data_root)
         notes += _facts(dataset.label, data)
         for site in _sites(configured, dataset, data):
-            for defense in configured.defenses:
+            for defense in [defense.under(dataset.schedule) for defense in configured.defenses]:
                 cell = _cell(site, defense)
                 cells.append(PlannedCell(len(cells), cell, site, defense))
                 if not cell.reason:
@@ -100,7 +103,7 @@ def _sites(configured: Configured, dataset: ConfiguredPlugin[Dataset], data: Dat
     protocol = _models(experiment, len(data))
     plugins = configured.plugins.files_of(dataset.plugin)
     for model in configured.models:
-        yield DataAndModel(choice, dataset.label, data, model, protocol, plugins)
+        yield DataAndModel(choice, dataset.label, data, dataset.schedule, model, protocol, plugins)
 
 
 def _models(experiment: Experiment, n: int) -> Models:

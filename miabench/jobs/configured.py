@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Self, TypeVar
 
 from miabench.errors import UserError
 from miabench.experiment.cell_names import cell_label, non_default, non_default_schedule
 from miabench.experiment.grid import expand
-from miabench.experiment.model import Choice, DefenseChoice, Experiment
+from miabench.experiment.model import Choice, DefenseChoice, Experiment, ScheduledChoice
 from miabench.jobs.machine import resolve_device
 from miabench.jobs.specs import Component, Compute
 from miabench.plugins.attack import Attack
@@ -32,12 +32,18 @@ class ConfiguredPlugin(Generic[P]):
     Attributes:
         non_default: what differs from the plugin's defaults or among an experiment's settings of it, and, as
             `schedule.lr`, from the experiment's schedule.
+        own: the keys of the schedule that the plugin itself replaces.
     """
 
     plugin: P
     component: Component
     non_default: Mapping[str, Any]
     schedule: Schedule
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    def under(self, schedule: Schedule) -> Self:
+        """The same on another schedule than the experiment's, with what the plugin replaces of it."""
+        return replace(self, schedule=schedule.replaced(self.own))
 
     @property
     def label(self) -> str:
@@ -100,9 +106,10 @@ def _each(
     for choice in choices:
         try:
             found = get(choice.name)
-            own = choice.schedule if isinstance(choice, DefenseChoice) else {}
+            own = choice.schedule if isinstance(choice, ScheduledChoice) else {}
             also = _varying(choices, choice) if isinstance(choice, DefenseChoice) else ()
-            grid = itertools.product(expand(found.load(), choice.params), expand(Schedule, own))
+            schedules = expand(Schedule, own) if isinstance(choice, DefenseChoice) else [own]
+            grid = itertools.product(expand(found.load(), choice.params), schedules)
             built += [_built(found, params, common, schedule, also) for params, schedule in grid]
         except UserError as error:
             problems += error.problems
@@ -126,8 +133,10 @@ def _built(
         schedule = common.replaced(own or {})
     except UserError as error:
         raise UserError(*(f"{found.kind} {found.name}: {problem}" for problem in error.problems)) from None
-    differs = non_default(plugin, also) | non_default_schedule(schedule, common)
-    return ConfiguredPlugin(plugin, Component.of(found, plugin), differs, schedule)
+    differs = non_default(plugin, also)
+    if found.kind == "defense":  # on a dataset's own schedule all of its cells are trained: it tells none apart
+        differs |= non_default_schedule(schedule, common)
+    return ConfiguredPlugin(plugin, Component.of(found, plugin), differs, schedule, own or {})
 
 
 def _varying(choices: Sequence[Choice], choice: Choice) -> set[str]:

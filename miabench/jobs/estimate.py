@@ -73,6 +73,9 @@ class DryRun:
     disk: float
     notes: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return describe(self)
+
 
 class Pace(NamedTuple):
     """How fast one kind of training is.

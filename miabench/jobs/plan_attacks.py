@@ -80,7 +80,9 @@ def _plan_target(graph: Graph, planned: PlannedCell, target: Target, networks: N
     network = network_of(planned.defense, target.role)
     yield _plan_accuracy(graph, planned, target.run, network)
     for attacker, shadow_defense in _wanted(graph).items():
-        own = planned.defense if shadow_defense == "same" else graph.configured.defense(shadow_defense, {})
+        own = planned.defense
+        if shadow_defense != "same":
+            own = graph.configured.defense(shadow_defense, {}).under(site.schedule)
         others = {role: network_of(own, role) for role in dict.fromkeys((*target.shadows, *target.references))}
         attackers = Attackers(attacker, target, {target.role: network, **others})
         for attack in graph.configured.attacks:

@@ -30,6 +30,12 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return (
+            f"{self.done} jobs done, {self.stored} were in the store, {len(self.failed)} failed, "
+            f"{len(self.blocked)} could not run"
+        )
+
 
 def make_executor(name: str, workers: int | None, context: Context, on_event: Callable[[Event], None]) -> Executor:
     """An executor by name: `inline` or `local`; workers None means one per core (one in all on an accelerator)."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from miabench.errors import UserError
+from miabench.errors import MissingStepError
 from miabench.jobs.executors.base import Event
 from miabench.jobs.plan import Plan
 from miabench.jobs.scheduler import Outcome, make_executor, run_jobs
@@ -54,7 +54,8 @@ def run_stages(
 def _refuse_untrained(plan: Plan) -> None:
     untried = [job for key, job in plan.missing("train").items() if plan.store.failure(key) is None]
     if untried:
-        raise UserError(
+        raise MissingStepError(
             f"{len(untried)} of the trainings that the attacks need are not in the store "
-            f"(the first: {untried[0].label}); train them with: miabench train"
+            f"(the first: {untried[0].label}); train them with",
+            "train",
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from filelock import Timeout
@@ -13,6 +15,31 @@ from miabench.store.store import Store
 
 State = Literal["done", "running", "failed", "missing"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "missing")
+KINDS = ("train", "observe", "attack", "measure")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What has become of the jobs of an experiment.
+
+    Attributes:
+        counts: of jobs, by kind (`train`, `observe`, `attack`, `measure`) and state.
+        running: labels of the jobs that someone works on.
+        failed: why, by label, of the jobs that failed last time.
+    """
+
+    counts: Mapping[str, Mapping[State, int]]
+    running: Sequence[str]
+    failed: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{kind:<8} " + ", ".join(f"{counts[state]} {state}" for state in STATES)
+            for kind, counts in self.counts.items()
+        ]
+        running = [f"running: {label}" for label in self.running]
+        failed = [f"failed:  {label}: {why}" for label, why in self.failed.items()]
+        return "\n".join([*lines, *running, *failed])
 
 
 def state_of(job: Job, store: Store) -> State:
@@ -26,17 +53,11 @@ def state_of(job: Job, store: Store) -> State:
         return "running"
 
 
-def status(plan: Plan) -> str:
-    """A line per kind of job with the number in each state, then the jobs that are running or failed."""
-    store = plan.store
-    states = {key: state_of(job, store) for key, job in plan.jobs.items()}
-    lines = []
-    for kind in ("train", "observe", "attack", "measure"):
-        counts = Counter(states[key] for key, job in plan.jobs.items() if job.kind == kind)
-        lines.append(f"{kind:<8} " + ", ".join(f"{counts[state]} {state}" for state in STATES))
-    for key, job in plan.jobs.items():
-        if states[key] == "running":
-            lines.append(f"running: {job.label}")
-        elif states[key] == "failed":
-            lines.append(f"failed:  {job.label}: {(store.failure(key) or '').splitlines()[-1]}")
-    return "\n".join(lines)
+def status(plan: Plan) -> Status:
+    """What has become of all jobs of a plan."""
+    store, jobs = plan.store, plan.jobs.values()
+    states = {job.key: state_of(job, store) for job in jobs}
+    counts = {kind: Counter(states[job.key] for job in jobs if job.kind == kind) for kind in KINDS}
+    running = [job.label for job in jobs if states[job.key] == "running"]
+    failed = {job.label: (store.failure(job.key) or "").splitlines()[-1] for job in jobs if states[job.key] == "failed"}
+    return Status(counts, running, failed)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
-VERSION: int = 3  # raise it when a number changes, here or in miabench.evaluation
+VERSION: int = 4  # raise it when a number changes, here or in miabench.evaluation
 TAIL = 0.025  # on each side of a 95% interval
 Z = 1.959963984540054  # normal quantile at 1 - TAIL
 

@@ -49,6 +49,12 @@ CALIBRATED: Mapping[str, Calibrated] = {
     for prior in PRIORS
 }
 
+
+def _title(one: Calibrated) -> str:
+    at = f"at a threshold for {percent(one.fpr)} FPR on shadows"
+    return f"{one.rate.upper()} {at}" + (f", {percent(one.prior)} of all people members" if one.prior else "")
+
+
 ACCURACIES = ("train_accuracy", "test_accuracy")
 ATTACK_METRICS = (
     "auc",
@@ -60,6 +66,26 @@ ATTACK_METRICS = (
     "advantage",
     "far",
 )
+
+TITLES: Mapping[str, str] = {
+    "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy (per-class thresholds)",
+    "balanced_accuracy_global": "balanced accuracy (one threshold)",
+    **{name: f"TPR at {percent(fpr)} FPR" for name, fpr in FPRS.items()},
+    **{name: f"TNR at {percent(fnr)} FNR" for name, fnr in FNRS.items()},
+    **{name: _title(one) for name, one in CALIBRATED.items()},
+    "advantage": "advantage (TPR - FPR, per-class thresholds)",
+    "far": "false alarm rate (per-class thresholds)",
+}
+
+GUESSING: Mapping[str, float] = {
+    **dict.fromkeys(("auc", "balanced_accuracy", "balanced_accuracy_global"), 0.5),
+    **FPRS,
+    **FNRS,
+    **{name: one.prior or one.fpr for name, one in CALIBRATED.items()},
+    **dict.fromkeys(("advantage", "far"), 0.0),
+}  # what an attacker reaches who learns nothing and then calls nobody a member
+MAIN = ("auc", "balanced_accuracy", "balanced_accuracy_global", "tpr@1%", "tpr@0.1%")  # where few metrics are shown
 
 NEEDS: Mapping[str, Needs] = {
     **{name: Needs(round(1 / fpr), "non-members") for name, fpr in FPRS.items()},

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Asked: TypeAlias = "Tensor | Mapping[str, Tensor]"  # answers about n records (n, ...), or several arrays by name
 State: TypeAlias = Mapping[str, Any]  # what an attack has learnt: arrays by name
+Scores: TypeAlias = "NDArray[np.float64]"  # of N records (N,), finite; larger means more likely a member
+Access: TypeAlias = Literal["label", "black-box", "white-box"]  # what an attacker sees of a model, least first
+References: TypeAlias = Literal["none", "shadows", "out", "in+out", "any"]  # see `Attack.references`
 
 
 class Probe(BaseModel, frozen=True, extra="forbid"):
@@ -178,8 +181,8 @@ class Attack(Plugin, frozen=True):
         inputs: whether it looks at the records' raw inputs.
     """
 
-    access: ClassVar[Literal["label", "black-box", "white-box"]] = "black-box"
-    references: ClassVar[Literal["none", "shadows", "out", "in+out", "any"]] = "none"
+    access: ClassVar[Access] = "black-box"
+    references: ClassVar[References] = "none"
     population: ClassVar[bool | Literal["needed"]] = False
     inputs: ClassVar[bool] = False
 
@@ -195,6 +198,6 @@ class Attack(Plugin, frozen=True):
         """What the attacker learns from shadow models with known membership: named arrays."""
         return {}
 
-    def score(self, target: Observed, state: State) -> NDArray[np.float64]:
+    def score(self, target: Observed, state: State) -> Scores:
         """Scores (N,), float64, finite; larger means more likely a member. Row order carries nothing."""
         raise NotImplementedError(f"{type(self).__name__} does not override score")

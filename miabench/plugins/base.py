@@ -7,15 +7,23 @@ training or an attack learns lives in what its methods return.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from enum import Enum
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel
 
-if TYPE_CHECKING:
-    pass
-
-
 Kind: TypeAlias = Literal["defense", "attack", "dataset", "model"]
+
+
+class FieldMark(Enum):
+    """What a field's number means to the engine, beside the defense itself."""
+
+    EPOCHS = "epochs of a schedule: `--scale` shortens them with it, a default too; tuning tries whole numbers"
+
+
+EPOCHS = FieldMark.EPOCHS
+Epochs: TypeAlias = Annotated[int, EPOCHS]
+"""A field that counts epochs: `stop_epoch: Epochs = Field(10, ge=1)`; `Annotated[int | None, EPOCHS]` may be None."""
 
 
 class Plugin(BaseModel, frozen=True, extra="forbid"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import Field, field_validator
 
 from miabench.plugins.base import Plugin
+from miabench.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 
 
 class Dataset(Plugin, frozen=True):
-    """Where the records come from. Fields are the user's arguments."""
+    """Where the records come from. Fields are the user's arguments.
+
+    Attributes:
+        schedule: what networks are trained on where an experiment writes no schedule.
+    """
+
+    schedule: ClassVar[Schedule] = Schedule()
 
     deduplicate: bool = Field(False, description="drop exact duplicates (same input), keeping the first")
     records: int | float | None = Field(

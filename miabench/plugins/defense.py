@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, final
+
+from pydantic import model_validator
 
 from miabench.plugins.base import Plugin
 
@@ -134,10 +136,10 @@ class Defense(Plugin, frozen=True):
         Args:
             logits: (B, C).
             features: (B, D).
-            targets: true classes (B,).
+            targets: true classes (B,), or what `augment` gives in their place.
             epoch: counts from 1.
         """
-        raise NotImplementedError(f"{type(self).__name__} overrides none of loss, criterion and fit")
+        raise NotImplementedError
 
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The same as a module, for a loss with parameters or counters; not called where `fit` is overridden."""
@@ -145,11 +147,35 @@ class Defense(Plugin, frozen=True):
 
         return LossCriterion(self.loss)
 
+    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor | tuple[Tensor, Tensor]:
+        """What the network is shown of one mini-batch while it is trained; not called where `fit` is overridden.
+
+        Args:
+            x: normalised inputs (B, ...), a copy, after the data set's own augmentation.
+            y: true classes (B,).
+            generator: the only source of chance, a stream of this hook's own on x's device.
+
+        Returns:
+            Inputs (B, ...). A defense that mixes records, as mixup does, returns (inputs, targets): what the loss gets
+            in place of classes, shares of classes (B, C) of x's dtype, which `F.cross_entropy` takes as they are. They
+            go together because nothing else leads from here to the loss: plugins keep nothing.
+        """
+        return x
+
     def fit(self, task: Task) -> nn.Module:
-        """Train and return the network. The default is the shared loop with `criterion`."""
+        """Train and return the network. The default is the shared loop with `criterion` and `augment`."""
         from miabench.training.loop import train_with_criterion
 
-        return train_with_criterion(task, self.criterion)
+        return train_with_criterion(task, self.criterion, self.augment)
+
+    @model_validator(mode="after")
+    def _one_way_to_train(self) -> Self:
+        loss, criterion, fit = (_home(type(self), name) for name in ("loss", "criterion", "fit"))
+        if loss is criterion is fit is Defense:
+            raise ValueError("it has nothing to train with: give it a loss, a criterion or a fit of its own")
+        if loss is not Defense and criterion is not Defense and issubclass(loss, criterion):
+            raise ValueError("it has a loss and a criterion, and only the latter would be used: give it one of both")
+        return self
 
     def serve(self, net: nn.Module, logits: Tensor, noise: RecordNoise) -> Tensor:
         """What the model's API answers instead of `logits` (N, C).
@@ -166,3 +192,8 @@ class Defense(Plugin, frozen=True):
     def server(self) -> Serve | None:
         """`serve` where a class overrides it; None where the network's own logits are answered."""
         return None if type(self).serve is Defense.serve else self.serve
+
+
+def _home(cls: type[Defense], name: str) -> type[Defense]:
+    """The class whose method a defense inherits or has."""
+    return next(base for base in cls.__mro__ if name in vars(base))

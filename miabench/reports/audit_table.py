@@ -10,9 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from miabench.auditing.result import GAP, MODEL_FREE, WORDS, Audit
-from miabench.evaluation.measure import ATTACK_METRICS
+from miabench.metrics.names import MAIN, TITLES
 from miabench.reports.numbers.summary import printed
-from miabench.reports.tables.terminal import METRICS
 from miabench.reports.tables.terminal_layout import Column, Item, Rows, open_console, print_columns, print_note
 from miabench.reports.words.footnotes import Reasons
 
@@ -50,8 +49,8 @@ def show(console: Console, audit: Audit) -> None:
     reasons = Reasons()
     cells = {key: _item(one, reasons) for key, one in values.items() if key[0] is not None}
     columns = [Column("attack", [Item((name,)) for name in names], names=True)]
-    for metric in ATTACK_METRICS:
-        columns.append(Column(METRICS[metric], [cells.get((name, metric), Item(("",))) for name in names]))
+    for metric in MAIN:
+        columns.append(Column(TITLES[metric], [cells.get((name, metric), Item(("",))) for name in names]))
     title = f"{train['n_members']:,} members and {test['n_nonmembers']:,} non-members of {audit.num_classes} classes"
     print_columns(console, Rows(f"{title}: each attack, in percent [95% interval]", [False] * len(names)), columns)
     for note in (*_notes(audit, train["value"], test["value"]), *reasons.notes()):

@@ -5,11 +5,15 @@ What draws (matplotlib) is imported where it is used: a table starts without it.
 
 from __future__ import annotations
 
+import html
+import io
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+import pandas as pd
 
 from miabench.errors import UserError
 from miabench.files.atomic import replace_file
@@ -32,11 +36,59 @@ MOST_DIFFERENCES = 5_000  # more are not read one by one; with few records these
 
 @dataclass(frozen=True)
 class Report:
-    """What all forms are made from, each part computed once and only if a form needs it."""
+    """What all forms are made from, each part computed once and only if a form needs it.
+
+    Attributes:
+        results: what the store holds of an experiment.
+        within: points of test accuracy below CE's at which a value can still be marked best.
+        selection: what is shown; `csv` and `json` always have everything.
+    """
 
     results: Results
-    within: float
-    selection: Selection
+    within: float = WITHIN
+    selection: Selection = ALL
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The tidy table: a row per cell, run, attacker, attack and metric; values are fractions."""
+        return self.results.table
+
+    def text(self, form: str = "table") -> str:
+        """The report in one form: `table`, `csv`, `json`, `markdown`, `latex` or `html`."""
+        if form != "table":
+            return FORMS[form](self)
+        file = io.StringIO()
+        show(open_console(file), self.summary, self.compared, self.spent)
+        return file.getvalue()
+
+    def show(self, form: str = "table") -> None:
+        """Print one form, alone on standard output; a table fits the terminal."""
+        if form == "table":
+            show(open_console(), self.summary, self.compared, self.spent)
+        else:
+            sys.stdout.write(self.text(form))
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write all forms and, in the folder's `plots`, the figures.
+
+        Returns:
+            What was written.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        try:
+            return _write(self, Path(folder))
+        except OSError as error:
+            raise UserError(
+                f"cannot write the report to {folder}: {error.strerror or error}; choose another folder with --out"
+            ) from None
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.text())}</pre>"
 
     @cached_property
     def summary(self) -> Summary:
@@ -97,18 +149,9 @@ def report(
         selection: what is shown; `csv` and `json` always have everything.
     """
     made = Report(results, within, selection)
-    if form == "table":
-        show(open_console(), made.summary, made.compared, made.spent)
-    else:
-        sys.stdout.write(FORMS[form](made))
-    if out:
-        try:
-            written = _write(made, out)
-        except OSError as error:
-            raise UserError(
-                f"cannot write the report to {out}: {error.strerror or error}; choose another folder with --out"
-            ) from None
-        sys.stderr.write("".join(f"wrote {path}\n" for path in written))
+    made.show(form)
+    for path in made.save(out) if out else ():
+        sys.stderr.write(f"wrote {path}\n")
 
 
 def _too_many_differences(summary: Summary) -> bool:

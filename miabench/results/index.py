@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from miabench.errors import UserError
+from miabench.errors import MissingStepError
 from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file
@@ -93,9 +93,10 @@ class Index(BaseModel, frozen=True):
         """
         path = _path(store, experiment)
         if not path.exists():
-            raise UserError(
+            raise MissingStepError(
                 f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings; "
-                "make them with: miabench run"
+                "make them with",
+                "run",
             )
         return read_json(path, TypeAdapter(cls), "make it anew with: miabench run")
 

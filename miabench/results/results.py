@@ -21,8 +21,10 @@ from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
 COUNTS = ("n_members", "n_nonmembers")
+FRACTIONS = (*ESTIMATE, "realised_fpr")
 COLUMNS = (
     "dataset", "model", "defense", "params", "run", "attacker", "attack", "metric", *ESTIMATE, *COUNTS, "key", "reason",
+    "realised_fpr",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
 ROWS = TypeAdapter(list[dict[str, Any]])  # as evaluation/measure.py makes them
@@ -73,8 +75,20 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
-        rows = [row for entry in self.index.entries for row in self._rows(entry)]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(ESTIMATE, "float64"))
+        rows = [row for entry in self.index.entries for row in self._rows(entry, self._measured(entry))]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FRACTIONS, "float64"))
+
+    @cached_property
+    def class_table(self) -> pd.DataFrame:
+        """The same of each class's records, with a column `class`: what an attack finds out about them."""
+        rows = [
+            (*row, one["class"])
+            for entry in self.index.entries
+            if entry.attack and entry.metrics and self.store.has(entry.metrics)
+            for measured in [self.store.json(entry.metrics, "classes.json", ROWS)]
+            for row, one in zip(self._rows(entry, measured), measured, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=[*COLUMNS, "class"]).astype(dict.fromkeys(FRACTIONS, "float64"))
 
     def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
         """Per-record numbers of all finished runs (correctness without an attack).
@@ -130,12 +144,13 @@ class Results:
             found[id(self.index.cells[entry.cell]), entry.attacker, entry.attack].append(entry)
         return found
 
-    def _rows(self, entry: Entry) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, entry: Entry, measured: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
         """Rows of the tidy table, each in the order of COLUMNS."""
         names = (*self._names[entry.cell], entry.run, entry.attacker, entry.attack)
         key = entry.metrics.key if entry.metrics else None
-        for row in self._measured(entry):
-            yield *names, row["metric"], *(row.get(name) for name in (*ESTIMATE, *COUNTS)), key, row["reason"]
+        for row in measured:
+            numbers = (row.get(name) for name in (*ESTIMATE, *COUNTS))
+            yield *names, row["metric"], *numbers, key, row["reason"], row.get("realised_fpr")
 
     @cached_property
     def _names(self) -> Sequence[tuple[str, str, str, str]]:

@@ -25,7 +25,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from miabench.errors import UserError
+from miabench.errors import MissingStepError, UserError
 from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, write_file
 from miabench.files.json import parse_json, read_json
 from miabench.store.manifest import MANIFEST, Manifest
@@ -82,7 +82,7 @@ class Store:
             raise UserError(f"the store {self.folder} is a file; choose a folder with --store")
         if not create:
             if not self.folder.exists():
-                raise UserError(f"there is no store {self.folder}; choose another with --store, or: miabench run")
+                raise MissingStepError(f"there is no store {self.folder}; choose another with --store, or", "run")
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

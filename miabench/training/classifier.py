@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+PIECE = 1024  # records evaluated at once: another number changes the last bits of answers, and of what they teach
 
 
 class Classifier(nn.Module):
@@ -26,3 +29,16 @@ class Classifier(nn.Module):
         """Logits (N, C) and features (N, D)."""
         features = self.encoder(x)
         return self.head(features), features
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (n, C) and features (n, D) of inputs x (n, ...) in eval mode, piece by piece, without gradients.
+
+    The network is left in the mode that it was in.
+    """
+    training = net.training
+    net.eval()
+    logits, features = zip(*(net(piece) for piece in torch.split(x, PIECE)), strict=True)
+    net.train(training)
+    return torch.cat(logits), torch.cat(features)

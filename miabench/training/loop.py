@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from functools import partial
+from typing import TypeAlias, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from miabench.errors import UserError
@@ -14,13 +15,18 @@ from miabench.training.classifier import Classifier
 from miabench.training.criterion import Criterion
 from miabench.training.task import Task
 
+Augment: TypeAlias = Callable[[Tensor, Tensor, torch.Generator], Tensor | tuple[Tensor, Tensor]]
 
-def train_with_criterion(task: Task, make_criterion: Callable[[int, int], Criterion]) -> nn.Module:
+
+def train_with_criterion(
+    task: Task, make_criterion: Callable[[int, int], Criterion], augment: Augment | None = None
+) -> nn.Module:
     """The shared loop: SGD on a criterion, in the schedule's epochs and batches.
 
     Args:
         task: what to train.
         make_criterion: (num_classes, feature_dim) -> the loss; its own parameters, if any, get their own SGD.
+        augment: changes what the dataset's own augmentation gives, see `Defense.augment`.
     """
     net = task.net()
     criterion = task.new("criterion", lambda: make_criterion(task.num_classes, cast(Classifier, net).feature_dim))
@@ -32,25 +38,22 @@ def train_with_criterion(task: Task, make_criterion: Callable[[int, int], Criter
         optimizers["criterion_sgd"] = SGD(
             own, lr=criterion.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
         )
+
+    def step(epoch: int, ids: Tensor) -> tuple[Tensor, Tensor]:
+        x, targets = _shown(task, augment, ids)
+        logits, features = net(x)
+        return criterion(logits, features, targets, epoch), logits
+
     for epoch in task.epochs(net=net, criterion=criterion, **optimizers):
-        _one_epoch(task, net, criterion, list(optimizers.values()), epoch)
+        task.train_epoch(partial(step, epoch))
+        task.record(**criterion.measured())
     return net
 
 
-def _one_epoch(task: Task, net: nn.Module, criterion: Criterion, optimizers: list[Optimizer], epoch: int) -> None:
-    net.train()
-    total = torch.zeros((), device=task.device)
-    correct = torch.zeros((), device=task.device)
-    for ids in task.batches(task.ids["train"]):
-        y = task.y[ids]  # (B,)
-        logits, features = net(task.augment(task.x[ids]))
-        loss = criterion(logits, features, y, epoch)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
-        total += loss.detach() * len(ids)
-        correct += (logits.detach().argmax(1) == y).sum()
-    n = len(task.ids["train"])
-    task.record(loss=total / n, accuracy=correct / n, **criterion.measured())
+def _shown(task: Task, augment: Augment | None, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs (B, ...) and targets of a batch: classes (B,), or where a defense mixes them shares of classes (B, C)."""
+    x, y = task.augment(task.x[ids]), task.y[ids]
+    if augment is None:
+        return x, y
+    shown = augment(x, y, task.generator("defense's augmentation"))
+    return shown if isinstance(shown, tuple) else (shown, y)

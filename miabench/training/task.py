@@ -1,12 +1,11 @@
-"""Training one network: the task that a defense is given, and the loop that most defenses share.
+"""Training one network: the task that a defense is given.
 
 Data stays on the training device, batches are index selections, and nothing inside a step waits for the device.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,11 +15,15 @@ from torch.optim import SGD, Optimizer
 
 from miabench import seeds
 from miabench.data.augmentation import crop_flip
-from miabench.errors import TrainingError
+from miabench.errors import UserError
+from miabench.training.batches import How, batches
 from miabench.training.checkpoint import Checkpoint
-from miabench.training.meter import CostMeter
+from miabench.training.classifier import evaluate
+from miabench.training.descent import Step, descend
+from miabench.training.journal import Journal
 from miabench.training.records import Records
 from miabench.training.schedule import Schedule
+from miabench.training.streams import Streams
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,8 @@ class Task:
         num_classes: C.
         schedule: epochs, learning rate and batch size.
         device: where everything lives.
-        history: one record per finished epoch.
-        snapshots: the network's weights after the epochs that were asked for.
-        costs: what the training had cost by then.
         meter: counts the records that go through `net()` and `given`; `meter.watch(other)` adds another network.
+        journal: what the engine keeps of the training; no business of a defense.
     """
 
     def __init__(self, config: TaskConfig, x: Tensor, y: Tensor) -> None:
@@ -78,24 +79,20 @@ class Task:
         self.num_classes = config.num_classes
         self.schedule = config.schedule
         self.device = config.device
-        self.history: list[dict[str, float]] = []
-        self.snapshots: dict[int, dict[str, Tensor]] = {}
-        self.costs: dict[int, dict[str, float]] = {}
-        self.meter = CostMeter()
+        self._streams = Streams(config.seed, config.device)
+        self.journal = Journal(self._streams, config.snapshots, config.checkpoint, config.progress)
+        self.meter = self.journal.meter
         for net in self.given.values():
             self.meter.watch(net)
-        self._generators: dict[str, torch.Generator] = {}
         self._scheduled: list[Optimizer] = []
-        self._recorded: dict[str, Tensor | float] = {}
-        self._begun = False
+        self._trained: tuple[Any, ...] = ()
 
     def net(self) -> nn.Module:
         """A new network under this defense's architecture; the same initial weights at every call."""
-        config = self._config
-        with seeds.global_stream(config.seed, "weights"):
-            net = config.build()
+        with seeds.global_stream(self._config.seed, "weights"):
+            net = self._config.build()
         self.meter.watch(net)
-        return net.to(self.device, config.dtype)
+        return net.to(self.device, self._config.dtype)
 
     def new(self, purpose: str, make: Callable[[], nn.Module]) -> nn.Module:
         """Another module (a criterion, a second network), initialised from the stream of its purpose."""
@@ -106,26 +103,17 @@ class Task:
     def optimizer(self, module: nn.Module) -> SGD:
         """The schedule's SGD for a module; `epochs` sets its learning rate."""
         schedule = self.schedule
-        optimizer = SGD(
-            module.parameters(),
-            lr=schedule.lr,
-            momentum=schedule.momentum,
-            weight_decay=schedule.weight_decay,
-        )
-        self._scheduled.append(optimizer)
-        return optimizer
+        sgd = SGD(module.parameters(), schedule.lr, schedule.momentum, weight_decay=schedule.weight_decay)
+        self._scheduled.append(sgd)
+        return sgd
 
     def generator(self, purpose: str) -> torch.Generator:
         """The random stream of a purpose, on the device; one per purpose, saved in checkpoints."""
-        if purpose not in self._generators:
-            self._generators[purpose] = seeds.generator(self._config.seed, purpose, self.device)
-        return self._generators[purpose]
+        return self._streams.generator(purpose)
 
     def augment(self, x: Tensor) -> Tensor:
         """Train-time augmentation of a batch, as the dataset asks for; drawn per record."""
-        if self._config.augmentation == "crop-flip":
-            return crop_flip(x, self.generator("augmentation"))
-        return x
+        return crop_flip(x, self.generator("augmentation")) if self._config.augmentation == "crop-flip" else x
 
     def epochs(self, **state: Any) -> Iterator[int]:
         """Epochs from 1: sets the learning rate before each, and checks, records and saves after it.
@@ -138,94 +126,50 @@ class Task:
         Raises:
             TrainingError: a recorded value, or a weight of a module in `state`, is not finite.
         """
-        checkpoint = None if self._begun else self._config.checkpoint
-        self._begun = True
-        first = checkpoint.restore({**state, "task": self}) + 1 if checkpoint else 1
-        saved = time.monotonic()
-        for epoch in range(first, (self._config.stop or self.schedule.epochs) + 1):
-            for optimizer in self._scheduled:
-                for group in optimizer.param_groups:
-                    group["lr"] = self.schedule.lr_at(epoch)
+        self._trained = tuple(state.values())
+        for epoch in range(self.journal.begin(state) + 1, (self._config.stop or self.schedule.epochs) + 1):
+            lr = self.schedule.lr_at(epoch)
+            for group in (group for optimizer in self._scheduled for group in optimizer.param_groups):
+                group["lr"] = lr
             yield epoch
-            self._finish(epoch, state)
-            if checkpoint and time.monotonic() - saved >= checkpoint.seconds:
-                checkpoint.save(epoch, {**state, "task": self})
-                saved = time.monotonic()
+            self.journal.end_epoch(epoch, lr, state)
 
-    def batches(self, ids: Tensor, how: Literal["shuffle", "poisson", "in-order"] = "shuffle") -> Iterator[Tensor]:
-        """Pool rows of one batch after another, for one pass over `ids`.
+    def batches(self, ids: Tensor, how: How = "shuffle") -> Iterator[Tensor]:
+        """Pool rows of one batch after another, for one pass over `ids`: see `miabench.training.batches`.
 
-        `"poisson"` includes every record in every batch with probability batch_size / n, so batches vary in size
-        and may be empty. Otherwise a last batch of one record joins the one before (BatchNorm needs two).
+        There is a stream per part, so that the order of the members is the same whatever else a defense draws.
         """
-        size, n = self.schedule.batch_size, len(ids)
-        if how == "poisson":
-            for _ in range(max(1, round(n / size))):
-                draw = torch.rand(n, generator=self._order(ids), device=self.device)
-                yield ids[draw < size / n]
-            return
-        if how == "shuffle":
-            ids = ids[torch.randperm(n, generator=self._order(ids), device=self.device)]
-        ends = list(range(size, n, size))
-        if ends and n - ends[-1] == 1:
-            ends.pop()
-        yield from (ids[a:b] for a, b in zip([0, *ends], [*ends, n], strict=True))
-
-    def _order(self, ids: Tensor) -> torch.Generator:
-        """A stream per part, so that the order of the members is the same whatever else a defense draws."""
         part = next((name for name, own in self.ids.items() if own is ids), "other")
-        return self.generator(f"order of {part}")
+        return batches(ids, self.schedule.batch_size, how, self.generator(f"order of {part}"))
+
+    def train_epoch(self, step: Step, *trained: Any, batches: Iterable[Any] | None = None, name: str = "loss") -> None:
+        """One pass of training inside `epochs`: on every batch the optimizers step down the gradient of its loss.
+
+        A defense whose batches need more than one such step writes its loop with `batches` and `record` instead.
+
+        Args:
+            step: from a batch to its loss, the mean over its records; or to (loss, logits (B, C)).
+            *trained: the modules that are put in train mode and the optimizers that step; by default all that `epochs`
+                was told.
+            batches: tensors of rows (B,), by default of the members; or whatever else `step` takes. In the epoch's
+                mean each weighs as much as its `len`.
+            name: under which the mean loss is recorded; beside it, where `step` gives logits of members, `accuracy`:
+                the share whose own class has the largest.
+        """
+        parts = trained or self._trained
+        optimizers = [part for part in parts if isinstance(part, Optimizer)]
+        if not optimizers:
+            raise UserError("task.train_epoch has no optimizer to step: name it in task.epochs(net=net, opt=opt)")
+        for module in (part for part in parts if isinstance(part, nn.Module)):
+            module.train()
+        chosen = self.batches(self.ids["train"]) if batches is None else batches
+        means = descend(step, chosen, optimizers, self.y)
+        self.record(**{name: means.pop("loss")}, **means)
+
+    def evaluate(self, net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What `net` answers to inputs x (n, ...) in eval mode: logits (n, C), features (n, D); without gradients."""
+        return evaluate(net, x)
 
     def record(self, **values: Tensor | float) -> None:
         """Keep values (0-dim tensors or numbers) in this epoch's record; read from the device once an epoch."""
-        self._recorded.update(values)
-
-    def _finish(self, epoch: int, state: Mapping[str, Any]) -> None:
-        record = {"epoch": epoch, "lr": self.schedule.lr_at(epoch), **self._read()}
-        bad = [name for name, value in record.items() if not abs(value) < float("inf")]
-        bad += [f"a weight of {name}" for name, part in state.items() if not _finite(part)]
-        if bad:
-            raise TrainingError(
-                f"training diverged in epoch {epoch}: {bad[0]} is not finite; "
-                f"a lower learning rate may help (it was {self.schedule.lr_at(epoch):g})"
-            )
-        self.history.append(record)
-        if epoch in self._config.snapshots and isinstance(state.get("net"), nn.Module):
-            self.snapshots[epoch] = {name: value.clone() for name, value in state["net"].state_dict().items()}
-            self.costs[epoch] = self.meter.read()
-        self._config.progress(record)
-
-    def _read(self) -> dict[str, float]:
-        if not self._recorded:
-            return {}
-        values = [torch.as_tensor(value, dtype=torch.float64, device=self.device) for value in self._recorded.values()]
-        read = dict(zip(self._recorded, torch.stack(values).tolist(), strict=True))
-        self._recorded = {}
-        return read
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the task itself changes, for checkpoints."""
-        generators = {purpose: generator.get_state() for purpose, generator in self._generators.items()}
-        return {
-            "history": self.history,
-            "snapshots": self.snapshots,
-            "costs": self.costs,
-            "meter": self.meter.state_dict(),
-            "generators": generators,
-        }
-
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Put back what `state_dict` gave."""
-        self.history = list(saved["history"])
-        self.snapshots = dict(saved["snapshots"])
-        self.costs = dict(saved["costs"])
-        self.meter.load_state_dict(saved["meter"])
-        for purpose, state in saved["generators"].items():
-            self.generator(purpose).set_state(state)
-
-
-def _finite(part: Any) -> bool:
-    if not isinstance(part, nn.Module):
-        return True
-    checks = [p.isfinite().all() for p in part.parameters()]
-    return not checks or bool(torch.stack(checks).all())
+        self.journal.record(values)

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from miabench.experiment.model import DefenseChoice, Experiment, Tuned
 from miabench.files.toml import toml_text
 from miabench.tuning.search import Study
 from miabench.tuning.space import with_values
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The searches over the defenses of an experiment; as text, an experiment file with their Pareto fronts.
+
+    Attributes:
+        experiment: what was tuned.
+        studies: one per defense.
+    """
+
+    experiment: Experiment
+    studies: Sequence[Study]
+
+    def __str__(self) -> str:
+        return front_text(self.experiment, self.studies)
+
+    @property
+    def tuned(self) -> dict[str, Any]:
+        """The fronts as one experiment, to be run on the target half; {} where no setting was measured."""
+        return tomllib.loads(str(self))
 
 
 class Point(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from miabench.errors import UserError, nearest
 from miabench.experiment.model import DefenseChoice
+from miabench.plugins.base import EPOCHS
 from miabench.plugins.defense import Defense
 from miabench.training.schedule import Schedule
 
@@ -63,7 +64,8 @@ def _dimension(defense: type[Defense], name: str, schedule: Schedule) -> Dimensi
     high = schedule.epochs if declared.high == "epochs" else declared.high
     start = declared.low if field.is_required() else field.default
     first = min(max(start, declared.low), high)
-    return Dimension(name, declared.low, high, declared.log, field.annotation is int, first)
+    integer = field.annotation is int or EPOCHS in field.metadata
+    return Dimension(name, declared.low, high, declared.log, integer, first)
 
 
 def with_values(choice: DefenseChoice, values: Mapping[str, float]) -> DefenseChoice:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from miabench import LogOdds, UserError, create_attack
+from miabench.evaluation.references import count_references
 
 PHI = LogOdds()
 
@@ -55,7 +56,7 @@ def test_records_without_out_references_are_compared_with_the_population(compare
     found = scores(observed)
     assert found[0] == pytest.approx((1 + 3) / (2 + 6), abs=1 / 64)
     assert found[1] == pytest.approx(1 / 4, abs=1 / 64)
-    assert create_attack("attack-r").fallbacks(observed) == 1
+    assert count_references(create_attack("attack-r"), observed, []).lacking == 1
     alone = compare(PHI, [[3.5, 0.0], [9.0, 1.0], [9.0, 2.0]], keep)
     assert scores(alone)[0] == pytest.approx((1 + 2) / (2 + 2), abs=1 / 16)
 

@@ -8,6 +8,7 @@ from miabench.attacks._references import moments, of_kind
 from sklearn.metrics import roc_auc_score
 
 from miabench import LogOdds, UserError, create_attack
+from miabench.evaluation.references import count_references
 from miabench.plugins.discover import discover
 
 ATTACKS = ["lira", "rmia", "base", "attack-r", "calibrated"]
@@ -114,10 +115,10 @@ def test_records_without_a_kind_are_counted_and_get_a_finite_score(compare, pool
     keep[1:, 0], keep[1:, 1] = True, False
     observed = seen(compare, name, phi, keep)
     attack = create_attack(name)
-    assert attack.fallbacks(observed) == (2 if name in ONLINE else 1)
+    assert count_references(attack, observed, []).lacking == (2 if name in ONLINE else 1)
     scores = attack.score(observed, {})
     assert np.isfinite(scores).all()
-    assert attack.fallbacks(seen(compare, name, *pool)) == 0
+    assert count_references(attack, seen(compare, name, *pool), []).lacking == 0
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -78,7 +78,8 @@ def fresh(task):
 
 def test_it_records_both_losses_and_the_accuracy(task):
     miabench.create_defense("advreg").fit(task)
-    assert [set(record) for record in task.history] == 2 * [{"epoch", "lr", "loss", "accuracy", "inference_loss"}]
+    names = {"epoch", "lr", "loss", "accuracy", "inference_loss"}
+    assert [set(record) for record in task.journal.history] == [names, names]
 
 
 def test_a_collapsed_classifier_is_reported(do, capsys):

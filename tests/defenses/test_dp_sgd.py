@@ -195,7 +195,7 @@ def test_physical_batches_change_nothing_but_rounding(physical):
     for p, q, r in zip(whole.parameters(), cut.parameters(), start.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
         assert not torch.allclose(p, r, rtol=0.1)
-    assert task.history == [pytest.approx(record) for record in other.history]
+    assert task.journal.history == [pytest.approx(record) for record in other.journal.history]
 
 
 def test_noise_alone_has_the_right_size():
@@ -233,7 +233,7 @@ def test_epsilon_without_sampling_is_that_of_the_gaussian_mechanism():
     schedule = SCHEDULE.model_copy(update={"batch_size": 26})  # every record in every batch
     _, task = train(DPSGD(noise_multiplier=2.0, delta=1e-5), schedule=schedule)
     orders = np.arange(2, 60, 0.1)
-    for epoch, record in enumerate(task.history, 1):
+    for epoch, record in enumerate(task.journal.history, 1):
         expected = rdp_to_epsilon([epoch * a / (2 * 2.0**2) for a in orders], orders, 1e-5)
         assert record["epsilon"] == pytest.approx(expected, rel=1e-3)
         assert record["delta"] == 1e-5
@@ -244,7 +244,7 @@ def test_epsilon_without_sampling_is_that_of_the_gaussian_mechanism():
         return norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu) - 1e-5
 
     exact = brentq(excess, 0.1, 50)
-    assert exact < task.history[-1]["epsilon"] < 1.15 * exact
+    assert exact < task.journal.history[-1]["epsilon"] < 1.15 * exact
 
 
 def test_epsilon_with_sampling_counts_empty_batches():
@@ -257,8 +257,8 @@ def test_epsilon_with_sampling_counts_empty_batches():
         terms = [binom(a, k) * (1 - q) ** (a - k) * q**k * math.exp((k * k - k) / (2 * sigma**2)) for k in range(a + 1)]
         rdp.append(steps * math.log(sum(terms)) / (a - 1))
     by_hand = rdp_to_epsilon(rdp, orders, delta)
-    assert 0.8 * by_hand < task.history[-1]["epsilon"] <= by_hand * (1 + 1e-9)  # broken orders are tighter
-    assert task.history[-1]["delta"] == delta
+    assert 0.8 * by_hand < task.journal.history[-1]["epsilon"] <= by_hand * (1 + 1e-9)  # broken orders are tighter
+    assert task.journal.history[-1]["delta"] == delta
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0])
@@ -281,14 +281,14 @@ def test_prv_epsilon_of_one_step_is_exact():
         above = norm.sf([x, x - 1], scale=sigma)
         return (1 - q) * above[0] + q * above[1] - math.exp(epsilon) * above[0] - delta
 
-    assert task.history[-1]["epsilon"] == pytest.approx(brentq(excess, 0.1, 20), abs=0.03)
+    assert task.journal.history[-1]["epsilon"] == pytest.approx(brentq(excess, 0.1, 20), abs=0.03)
 
 
 @pytest.mark.parametrize("target", [0.5, 8.0, 1e5])
 def test_target_epsilon_is_spent_and_kept(target):
     _, task = train(DPSGD(target_epsilon=target))
-    assert 0.99 * target < task.history[-1]["epsilon"] <= target
-    assert task.history[0]["epsilon"] < task.history[-1]["epsilon"]
+    assert 0.99 * target < task.journal.history[-1]["epsilon"] <= target
+    assert task.journal.history[0]["epsilon"] < task.journal.history[-1]["epsilon"]
 
 
 def test_an_epsilon_that_no_noise_gives():
@@ -314,7 +314,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path):
         train(DPSGD(), **common)
     net, resumed = train(DPSGD(), **common)
     assert epochs_run == [1, 2, 3, 3, 4, 5]
-    assert resumed.history == whole.history
+    assert resumed.journal.history == whole.journal.history
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), whole_net.parameters(), strict=True))
 
 

@@ -132,12 +132,12 @@ def accuracy(net, setting):
 def test_the_best_epoch_is_kept(setting, patience):
     made = setting(patience, snapshots=frozenset(range(1, 31)))
     net, task = fit(made)
-    seen = [record["validation_accuracy"] for record in task.history]
+    seen = [record["validation_accuracy"] for record in task.journal.history]
     best = int(np.argmax(seen)) + 1  # the first of equals
-    assert equal(net.state_dict(), task.snapshots[best])
+    assert equal(net.state_dict(), task.journal.snapshots[best])
     assert accuracy(net.eval(), made) == pytest.approx(seen[best - 1])
     assert len(seen) == best + patience < 30, "it ends when nothing was better for so long"
-    assert {"loss", "accuracy"} <= set(task.history[0])
+    assert {"loss", "accuracy"} <= set(task.journal.history[0])
 
 
 def test_validation_sees_the_network_as_it_will_answer(setting):
@@ -148,9 +148,9 @@ def test_validation_sees_the_network_as_it_will_answer(setting):
     modes = {mode: [] for mode in (True, False)}
     for epoch in range(1, 31):
         for mode, seen in modes.items():
-            net.load_state_dict(task.snapshots[epoch])
+            net.load_state_dict(task.journal.snapshots[epoch])
             seen.append(accuracy(net.train(mode), made))
-    assert [record["validation_accuracy"] for record in task.history] == pytest.approx(modes[False])
+    assert [record["validation_accuracy"] for record in task.journal.history] == pytest.approx(modes[False])
     assert modes[True] != modes[False]
 
 
@@ -158,13 +158,14 @@ def test_with_patience_for_all_epochs_it_trains_as_ce(setting):
     made = setting(30, snapshots=frozenset({30}))
     _, task = fit(made)
     _, ce = fit(setting(defense=miabench.create_defense("ce"), snapshots=frozenset({30})))
-    assert len(task.history) == 30
-    assert equal(task.snapshots[30], ce.snapshots[30])
+    assert len(task.journal.history) == 30
+    assert equal(task.journal.snapshots[30], ce.journal.snapshots[30])
 
 
 def test_an_interrupted_training_goes_on_bit_for_bit(setting, tmp_path):
     whole_net, whole = fit(setting())
-    stops = iter([len(whole.history) - 2, 1, len(whole.history)])  # between the best epoch and the end, twice; then not
+    epochs = len(whole.journal.history)
+    stops = iter([epochs - 2, 1, epochs])  # between the best epoch and the end, twice; then not
     left = [next(stops)]
 
     def stop(record):
@@ -179,7 +180,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(setting, tmp_path):
         left[0] = next(stops)
     net, resumed = fit(made)
     assert equal(net.state_dict(), whole_net.state_dict())
-    assert resumed.history == whole.history
+    assert resumed.journal.history == whole.journal.history
 
 
 def test_the_validation_part_is_withheld(do):

@@ -346,9 +346,9 @@ def test_advreg_trajectory(golden):
     defense.fit(task)
     for epoch in range(4):  # the reference counts from 0
         for name, value in network_state(arrays, f"adv.epoch{epoch}.net").items():
-            np.testing.assert_allclose(task.snapshots[epoch + 1][name], value, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(task.journal.snapshots[epoch + 1][name], value, rtol=1e-6, atol=1e-9)
         for name, value in inference_state(arrays, f"adv.epoch{epoch}.inf").items():
             np.testing.assert_allclose(inference[epoch][name], value, rtol=1e-6, atol=1e-9)
         losses = about["losses"][epoch]  # of three batches of one size
-        assert task.history[epoch]["loss"] == pytest.approx(np.mean(losses["classifier"]), rel=1e-6)
-        assert task.history[epoch]["inference_loss"] == pytest.approx(np.mean(losses["inference"]), rel=1e-6)
+        assert task.journal.history[epoch]["loss"] == pytest.approx(np.mean(losses["classifier"]), rel=1e-6)
+        assert task.journal.history[epoch]["inference_loss"] == pytest.approx(np.mean(losses["inference"]), rel=1e-6)

@@ -27,9 +27,59 @@ def test_the_loss_is_the_criterion():
     assert criterion.measured() == {}
 
 
-def test_a_defense_without_a_loss_says_what_it_lacks():
-    with pytest.raises(NotImplementedError, match="Defense overrides none of loss, criterion and fit"):
-        miabench.Defense().criterion(3, 5)(torch.zeros(1, 3), torch.zeros(1, 5), torch.zeros(1).long(), 1)
+BODIES = {
+    "loss": "    def loss(self, logits, features, targets, epoch):\n        return logits.sum()\n",
+    "criterion": "    def criterion(self, num_classes, feature_dim):\n        return Criterion()\n",
+    "fit": "    def fit(self, task):\n        return task.net()\n",
+    "serve": "    def serve(self, net, logits, noise):\n        return logits\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("has", "problem"),
+    [
+        (["serve"], "it has nothing to train with: give it a loss, a criterion or a fit of its own"),
+        (
+            ["loss", "criterion"],
+            "it has a loss and a criterion, and only the latter would be used: give it one of both",
+        ),
+    ],
+)
+def test_what_can_not_be_trained_with_is_told_while_planning(tiny, tmp_path, has, problem):
+    plugin = tmp_path / "odd.py"
+    bodies = "\n".join(BODIES[name] for name in has)
+    plugin.write_text(f"from miabench import Criterion, Defense\n\n\nclass Odd(Defense, frozen=True):\n{bodies}")
+    with pytest.raises(miabench.UserError) as caught:
+        miabench.run(tiny(defense=["ce", "odd"]), plugins=[plugin], store=tmp_path / "store", executor="inline")
+    assert caught.value.problems == (f"defense odd: {problem}",)
+
+
+class Counted(miabench.Defense, frozen=True):
+    """A criterion of its own."""
+
+    def criterion(self, num_classes, feature_dim):
+        return miabench.Criterion()
+
+
+class Replaced(Seen, frozen=True):
+    """A criterion in place of an inherited loss: the later word counts."""
+
+    def criterion(self, num_classes, feature_dim):
+        return miabench.Criterion()
+
+
+class Ignored(Counted, frozen=True):
+    """A loss beneath an inherited criterion, which would be trained with."""
+
+    def loss(self, logits, features, targets, epoch):
+        return logits.sum()
+
+
+def test_of_what_is_inherited_the_later_word_counts():
+    assert type(Replaced().criterion(3, 5)) is miabench.Criterion
+    assert type(Counted().criterion(3, 5)) is miabench.Criterion
+    with pytest.raises(ValueError, match="it has a loss and a criterion"):
+        Ignored()
 
 
 def test_epochs_count_from_one(tiny, tmp_path):

@@ -195,7 +195,7 @@ def fit(defense, given, epochs, norm=False, batch_size=16):
 def test_the_guard_learns_to_tell_members_and_serving_stops_it():
     ce, _ = fit(miabench.create_defense("ce"), {}, 40)
     net, task = fit(MemGuard(), {"net": ce}, 40)
-    assert task.history[-1]["attack_loss"] < 0.5 < task.history[0]["attack_loss"]
+    assert task.journal.history[-1]["attack_loss"] < 0.5 < task.journal.history[0]["attack_loss"]
     logits = ce(task.x[:])[0]
     assert torch.equal(net(task.x[:])[0], logits), "the network is CE's"
     loaded = MemGuard().architecture(Tiny().build(noisy().domain))

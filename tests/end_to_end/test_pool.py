@@ -36,7 +36,9 @@ def aucs(table, attack, defense):
 def test_every_model_is_a_target(ran):
     table, folder = ran
     assert set(table.run) == set(range(6))
-    assert table.value.notna().all() or set(table[table.value.isna()].metric) <= {"tpr@1%", "tpr@0.1%"}
+    few = "needs .*members|shadow models have [01].[0-9] references on average|nobody is called a member"
+    assert table[table.value.isna()].reason.str.contains(few).all()
+    assert table[table.metric.isin(["auc", "train_accuracy", "test_accuracy"])].value.notna().all()
     networks = [json.loads((path / "manifest.json").read_text()) for path in (folder / "networks").iterdir()]
     assert len(networks) == 12, "six models under each of two defenses: targets, shadows and references are the same"
 

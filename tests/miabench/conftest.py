@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from miabench.evaluation.measure import measure_accuracy, measure_attack
+from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.model import Experiment
 from miabench.results.index import Cell, Entry, Index
@@ -122,6 +122,7 @@ class Builder:
             np.savez(folder / "arrays.npz", **given.save())
         with self.store.write(metrics, {}) as folder:
             (folder / "rows.json").write_text(json.dumps(measure_attack(given, CLASSES)))
+            (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
 
 
 def of_run(value: PerRun, run: int) -> float | str | None:

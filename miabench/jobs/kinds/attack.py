@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miabench import seeds
-from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
-from miabench.evaluation.scoring import checked_scores, score_hidden
+from miabench.evaluation.references import count_references
+from miabench.evaluation.scores import AttackScores, TargetValues
+from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
 from miabench.jobs.artifact import NewArtifact, computed
 from miabench.jobs.observed import Gatherer
 from miabench.jobs.resources import Resources
 from miabench.jobs.specs import AttackSpec, Job
-from miabench.plugins.attack import Observed
 
 
 def attack_target(job: Job, spec: AttackSpec, resources: Resources) -> Iterator[NewArtifact]:
@@ -27,19 +25,12 @@ def attack_target(job: Job, spec: AttackSpec, resources: Resources) -> Iterator[
     target = gatherer.observed(spec.target, spec.references(spec.target))
     state = attack.fit(shadows, seeds.generator(spec.seed, "attack", resources.device))
     hidden = score_hidden(attack, target, state, spec.seed)
-    of_shadows = [checked_scores(attack.score(shadow, state), len(shadow)) for shadow in shadows]
+    references = count_references(attack, target, shadows)
+    calibrated = shadows if references is None or references.calibrate else []
     scores = AttackScores(
-        target=TargetValues(hidden, _members(target), target.labels, gatherer.rows(spec.target)),
-        shadows=ShadowScores.of_all(
-            [
-                ShadowScores(values, _members(shadow), shadow.labels)
-                for values, shadow in zip(of_shadows, shadows, strict=True)
-            ]
-        ),
+        target=TargetValues(hidden, members_of(target), target.labels, gatherer.rows(spec.target)),
+        shadows=shadow_scores(attack, calibrated, state),
         state={name: np.asarray(value) for name, value in state.items()},
+        references=references,
     )
     yield computed(job.gives[0], spec, scores.save(), resources.device)
-
-
-def _members(observed: Observed) -> NDArray[np.bool_]:
-    return cast("NDArray[np.bool_]", observed.member)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from miabench.data.pool import Data
-from miabench.evaluation.measure import measure_accuracy, measure_attack
+from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.files.npz import npz_bytes
 from miabench.jobs.artifact import NewArtifact
@@ -22,7 +22,9 @@ def measure(job: Job, spec: MeasureSpec, resources: Resources) -> Iterator[NewAr
     data = resources.pool(job.dataset, job.identity)
     files = {}
     if spec.scores is not None:
-        rows = measure_attack(AttackScores.load(resources.store, Ref("scores", spec.scores)), data.num_classes)
+        scores = AttackScores.load(resources.store, Ref("scores", spec.scores))
+        rows = measure_attack(scores, data.num_classes)
+        files["classes.json"] = json.dumps(measure_classes(scores, data.num_classes), allow_nan=False).encode()
     else:
         correct = _correctness(spec, data, resources.store)
         rows = measure_accuracy(correct.values == 1, correct.members)

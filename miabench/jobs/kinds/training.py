@@ -59,21 +59,21 @@ def train(
     task = Task(config, resources.inputs(job, config.dtype), data.y.to(resources.device))
     with seeds.global_stream(spec.seed, "dropout"):
         net = defense.fit(task)
-    task.snapshots[max(wanted)] = net.state_dict()
-    task.costs[max(wanted)] = task.meter.read()
+    task.journal.snapshots[max(wanted)] = net.state_dict()
+    task.journal.costs[max(wanted)] = task.meter.read()
     for epoch, ref in wanted.items():
-        if epoch not in task.snapshots:
+        if epoch not in task.journal.snapshots:
             raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
         about = {
             "spec": spec.model_dump(mode="json"),
             "epoch": epoch,
-            "cost": task.costs[epoch] | {"workers": resources.context.workers},
+            "cost": task.journal.costs[epoch] | {"workers": resources.context.workers},
             **environment(resources.device),
         }
-        weights = {name: value.detach().cpu().clone() for name, value in task.snapshots[epoch].items()}
+        weights = {name: value.detach().cpu().clone() for name, value in task.journal.snapshots[epoch].items()}
         files = {
             "weights.safetensors": save(weights),
-            "history.json": json.dumps(task.history[:epoch]).encode(),
+            "history.json": json.dumps(task.journal.history[:epoch]).encode(),
             "log.txt": log().encode(errors="replace"),
         }
         yield NewArtifact(ref, about, files)

@@ -63,6 +63,9 @@ class Recommendation:
     confidence: float
     candidates: tuple[Candidate, ...]
 
+    def __str__(self) -> str:
+        return "\n".join(in_words(self))
+
 
 @dataclass(frozen=True)
 class _Measured:

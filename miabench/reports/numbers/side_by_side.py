@@ -89,12 +89,14 @@ class SideBySide:
         absent: cells that the paper's tables do not have.
         unpublished: hyper-parameters of the compared defenses that the paper does not give.
         warnings: why the comparison is none of like with like.
+        notes: facts about the measured results.
     """
 
     compared: tuple[Compared, ...]
     absent: tuple[str, ...]
     unpublished: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def welch(published: Moments, measured: Moments) -> Estimate:
@@ -190,6 +192,7 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
         absent=tuple(dict.fromkeys(_words(line) for line, one in found if one is None)),
         unpublished=_unpublished({one.paper.defense for one in compared}),
         warnings=(*reasons, *_other_schedules([(one.line, one.paper) for one in compared], experiment)),
+        notes=tuple(note for note in summary.notes if note not in experiment.remarks()),  # those stand here anyway
     )
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.summary import Summary
-from miabench.reports.tables.terminal import METRICS
-
-GUESSING = {"auc": 50.0, "balanced_accuracy": 50.0, "balanced_accuracy_global": 50.0, "tpr@1%": 1.0, "tpr@0.1%": 0.1}
 
 
 class Measure(NamedTuple):
@@ -19,4 +17,4 @@ class Measure(NamedTuple):
     @classmethod
     def of(cls, summary: Summary) -> Measure:
         """The summary's metric."""
-        return cls(METRICS[summary.metric], GUESSING[summary.metric])
+        return cls(TITLES[summary.metric], 100 * GUESSING[summary.metric])

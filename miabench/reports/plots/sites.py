@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from miabench.metrics.names import TITLES
 from miabench.reports.numbers.summary import Line, Statistic, Summary
 from miabench.reports.plots.figure import Site
-from miabench.reports.tables.terminal import METRICS
 
 CHOICE = (
     "one setting of each defense: the least {} of its strongest attack within {:g} points of ce's accuracy, "
@@ -27,7 +27,7 @@ def in_experiment_order(summary: Summary, lines: Sequence[Line]) -> list[Line]:
 
 def how_chosen(summary: Summary) -> str:
     """What must be said of `one_per_defense`."""
-    return CHOICE.format(METRICS[summary.metric], summary.within)
+    return CHOICE.format(TITLES[summary.metric], summary.within)
 
 
 def strongest(line: Line) -> Statistic | None:

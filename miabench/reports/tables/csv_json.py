@@ -1,4 +1,7 @@
-"""The tidy table as CSV and JSON text, for programs: one row per run, values as fractions, nothing rounded."""
+"""The tidy table as CSV and JSON text, for programs: one row per run, values as fractions, nothing rounded.
+
+Rows of one class's records alone, which have a `class`, follow those of all records.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import json
 
 import pandas as pd
 
-from miabench.results.results import COLUMNS, Results
+from miabench.results.results import COUNTS, FRACTIONS, Results
 
-KINDS = {"value": "float64", "low": "float64", "high": "float64", "n_members": "Int64", "n_nonmembers": "Int64"}
+KINDS = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys((*COUNTS, "class"), "Int64")
 
 
 def to_csv(results: Results) -> str:
@@ -20,7 +23,8 @@ def to_json(results: Results) -> str:
     """One object of the resolved `experiment` and `rows`, each on its line; what is missing is null."""
     table = _typed(results).astype(object)
     table = table.where(table.notna(), None)
-    rows = (dict(zip(COLUMNS, row, strict=True)) for row in zip(*(table[name] for name in COLUMNS), strict=True))
+    columns = list(table.columns)
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*(table[name] for name in columns), strict=True))
     lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
     return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n]}}\n'
@@ -28,4 +32,6 @@ def to_json(results: Results) -> str:
 
 def _typed(results: Results) -> pd.DataFrame:
     """The table with counts that stay whole numbers where some are missing."""
-    return results.table.astype(KINDS)
+    whole, of_classes = results.table.copy(), results.class_table
+    whole["class"] = pd.NA
+    return pd.concat((whole.astype(KINDS), of_classes.astype(KINDS)))

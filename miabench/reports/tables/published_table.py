@@ -9,7 +9,7 @@ from rich.console import Console
 
 from miabench.reports.numbers.published import PAPER_RUNS
 from miabench.reports.numbers.side_by_side import NOT_GIVEN, TOO_EXPENSIVE, Compared, Pair, SideBySide, side_by_side
-from miabench.reports.numbers.summary import Statistic, Summary, printed, summarize
+from miabench.reports.numbers.summary import Statistic, printed, summarize
 from miabench.reports.tables.terminal import marked
 from miabench.reports.tables.terminal_layout import Column, Item, Rows, open_console, print_columns, print_note
 from miabench.reports.words.footnotes import Reasons, tuned_on_target
@@ -28,14 +28,8 @@ def report(results: Results, anyway: bool) -> None:
     Raises:
         UserError: nothing can be compared; or not like with like, without `anyway`.
     """
-    summary = summarize(results)
-    show(open_console(), side_by_side(summary, anyway), _facts(summary))
-
-
-def _facts(summary: Summary) -> list[str]:
-    """The report's notes but for those that the comparison says itself: the scale, and what is unpublished."""
-    said = summary.index.experiment.remarks()
-    return [note for note in summary.notes if note not in said]
+    found = side_by_side(summarize(results), anyway)
+    show(open_console(), found, found.notes)
 
 
 def show(console: Console, found: SideBySide, notes: Sequence[str] = ()) -> None:

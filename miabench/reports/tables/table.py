@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from miabench.metrics.names import TITLES
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
 from miabench.reports.numbers.cost import Cost, Costs
 from miabench.reports.numbers.difference import Difference, Differences
 from miabench.reports.numbers.summary import BASELINE, Line, Statistic, Summary, printed
-from miabench.reports.tables.terminal import METRICS, approach, cell_key
+from miabench.reports.tables.terminal import approach, cell_key
 from miabench.reports.words import footnotes
 
 
@@ -71,7 +72,7 @@ def results(summary: Summary, reasons: footnotes.Reasons) -> list[Sheet]:
     sheets = []
     for dataset, lines in _by_dataset(summary.lines):
         headers = ("train acc. ↑", "test acc. ↑", *(f"{attack} ↓" for attack in lines[0].attacks))
-        title = f"{_place(lines)}: accuracy, and {METRICS[summary.metric]} of each attack, in percent"
+        title = f"{_place(lines)}: accuracy, and {TITLES[summary.metric]} of each attack, in percent"
         rows = [[_value(value, reasons) for value in (line.train, line.test, *line.attacks.values())] for line in lines]
         sheets.append(_sheet(dataset, title, headers, list(zip(lines, rows, strict=True))))
     return sheets
@@ -98,7 +99,7 @@ def gaps(summary: Summary) -> list[Sheet]:
     lines = [line for line in summary.lines if line.attacker == "adaptive" and cell_key(line) in found]
     sheets = []
     for dataset, own in _by_dataset(lines):
-        title = f"{_place(own)}: adaptivity gap: {METRICS[summary.metric]} of the adaptive attacker minus that of the "
+        title = f"{_place(own)}: adaptivity gap: {TITLES[summary.metric]} of the adaptive attacker minus that of the "
         headers = tuple(own[0].attacks)
         rows = [(line, [_gap(found[cell_key(line)].get(attack)) for attack in headers]) for line in own]
         sheets.append(_sheet(dataset, title + "non-adaptive one, in points", headers, rows))

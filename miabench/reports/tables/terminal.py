@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from miabench.metrics.names import TITLES
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
 from miabench.reports.numbers.cost import Costs
 from miabench.reports.numbers.difference import Difference, Differences
@@ -16,13 +17,6 @@ from miabench.reports.tables.terminal_layout import Column, Item, Rows, print_co
 from miabench.reports.words import footnotes
 
 T = TypeVar("T")
-METRICS = {
-    "auc": "AUC",
-    "balanced_accuracy": "balanced accuracy (per-class thresholds)",
-    "balanced_accuracy_global": "balanced accuracy (one threshold)",
-    "tpr@1%": "TPR at 1% FPR",
-    "tpr@0.1%": "TPR at 0.1% FPR",
-}
 
 
 def show(console: Console, summary: Summary, differences: Differences, spent: Costs) -> None:
@@ -37,7 +31,7 @@ def show(console: Console, summary: Summary, differences: Differences, spent: Co
     reasons = footnotes.Reasons()
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines):
         lines = [line for line in summary.lines if line.cell.dataset == dataset]
-        title = f"{dataset}: accuracy, and {METRICS[summary.metric]} of each attack, in percent"
+        title = f"{dataset}: accuracy, and {TITLES[summary.metric]} of each attack, in percent"
         columns = [*_names(summary, lines), *_results(lines, reasons)]
         print_columns(console, Rows(title, _ends(lines)), columns)
         compared = [line for line in lines if line.key in differences]
@@ -62,7 +56,7 @@ def _show_gaps(console: Console, summary: Summary, lines: Sequence[Line]) -> Non
     for attack in lines[0].attacks:
         values = [gaps[cell_key(line)].get(attack) for line in lines]
         columns.append(Column(attack, [Item(("n/a" if value is None else f"{100 * value:+.2f}",)) for value in values]))
-    title = f"{lines[0].cell.dataset}: adaptivity gap: {METRICS[summary.metric]} of the adaptive attacker"
+    title = f"{lines[0].cell.dataset}: adaptivity gap: {TITLES[summary.metric]} of the adaptive attacker"
     print_columns(console, Rows(f"{title} minus that of the non-adaptive one, in points", _ends(lines)), columns)
 
 

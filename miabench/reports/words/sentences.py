@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from miabench.evaluation.measure import FPRS
+from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.difference import Difference, Differences
 from miabench.reports.numbers.summary import BASELINE, Line, Summary, printed
-from miabench.reports.tables.terminal import METRICS
 
 
 class Strongest(NamedTuple):
@@ -24,11 +23,11 @@ def overview(summary: Summary) -> str:
     experiment = summary.index.experiment
     cells, attacks = len(summary.index.cells), len(experiment.attacks)
     trainings = "one training" if experiment.runs == 1 else f"{experiment.runs} trainings"
-    guessing = f"{100 * FPRS.get(summary.metric, 0.5):g}%"
+    guessing = f"{100 * GUESSING[summary.metric]:g}%"
     return (
         f"{cells} {'cell' if cells == 1 else 'cells'} (dataset, model and defense), {trainings} each, attacked by "
         f"{'one attack' if attacks == 1 else f'{attacks} attacks'}; attacks are measured by "
-        f"{METRICS[summary.metric]}. {guessing} would be guessing."
+        f"{TITLES[summary.metric]}. {guessing} would be guessing."
     )
 
 
@@ -134,4 +133,4 @@ def _interval(paired: Difference | None) -> str:
 
 
 def _metric(summary: Summary) -> str:
-    return METRICS[summary.metric]
+    return TITLES[summary.metric]

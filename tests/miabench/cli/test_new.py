@@ -5,7 +5,7 @@ import re
 import pytest
 
 import miabench
-from miabench.cli.new import new_plugin
+from miabench import new
 from miabench.plugins.discover import discover
 
 USE = {
@@ -17,8 +17,8 @@ USE = {
 
 
 @pytest.mark.parametrize("kind", USE)
-def test_a_new_plugin_runs_to_a_row(kind, tmp_path, tiny):
-    path = new_plugin(kind, "my-own", tmp_path)
+def test_a_new_runs_to_a_row(kind, tmp_path, tiny):
+    path = new(kind, "my-own", tmp_path)
     assert path == tmp_path / "my_own.py"
     found = discover([path]).get(kind, "my-own")
     assert found.load().__name__ == "MyOwn"
@@ -28,21 +28,21 @@ def test_a_new_plugin_runs_to_a_row(kind, tmp_path, tiny):
 
 
 def test_nothing_is_overwritten(tmp_path):
-    new_plugin("defense", "mine", tmp_path)
+    new("defense", "mine", tmp_path)
     with pytest.raises(miabench.UserError, match=r"mine.py exists; choose another name or remove it"):
-        new_plugin("attack", "mine", tmp_path)
+        new("attack", "mine", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["crl", "label_smoothing"])
 def test_names_of_what_there_is(name, tmp_path):
     with pytest.raises(miabench.UserError, match=f"there is a defense '{name}' already; choose another name"):
-        new_plugin("defense", name, tmp_path)
-    assert new_plugin("attack", name, tmp_path).exists()
+        new("defense", name, tmp_path)
+    assert new("attack", name, tmp_path).exists()
 
 
 @pytest.mark.parametrize("kind", USE)
 def test_what_a_new_file_says_of_itself(kind, tmp_path):
-    text = new_plugin(kind, "my-own", tmp_path).read_text()
+    text = new(kind, "my-own", tmp_path).read_text()
     (command,) = re.findall(r"`miabench (list .*?)`", text)
     assert command == f"list {kind}s my-own --plugin my_own.py"
     assert "$" not in text
@@ -51,4 +51,4 @@ def test_what_a_new_file_says_of_itself(kind, tmp_path):
 @pytest.mark.parametrize("name", ["1st", "a b", "../up", "Ä", ""])
 def test_names_that_cannot_be(name, tmp_path):
     with pytest.raises(miabench.UserError, match="cannot be a plugin's name"):
-        new_plugin("defense", name, tmp_path)
+        new("defense", name, tmp_path)

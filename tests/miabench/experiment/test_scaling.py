@@ -48,12 +48,19 @@ def test_of_milestones_that_fall_together_the_last_counts(tiny):
 def test_epochs_that_a_defense_counts_go_along(tiny):
     stops = {"name": "early-stopping", "stop_epoch": [1, 2, 50, 100]}
     one = {"name": "early_stopping", "stop_epoch": 30}
-    experiment = load_experiment(tiny(schedule={"epochs": 100}, defense=[stops, one, "early-stopping", "crl"]))
+    patient = [{"name": "early-stopping", "patience": patience} for patience in (20, [2, 40])]
+    gans = ["dmp-gan", {"name": "dmp-gan", "gan_epochs": [5, 50]}]
+    defenses = [stops, one, "early-stopping", *patient, *gans, "crl"]
+    experiment = load_experiment(tiny(schedule={"epochs": 100}, defense=defenses))
     found = [(choice.name, choice.params) for choice in scaled(experiment, 0.01).defense]
     assert found == [
         ("early-stopping", {"stop_epoch": [1, 5, 10]}),  # 1 and 2 fall together
         ("early-stopping", {"stop_epoch": 3}),
-        ("early-stopping", {}),
+        ("early-stopping", {"stop_epoch": 1}),  # the default, 10, would be all of the shorter schedule
+        ("early-stopping", {"patience": 2}),  # which takes the stop epoch's place
+        ("early-stopping", {"patience": [1, 4]}),
+        ("dmp-gan", {"gan_epochs": 20}),
+        ("dmp-gan", {"gan_epochs": [1, 5]}),  # no fewer than one
         ("crl", {}),
     ]
 

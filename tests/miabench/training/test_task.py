@@ -111,10 +111,11 @@ def test_equal_to_the_reference_trajectory(golden):
     for epoch in range(1, 5):
         for theirs, ours in names.items():
             np.testing.assert_allclose(
-                task.snapshots[epoch][ours], arrays[f"crl.epoch{epoch - 1}.{theirs}"], rtol=1e-8, atol=1e-12
+                task.journal.snapshots[epoch][ours], arrays[f"crl.epoch{epoch - 1}.{theirs}"], rtol=1e-8, atol=1e-12
             )
         # the three batches are equally large, so the epoch's loss is the mean of theirs
-        assert task.history[epoch - 1]["loss"] == pytest.approx(np.mean(crl["losses_per_epoch"][epoch - 1]), rel=1e-5)
+        losses = crl["losses_per_epoch"][epoch - 1]
+        assert task.journal.history[epoch - 1]["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
     np.testing.assert_allclose(criteria[0].centers.detach(), arrays["crl.epoch3.centers"], rtol=1e-8)
 
 
@@ -136,9 +137,9 @@ def test_all_defenses_start_from_the_same_weights_and_see_the_same_order():
 
 def test_records_loss_accuracy_and_branches_per_epoch():
     _, task = fit(setting(toy()))
-    assert [record["epoch"] for record in task.history] == [1, 2, 3, 4]
-    assert {"loss", "accuracy", "lr", "rce_fit", "rce_hold", "rce_soften", "rcl_fit"} <= set(task.history[0])
-    assert [record["rce_hold"] for record in task.history] == [0, 1, 0, 1]
+    assert [record["epoch"] for record in task.journal.history] == [1, 2, 3, 4]
+    assert {"loss", "accuracy", "lr", "rce_fit", "rce_hold", "rce_soften", "rcl_fit"} <= set(task.journal.history[0])
+    assert [record["rce_hold"] for record in task.journal.history] == [0, 1, 0, 1]
 
 
 def test_the_learning_rate_follows_the_milestones():
@@ -208,8 +209,9 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path, name):
     net, resumed = fit(interrupted)
     assert epochs_run == [1, 2, 3, 4, 4, 5, 6], "epochs before the last checkpoint are not repeated"
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in whole_net.state_dict().items())
-    assert all(torch.equal(value, resumed.snapshots[2][key]) for key, value in whole.snapshots[2].items())
-    assert resumed.history == whole.history
+    kept, again = whole.journal.snapshots[2], resumed.journal.snapshots[2]
+    assert all(torch.equal(value, again[key]) for key, value in kept.items())
+    assert resumed.journal.history == whole.journal.history
     checkpoint.remove()
     assert not checkpoint.folder.exists()
 
@@ -296,18 +298,18 @@ def test_an_interrupted_training_goes_on_with_the_global_generators(tmp_path):
     with pytest.raises(InterruptedError):
         fit(interrupted)
     resumed.append(True)
-    assert fit(interrupted)[1].history == whole.history
+    assert fit(interrupted)[1].journal.history == whole.journal.history
 
 
 def test_stopping_early_gives_the_snapshot_of_the_whole_training():
     short, _ = fit(setting(toy(), stop=2))
     _, whole = fit(setting(toy(), snapshots=frozenset({2})))
-    assert all(torch.equal(value, whole.snapshots[2][key]) for key, value in short.state_dict().items())
+    assert all(torch.equal(value, whole.journal.snapshots[2][key]) for key, value in short.state_dict().items())
 
 
 def test_costs_are_counted_and_survive_an_interruption(tmp_path):
     _, task = fit(setting(toy(), snapshots=frozenset({2, 4})))
-    costs = task.costs | {4: task.meter.read()}
+    costs = task.journal.costs | {4: task.meter.read()}
     assert (costs[2]["forwarded"], costs[4]["forwarded"]) == (52, 104)
     assert (costs[2]["differentiated"], costs[4]["differentiated"]) == (52, 104)
     assert 0 < costs[2]["cpu_seconds"] <= costs[4]["cpu_seconds"]

@@ -62,8 +62,10 @@ def test_an_attack_that_does_not_exist_beside_one_that_does(make_results):
 def test_another_metric(make_results):
     (line,) = summarize(make_results({"auc": {"entropy": 0.6}}), metric="tpr@0.1%").lines
     assert line.attacks["entropy"].state == "n/a"
-    assert line.attacks["entropy"].reason == "needs 1000 non-members, has 40"
-    with pytest.raises(UserError, match=r"metric 'aux' is not measured; did you mean 'auc'\? Known: auc, balanced_acc"):
+    assert line.attacks["entropy"].reason == "needs 1,000 non-members, has 40"
+    with pytest.raises(
+        UserError, match=r"metric 'aux' is not measured; did you mean .auc.\? Known: advantage, auc, bal"
+    ):
         summarize(make_results({"defense": "crl"}), metric="aux")
 
 

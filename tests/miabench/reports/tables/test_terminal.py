@@ -4,11 +4,10 @@ import io
 
 import pytest
 
-from miabench.evaluation.measure import ATTACK_METRICS
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.difference import compare
 from miabench.reports.numbers.summary import summarize
-from miabench.reports.tables.terminal import METRICS, show
+from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console
 
 
@@ -174,7 +173,3 @@ def test_a_whole_report_keeps_within_the_width(make_results, report, width):
         warnings=("a long warning " * 20,),
     )
     assert max(map(len, report(results, width).splitlines())) <= width
-
-
-def test_every_metric_of_an_attack_has_a_name():
-    assert set(METRICS) == set(ATTACK_METRICS)

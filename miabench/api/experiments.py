@@ -1,0 +1,98 @@
+"""How functions read their keywords: the experiment that they name, its plan, its stored results, who does the jobs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from miabench.api.options import ExperimentOptions, RunOptions, StoredOptions, fields, option
+from miabench.errors import UserError
+
+if TYPE_CHECKING:
+    from miabench.experiment.model import Experiment
+    from miabench.jobs.plan import Paths, Plan
+    from miabench.jobs.stages import ExecutorConfig
+    from miabench.results.results import Results
+
+Source: TypeAlias = "str | Path | Mapping[str, Any] | Experiment | None"
+STORE = "miabench-store"
+
+
+def resolved(source: Source, options: ExperimentOptions) -> Experiment:
+    """The experiment that a function is called with.
+
+    Raises:
+        UserError: whatever is wrong with it.
+    """
+    from miabench.experiment.load import load_experiment
+    from miabench.experiment.scaling import scaled
+
+    replaced = overrides(options)
+    experiment = load_experiment(source, replaced)
+    scale = options.get("scale")
+    return experiment if scale is None else scaled(experiment, scale, keep=replaced)
+
+
+def overrides(options: ExperimentOptions) -> dict[str, Any]:
+    """What replaces an experiment's keys, by the experiment's own words for them."""
+    hints = fields(ExperimentOptions)
+    spelled = {hint.__metadata__[0].word: name for name, hint in hints.items() if option(hint) is None}
+    return {spelled.get(name, name): value for name, value in options.items() if name in hints and name != "scale"}
+
+
+def planned(source: Source, options: RunOptions, say: bool) -> Plan:
+    """The plan of an experiment.
+
+    Args:
+        source: the experiment.
+        options: of the function.
+        say: whether what the user should know before training is said on standard error.
+
+    Raises:
+        UserError: whatever is wrong with the experiment, its files or its data.
+    """
+    from miabench.jobs.plan import make_plan
+
+    experiment = resolved(source, options)
+    plan = make_plan(experiment, paths(options))
+    for warning in plan.index.warnings if say else ():
+        sys.stderr.write(f"warning: {warning}\n")
+    return plan
+
+
+def stored(source: Source, options: StoredOptions) -> Results:
+    """What the store holds of an experiment.
+
+    Raises:
+        UserError: there is no such store, or it was never run there with these settings.
+    """
+    from miabench.results.index import Index
+    from miabench.results.results import Results
+    from miabench.store.store import Store
+
+    store = Store(options.get("store", STORE), create=False)
+    return Results(Index.load(store, resolved(source, options)), store)
+
+
+def paths(options: RunOptions) -> Paths:
+    """Where results and data are."""
+    from miabench.jobs.plan import Paths
+
+    root = options.get("data_root")
+    return Paths(Path(options.get("store", STORE)), None if root is None else Path(root))
+
+
+def executor_config(options: RunOptions) -> ExecutorConfig:
+    """Who does the jobs.
+
+    Raises:
+        UserError: a number of workers that is none.
+    """
+    from miabench.jobs.stages import ExecutorConfig
+
+    workers = str(options.get("workers", "auto"))
+    if workers != "auto" and not (workers.isdecimal() and int(workers)):
+        raise UserError(f"--workers {workers!r}: give a number of 1 or more, or auto")
+    return ExecutorConfig(options.get("executor", "local"), None if workers == "auto" else int(workers))

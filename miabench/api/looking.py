@@ -1,0 +1,182 @@
+"""What reads stored results: `report`, `compare`, `recommend`, `gate` and `status`. Nothing is trained or stored.
+
+Annotations are evaluated here, unlike elsewhere: the command line reads options from them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Unpack
+
+from miabench.api.experiments import Source, planned, stored
+from miabench.api.options import Option, RunOptions, StoredOptions, spelled_out
+from miabench.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from miabench.jobs.status import Status
+    from miabench.reports.numbers.recommendation import Recommendation
+    from miabench.reports.numbers.side_by_side import SideBySide
+    from miabench.reports.write import Report
+    from miabench.results.gate import Finding
+
+METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
+
+Within = Annotated[float, Option("points of accuracy below CE up to which a value is marked", "POINTS", float)]
+
+
+@spelled_out
+def report(
+    experiment: Source = None,
+    *,
+    within: Within = 5.0,
+    metric: Annotated[str, Option(f"of the attacks: {METRICS}", "NAME")] = "auc",
+    rows: Annotated[
+        str | Sequence[str], Option("defenses to show, * for anything (repeatable)", "NAME", list[str])
+    ] = (),
+    columns: Annotated[
+        str | Sequence[str], Option("attacks to show, * for anything (repeatable)", "NAME", list[str])
+    ] = (),
+    sort: Annotated[str | None, Option("an attack, worst, test-accuracy or train-accuracy", "COLUMN")] = None,
+    **options: Unpack[StoredOptions],
+) -> "Report":
+    """The stored results of an experiment.
+
+    Args:
+        experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
+        within: points of test accuracy below the baseline's at which a value can still be marked best.
+        metric: of the attacks.
+        rows: names or labels of the defenses to show, `*` for anything; all if empty.
+        columns: labels of the attacks to show, likewise.
+        sort: an attack's label or `worst` (lowest first), `test-accuracy` or `train-accuracy` (highest first).
+        **options: see the signature.
+
+    Returns:
+        The report: a table where a notebook shows it; `text(form)`, `save(folder)` with its plots, and `table`, the
+        tidy DataFrame.
+
+    Raises:
+        UserError: the store has no results of it; a metric, row, column or sort key that nothing matches.
+    """
+    from miabench.reports.numbers.selection import Selection
+    from miabench.reports.write import Report
+
+    selection = Selection(metric, _several(rows), _several(columns), sort)
+    made = Report(stored(experiment, options), within, selection)
+    made.summary  # noqa: B018  # what the selection does not find is said now
+    return made
+
+
+def _several(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+@spelled_out
+def compare(
+    experiment: Source = None,
+    *,
+    paper: str = "uai24",
+    anyway: bool = False,
+    **options: Unpack[StoredOptions],
+) -> "SideBySide":
+    """A paper's published values beside the stored ones.
+
+    Args:
+        experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
+        paper: whose values: `uai24`, Fang and Kim's Tables 1 and 3, are those that come with the package.
+        anyway: compare scaled experiments and other data too.
+        **options: see the signature.
+
+    Returns:
+        What can be compared, with differences and their intervals.
+
+    Raises:
+        UserError: the store has no results of it; nothing can be compared; not like with like, without `anyway`.
+    """
+    from miabench.reports.numbers.side_by_side import side_by_side
+    from miabench.reports.numbers.summary import summarize
+
+    if paper != "uai24":
+        raise UserError(f"there are no published values of {paper!r}{nearest(paper, ['uai24'])}")
+    return side_by_side(summarize(stored(experiment, options)), anyway)
+
+
+@spelled_out
+def recommend(
+    experiment: Source = None,
+    *,
+    budget: float | str,
+    within: Within = 5.0,
+    **options: Unpack[StoredOptions],
+) -> "list[Recommendation]":
+    """The defense to use where some accuracy may be lost.
+
+    Args:
+        experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
+        budget: points of test accuracy that may be lost against the baseline; as text, `accuracy=1.0`.
+        within: points of test accuracy, as in `report`.
+        **options: see the signature.
+
+    Returns:
+        A recommendation for every dataset, model and attacker; printed, it is some sentences.
+
+    Raises:
+        UserError: the store has no results of it; a budget that cannot be read.
+    """
+    from miabench.reports.numbers.recommendation import points
+    from miabench.reports.numbers.recommendation import recommend as recommended
+    from miabench.reports.numbers.summary import summarize
+
+    spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
+    results = stored(experiment, options)
+    return list(recommended(results, summarize(results, within=within), spend))
+
+
+@spelled_out
+def gate(
+    experiment: Source = None,
+    *,
+    max: Annotated[
+        str | Sequence[str] | Mapping[str, float],
+        Option(f"a limit of {METRICS}: for example auc=0.60 (repeatable)", "METRIC=LIMIT", list[str]),
+    ],
+    **options: Unpack[StoredOptions],
+) -> "list[Finding]":
+    """Whether every interval is within the limits.
+
+    The upper end of the 95% interval counts, in every run, for every attack or those that are named.
+
+    Args:
+        experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
+        max: limits, as `{"auc": 0.6}` or `"auc=0.6"`; all must hold.
+        **options: see the signature. Attacks that are named are those that count, whether the experiment was run with
+            them alone or with others.
+
+    Returns:
+        Every measured value with its limit; `all(finding.passes for finding in ...)` is the verdict.
+
+    Raises:
+        UserError: the store has no results of it; no such metric or attack; nothing that could be measured at all.
+    """
+    from miabench.results.gate import Limit
+    from miabench.results.gate import gate as compared
+
+    given = [f"{name}={limit}" for name, limit in max.items()] if isinstance(max, Mapping) else _several(max)
+    limits = [Limit.parse(text) for text in given]
+    return list(compared(stored(experiment, options), limits))
+
+
+@spelled_out
+def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status":
+    """What of an experiment is done, running, missing and failed.
+
+    Args:
+        experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
+        **options: see the signature.
+
+    Returns:
+        Counts of jobs by kind and state, and which are running or failed; printed, a line of each.
+
+    Raises:
+        UserError: whatever is wrong with the experiment, its files or its data.
+    """
+    from miabench.jobs.status import status as status_of
+
+    return status_of(planned(experiment, options, say=False))
