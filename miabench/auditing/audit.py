@@ -6,34 +6,30 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from torch import nn
 
-from miabench import metrics
-from miabench.auditing.attacks import SEED, AttackResult, Subject, needs_references, run_attack, run_gap
+from miabench.auditing.attacks import AttackResult, Subject, needs_references, run_attack, run_gap
 from miabench.auditing.doubts import doubts_of_files, doubts_of_form, doubts_of_model, doubts_of_references
+from miabench.auditing.model_free import distribution_warnings, model_free_row
 from miabench.auditing.network import AuditedNetwork, import_network
 from miabench.auditing.predictions import FEWEST, Predictions, check_paths, differences, read_all
 from miabench.auditing.records import Records, read_records
 from miabench.auditing.references import ReferenceFiles, References, read_references
-from miabench.auditing.result import COLUMNS, GAP, KINDS, MODEL_FREE, Audit
+from miabench.auditing.result import COLUMNS, GAP, KINDS, Audit
 from miabench.auditing.verdict import verdict
 from miabench.errors import UserError
-from miabench.evaluation.measure import Row, measure_accuracy, row
+from miabench.evaluation.measure import Row, measure_accuracy
 from miabench.evaluation.scoring import members_of
 from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
 from miabench.plugins.discover import PluginInfo, discover
 
-IN_DOUBT = "; but something looks wrong with what was given: see the warnings"
-FOLDS = 5
+IN_DOUBT = "; something looks wrong with what was given: see the warnings"
 SHOWN = 20  # names of classes in a note
 SAME_DISTRIBUTION = (
     "members and non-members must come from one distribution, told apart by nothing but training: where they differ "
@@ -99,6 +95,8 @@ def audit_network(
     Raises:
         UserError: what is wrong with the network, the records or the files.
     """
+    if isinstance(net, str):
+        net = import_network(net)
     records = [read_records(given, name) for given, name in ((members, "members"), (nonmembers, "nonmembers"))]
     few = [
         f"{name} holds {len(y)} records; an audit needs {FEWEST} members and {FEWEST} non-members"
@@ -107,7 +105,7 @@ def audit_network(
     ]
     if few:
         raise UserError(*few)
-    network = AuditedNetwork(import_network(net) if isinstance(net, str) else net, records[0], records[1])
+    network = AuditedNetwork(net, records[0], records[1])
     files = [_answered(network, kind, features) for kind in (network.member, ~network.member)]
     paths = [*others.shadow_members, *others.shadow_nonmembers]
     check_paths(paths, len(others.shadow_members), len(others.shadow_nonmembers))
@@ -141,7 +139,7 @@ def _audit(
             one.name: run_attack(one, Subject(target, shadows, references, network)) for one in found if one.name != GAP
         }
     gap = run_gap(target)
-    model_free = _model_free(files[0], files[1]) if files[0].features is not None else None
+    model_free = model_free_row(files[0], files[1]) if files[0].features is not None else None
     rows = [*_accuracy_rows(target), *gap.rows, *([model_free] if model_free else [])]
     rows += [one for result in results.values() for one in result.rows]
     scores = {name: one.scores for name, one in {GAP: gap, **results}.items() if one.scores is not None}
@@ -155,7 +153,7 @@ def _audit(
         notes=(*_label_notes(files[0]), *_reference_notes(references)),
         warnings=(
             SAME_DISTRIBUTION,
-            *_distribution_warnings(model_free),
+            *distribution_warnings(model_free),
             *doubts,
             *_threshold_warnings(results.values()),
         ),
@@ -206,14 +204,6 @@ def _doubts(
         yield from doubts_of_references(target, references)
 
 
-def _distribution_warnings(model_free: Row | None) -> Iterator[str]:
-    if model_free and model_free["low"] > 0.5:
-        yield (
-            f"members and non-members differ: without the model, features and labels alone tell them apart with an "
-            f"AUC of {100 * model_free['value']:.2f}; an attack shows a leak only by what it adds to that"
-        )
-
-
 def _threshold_warnings(results: Iterable[AttackResult]) -> Iterator[str]:
     classes = max((one.get("classes_without_threshold", 0) for found in results for one in found.rows), default=0)
     if classes:
@@ -242,21 +232,3 @@ def _reference_notes(references: References | None) -> Iterator[str]:
         f"{k} reference models, on average {inside.sum(0).mean():.1f} that trained on a record and "
         f"{(~inside).sum(0).mean():.1f} that did not{about}"
     )
-
-
-# --- without a model ---
-
-
-def _model_free(members: Predictions, others: Predictions) -> Row:
-    """AUC of a classifier that tells members from non-members by features and label, on records it has not seen.
-
-    Gradient-boosted trees (scikit-learn's defaults: they find shifts that are not linear and need no scaling), five
-    stratified folds; the AUC is of the log odds of all folds together. Of like distributions it is 0.5 or a little
-    below, for a fold's records are missing from what its classifier learnt. The interval takes scores as independent.
-    """
-    x = np.concatenate([np.column_stack([cast(Any, part.features), part.labels]) for part in (members, others)])
-    member = np.arange(len(x)) < len(members.labels)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
-    trees = HistGradientBoostingClassifier(random_state=SEED)
-    scores = cross_val_predict(trees, x, member, cv=folds, method="decision_function")
-    return {"attack": MODEL_FREE} | row("auc", metrics.auc(scores, member), member)

@@ -208,7 +208,7 @@ def audit(
         AuditFormat, _option("table (default), csv or json, on standard output", "NAME")
     ] = AuditFormat.TABLE,
 ) -> None:
-    """Attack predictions that were made elsewhere, with any framework."""
+    """Attack predictions that were made elsewhere, with any framework, or a network of yours."""
     from miabench.reports.audit_table import write
 
     write(auditing.audit(**given), format.value)

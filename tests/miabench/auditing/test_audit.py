@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from miabench.attacks import boundary
 from scipy.special import softmax
 from scipy.stats import rankdata
 
@@ -514,8 +515,8 @@ def test_shadows_come_in_pairs_and_no_file_twice(target, shadows):
 
 
 def test_the_guides_example(tmp_path, monkeypatch):
-    """Its script, its command (as the command line reads it) and its Python, on scikit-learn's digits."""
-    script, command, python = re.findall(r"```(?:python|sh)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    """Its script, its command (as the command line reads it), its Python and its network, on scikit-learn's digits."""
+    script, command, python, network = re.findall(r"```(?:python|sh)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     Path("predict.py").write_text(script)
     runpy.run_path("predict.py")
@@ -530,3 +531,5 @@ def test_the_guides_example(tmp_path, monkeypatch):
     assert value(found, "nn", "auc", "low") > 0.7
     assert value(found, "gap", "auc") < value(found, "confidence", "auc")
     exec(compile(python, "guide", "exec"), {})
+    monkeypatch.setattr(boundary, "find_spec", lambda name: None)  # its search takes seconds
+    exec(compile(network, "guide", "exec"), {})
