@@ -8,17 +8,30 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+LONGEST_PROBLEM = 4000  # characters of one message: a file may have names of any length
+MOST_NAMES = 40  # in a hint
+COMPARED = 10_000  # names that a word is compared with: each takes microseconds
+
 
 class UserError(Exception):
     """Something the user can put right: shown without a traceback, exit status 2.
+
+    Messages may quote a stranger's file: they are cut, and control characters, which a terminal obeys, are escaped.
 
     Attributes:
         problems: one message each: what is wrong, where, and what would be right.
     """
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems: Sequence[str] = problems
+        self.problems: Sequence[str] = tuple(harmless(problem, LONGEST_PROBLEM) for problem in problems)
+        super().__init__("\n".join(self.problems))
+
+
+def harmless(text: str, longest: int) -> str:
+    """A stranger's text, cut, with control characters other than line ends escaped."""
+    if len(text) > longest:
+        text = f"{text[:longest]}... ({len(text) - longest:,} more characters)"
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 class MissingStepError(UserError):
@@ -52,9 +65,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint to append to an error: `; did you mean 'x'? Known: x, y`."""
     known = sorted(known)
     longer = [name for name in known if word and name.startswith(word)]
-    close = longer or difflib.get_close_matches(word, known, n=1)
+    close = longer or difflib.get_close_matches(word, known[:COMPARED], n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{hint} Known: {', '.join(known) or 'none'}"
+    more = f" and {len(known) - MOST_NAMES:,} more" if len(known) > MOST_NAMES else ""
+    return f"{hint} Known: {', '.join(known[:MOST_NAMES]) or 'none'}{more}"
 
 
 _EXPECTED = {"tuple_type": "a list", "list_type": "a list", "dict_type": "a table", "model_type": "a table"}

@@ -4,18 +4,22 @@ Annotations are evaluated here, unlike elsewhere: the command line reads options
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Unpack
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
-from miabench.api.experiments import Source, planned, stored
+from miabench.api.experiments import STORE, Source, planned, resolved, stored
 from miabench.api.options import Option, RunOptions, StoredOptions, spelled_out
-from miabench.errors import UserError, nearest
+from miabench.errors import MissingStepError, UserError, nearest
 
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
     from miabench.reports.numbers.recommendation import Recommendation
-    from miabench.reports.numbers.side_by_side import SideBySide
+    from miabench.reports.numbers.side_by_side import PaperComparison
     from miabench.reports.write import Report
     from miabench.results.gate import Finding
+    from miabench.results.results import Results
 
 METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
 
@@ -64,8 +68,9 @@ def report(
     return made
 
 
-def _several(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _several(names: Any) -> tuple[Any, ...]:
+    """One or more, as given."""
+    return (names,) if isinstance(names, (str, Mapping)) else tuple(names)
 
 
 @spelled_out
@@ -75,7 +80,7 @@ def compare(
     paper: str = "uai24",
     anyway: bool = False,
     **options: Unpack[StoredOptions],
-) -> "SideBySide":
+) -> "PaperComparison":
     """A paper's published values beside the stored ones.
 
     Args:
@@ -126,7 +131,7 @@ def recommend(
 
     spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
     results = stored(experiment, options)
-    return list(recommended(results, summarize(results, within=within), spend))
+    return list(recommended(results, summarize(results, max_accuracy_loss=within), spend))
 
 
 @spelled_out
@@ -160,12 +165,32 @@ def gate(
 
     given = [f"{name}={limit}" for name, limit in max.items()] if isinstance(max, Mapping) else _several(max)
     limits = [Limit.parse(text) for text in given]
-    return list(compared(stored(experiment, options), limits))
+    found, attacks = _with_attacks(experiment, options)
+    return list(compared(found, limits, attacks))
+
+
+def _with_attacks(experiment: Source, options: StoredOptions) -> "tuple[Results, tuple[str, ...]]":
+    """The results of an experiment with the attacks that are named, and which of its attacks count.
+
+    It may have been run with them alone, as by `run --attack`, or with others beside them.
+    """
+    named = _several(options.get("attack", options.get("attacks", ())))
+    if not named:
+        return stored(experiment, options), ("all",)
+    rest: Any = {name: value for name, value in options.items() if name not in ("attack", "attacks")}
+    try:
+        return stored(experiment, options), ("all",)
+    except MissingStepError:
+        with suppress(MissingStepError):
+            return stored(experiment, rest), named
+        raise
 
 
 @spelled_out
 def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status":
     """What of an experiment is done, running, missing and failed.
+
+    Needs the data only where the experiment was never run with this store. Writes nothing.
 
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
@@ -178,5 +203,14 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         UserError: whatever is wrong with the experiment, its files or its data.
     """
     from miabench.jobs.status import status as status_of
+    from miabench.results.job_list import load_jobs
+    from miabench.store.store import Store
 
-    return status_of(planned(experiment, options, say=False))
+    folder = Path(options.get("store", STORE))
+    held = Store(folder, create=False) if folder.expanduser().exists() else None
+    jobs = load_jobs(held, resolved(experiment, options)) if held else None
+    if jobs is not None and held is not None:
+        return status_of(jobs, held)
+    with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
+        plan = planned(experiment, {**options, "store": elsewhere}, say=False)
+        return status_of(plan.listed, held or plan.store)

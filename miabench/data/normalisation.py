@@ -6,11 +6,12 @@ standard deviation of 1: it becomes 0 and divides by nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+CELLS = 2**22  # of a table standardised at a time
 CHUNK = 64  # records counted at a time: bincount copies what it counts as int64
 
 
@@ -44,7 +45,23 @@ def channel_moments(images: NDArray[np.uint8], scale: float) -> Moments:
     return Moments(mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1))
 
 
-def feature_moments(x: NDArray[np.float32]) -> Moments:
+def standardised(x: NDArray[Any]) -> NDArray[np.float32]:
+    """Numbers (N, F) less their column's mean, divided by its standard deviation; computed in float64.
+
+    Columns are first counted from their first value, so that none of their digits is lost to the distance from zero:
+    time stamps give the same inputs as the times since the first one.
+    """
+    result = np.empty(x.shape, np.float32)
+    width = max(1, CELLS // len(x)) if len(x) else 1
+    for start in range(0, x.shape[1], width):  # so that memory holds few of them as float64
+        part = x[:, start : start + width].astype(np.float64)
+        part -= part[:1].copy()
+        mean, std = feature_moments(part)
+        result[:, start : start + width] = (part - mean) / std
+    return result
+
+
+def feature_moments(x: NDArray[Any]) -> Moments:
     """Moments of each column of a table (N, F), as arrays of shape (F,)."""
     constant = x.min(0) == x.max(0)  # a rounded mean would leave such a column a std of about 1e-17
     return Moments(x.mean(0, dtype=np.float64), np.where(constant, 1.0, x.std(0, dtype=np.float64)))

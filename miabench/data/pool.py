@@ -35,6 +35,7 @@ class Data:
         augmentation: what is done to a training batch, see `miabench.data.augmentation`.
         where: record i in words for error messages (a file name, a row), or empty.
         embedding: the vector of each token id (V, E), float32, which models start from; None for numbers.
+        notes: what was done to the records on the way here, and what looks doubtful; in no hash.
     """
 
     x: Tensor
@@ -46,6 +47,7 @@ class Data:
     augmentation: Literal["none", "crop-flip"] = "none"
     where: Sequence[str] = ()
     embedding: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """N, the number of records in the pool."""
@@ -173,7 +175,10 @@ def prepared(data: Data, source: str, deduplicate: bool, records: float | None) 
     if len(data) < MIN_RECORDS:
         raise UserError(f"the dataset has {len(data)} records; splitting needs {MIN_RECORDS} or more")
     if data.y.min() == data.y.max():
-        raise UserError(f"all records are of one class ({data.class_names[int(data.y[0])]}); it needs two or more")
+        said = "".join(f"; {note}" for note in data.notes)
+        raise UserError(
+            f"all records are of one class ({data.class_names[int(data.y[0])]}); it needs two or more{said}"
+        )
     return data
 
 

@@ -2,37 +2,44 @@
 
 The class of an image is the name of the folder it lies in. Folders above are pooled: train/cat/1.png and
 test/cat/2.png are both records of the class `cat`. Records are sorted by their path, classes by their name. Images are
-files whose name ends as one (.png, .jpg, ...); other files, hidden ones and macOS' resource forks are ignored.
+files whose name ends as one that Pillow reads (.png, .jpg, .jfif, .jp2, ...); what they are is told from their content.
+Other files are left out and counted in a note; hidden ones and those that systems leave in folders are ignored.
 
-Inputs are RGB images (3, H, W) of 8 bits, scaled to 0 to 1 and normalised per channel with the mean and standard
-deviation of the whole pool. They are decoded once; the decoded copy is kept under the data root and found again by
-the content of the folder or archive.
+Inputs are RGB images (3, H, W) of 8 bits as a viewer shows them, see `miabench.data.pictures`, scaled to 0 to 1 and
+normalised per channel with the mean and standard deviation of the whole pool, so that they carry no membership. They
+are decoded once; the decoded copy is kept under the data root and found again by the content of the folder or archive.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import os
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from miabench import Data, Dataset, Field, Schedule, UserError
+from miabench.data.cells import listed
 from miabench.data.normalisation import channel_moments
+from miabench.data.pictures import Picture, decode, suffixes
 from miabench.files.archive import content_hash, contents
 from miabench.files.array_cache import Arrays, cached_arrays
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SCALE = 1 / 255
+MEMORY_SHARE = 2  # of this machine's memory, a pool may take one in so many parts: it is copied once
+COMMON = ".bmp, .gif, .jpg, .png, .tif, .webp, ..."
+LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, beside hidden files
 
 
 class Images(Dataset, frozen=True):
     """A folder or archive of image files, sorted into folders by class."""
 
+    version: ClassVar[int] = 2  # 2: upright, over white, in sRGB; more kinds of files
     schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
     path: Path = Field(description="the folder, tar or zip")
@@ -60,19 +67,28 @@ class Images(Dataset, frozen=True):
             torch.from_numpy(kept["std"]),
             self.augment,
             tuple(kept["where"].tolist()),
+            notes=tuple(kept["notes"].tolist()),
         )
 
     def _key(self, path: Path) -> str:
-        parts = f"{self.version}/{self.size}/{content_hash(path, _is_image)}"
+        chosen = _Chosen()
+        parts = f"{self.version}/{self.size}/{content_hash(path, chosen)}/{chosen.left_out}"
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def _decode(self, path: Path) -> Arrays:
         images: dict[str, NDArray[np.uint8]] = {}
-        for name, content in contents(path, _is_image):
-            images[name] = _pixels(name, content, path, self.size)
+        chosen, applied = _Chosen(), Counter[str]()
+        room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
+        for name, content in contents(path, chosen):
+            picture = _picture(name, content, path, self.size)
+            images[name] = picture.pixels
+            applied.update(picture.applied)
             _check(name, images, path)
+            if len(images) * picture.pixels.nbytes > room:
+                raise UserError(f"{path} needs more than half of this machine's memory; make images smaller: size = 64")
         if not images:
-            raise UserError(f"{path} holds no image; expected files such as train/cat/1.png ({', '.join(SUFFIXES)})")
+            said = "".join(f"; {note}" for note in chosen.notes())
+            raise UserError(f"{path} holds no image; expected files such as train/cat/1.png ({COMMON}){said}")
         names = sorted(images)
         class_names, y = np.unique([_class(name) for name in names], return_inverse=True)
         x = np.empty((len(names), *images[names[0]].shape), dtype=np.uint8)
@@ -86,34 +102,48 @@ class Images(Dataset, frozen=True):
             "mean": mean,
             "std": std,
             "where": np.array(names),
+            "notes": np.array([*chosen.notes(), *_said(applied)], dtype=str),
         }
 
 
-def _is_image(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix.lower() in SUFFIXES
+class _Chosen:
+    """Tells from a file's name whether it is read, and counts what is left out by how its name ends."""
+
+    def __init__(self) -> None:
+        self.left_out = Counter[str]()
+        self._suffixes = suffixes()
+
+    def __call__(self, name: str) -> bool:
+        path = PurePosixPath(name)
+        if any(part.startswith(".") or part.lower() in LITTER for part in path.parts):
+            return False
+        suffix = path.suffix.lower()
+        if suffix in self._suffixes:
+            return True
+        self.left_out[suffix or "without an ending"] += 1
+        return False
+
+    def notes(self) -> Iterator[str]:
+        """What is left out, or nothing."""
+        if self.left_out:
+            counts = listed([f"{count:,} {suffix}" for suffix, count in self.left_out.most_common()])
+            yield f"{self.left_out.total():,} files are left out, as their names do not end as an image's: {counts}"
+
+
+def _said(applied: Counter[str]) -> Iterator[str]:
+    if applied:
+        yield f"images {'; '.join(f'{what} ({count:,})' for what, count in sorted(applied.items()))}"
 
 
 def _class(name: str) -> str:
     return PurePosixPath(name).parent.name
 
 
-def _pixels(name: str, content: bytes, path: Path, size: int | None) -> NDArray[np.uint8]:
-    """RGB pixels (3, H, W)."""
+def _picture(name: str, content: bytes, path: Path, size: int | None) -> Picture:
     try:
-        with Image.open(io.BytesIO(content)) as file:
-            if file.mode.startswith(("I", "F")):  # converting these to RGB cuts off everything above 255
-                raise ValueError("it has more than 8 bits a channel; save it with 8")
-            # A palette may hold transparency, which Pillow warns about unless it is turned into RGBA first.
-            rgb = (file.convert("RGBA") if file.mode == "P" else file).convert("RGB")
-    except UnidentifiedImageError:  # its own message names an object in memory
-        raise UserError(f"{name} in {path} cannot be decoded: it is no image, or of a format unknown here") from None
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        return decode(content, size)
+    except ValueError as error:
         raise UserError(f"{name} in {path} cannot be decoded: {error}") from None
-    if size is not None:
-        rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(rgb).transpose(2, 0, 1)
 
 
 def _check(name: str, images: dict[str, NDArray[np.uint8]], path: Path) -> None:

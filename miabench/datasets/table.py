@@ -1,149 +1,196 @@
-"""A table of numbers with a class for every row: a CSV file with a header line, or an npz file.
+"""A table with a class for every row: a delimited text file with a header (CSV), Parquet, or npz.
 
-CSV: comma-separated, UTF-8; one column holds the class and every other one a number. npz: an array `x` (N, F) of
-numbers and an array (N,) of classes. Classes are numbers or text, sorted as such. Inputs are float32, normalised per
-feature with the mean and standard deviation of the whole pool.
+What the file is, is told from its content. Text is UTF-8, plain or compressed (gzip, bzip2, xz, a zip of one file),
+with commas, semicolons, tabs or bars between cells. npz: an array `x` (N, F) of numbers and an array (N,) of classes.
+Parquet needs the extra `parquet`.
+
+Numbers may have decimal commas and separators between thousands. Columns of text, and of zero-padded numbers such as
+00501, become an input of 0 or 1 for each category. Missing values (empty, NA, null, ?, ...) become the median, and an
+input of their own says where they were. Row numbers and columns that are always the same are left out. Whatever was
+done, and what looks doubtful, is told in notes that stand in reports too.
+
+Numbers are normalised per feature, in float64. Medians, means, standard deviations and the lists of categories come
+from the whole pool, so that they carry no membership.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from miabench import Data, Dataset, Field, Schedule, UserError
-from miabench.data.normalisation import feature_moments
+from miabench.data.cells import is_missing, listed, shown
+from miabench.data.doubts import doubts_about, row_numbers
+from miabench.data.features import LARGEST, Encoded, encoded
+from miabench.data.labels import classes_of, label_problems
+from miabench.data.normalisation import standardised
 from miabench.errors import nearest
-from miabench.files.npz import open_npz
+from miabench.files.columns import Column, Columns, read_columns
+from miabench.files.npz import is_npz, open_npz
 
 WHICH_COLUMN = "set `label` to the column with the classes"
 WHICH_ARRAY = "set `label` to the array with the classes"
-LARGEST = np.float64(np.finfo(np.float32).max)  # float64, so that nothing is rounded to be compared with it
+LOOKED_AT = 1000  # columns of an npz in which doubts are looked for
 
 
 class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
-    """A CSV or npz file: features and a label column."""
+    """A CSV, Parquet or npz file: features and a label column."""
 
     schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.05, milestones={20: 0.005, 30: 0.0005}, batch_size=64)
 
-    path: Path = Field(description="the file; npz where its name ends in .npz, else CSV")
-    label: str | None = Field(
-        None, description="the column (CSV) or array (npz) with the classes; None: `label` in a CSV, `y` in an npz"
+    path: Path = Field(description="the file: CSV (also compressed), Parquet or npz")
+    label: str | None = Field(None, description="the column or array with the classes; None: `label`, in an npz `y`")
+    drop: tuple[str, ...] = Field((), description="columns to leave out: identifiers, names, dates, free text")
+    categorical: tuple[str, ...] = Field(
+        (), description="columns whose numbers are categories, an input of 0 or 1 each"
+    )
+    missing: Literal["median", "drop"] = Field(
+        "median", description="missing values: filled in with the median, and marked; or their rows are left out"
     )
 
     def load(self, root: Path) -> Data:
         """The pool, in the file's order.
 
         Raises:
-            UserError: naming the file, and the row and column (or array) that is wrong.
+            UserError: naming the file, and all rows and columns (or the array) that are wrong.
         """
         path = self.path.expanduser()
-        rows = _read_npz(path, self.label or "y") if path.suffix == ".npz" else _read_csv(path, self.label or "label")
+        rows = self._read_npz(path) if is_npz(path) else self._read_columns(path)
+        if problems := [*rows.problems, *label_problems(rows.labels, [f"{p}, {rows.label}" for p in rows.places])]:
+            raise UserError(*(f"{path}, {problem}" for problem in problems))
         if rows.x.size == 0:
-            raise UserError(f"{path} holds {rows.x.shape[0]} rows of {rows.x.shape[1]} features; needs some of both")
-        classes = {value: label for label, value in enumerate(sorted(set(rows.labels)))}
-        y = torch.tensor([classes[value] for value in rows.labels])
-        mean, std = map(torch.from_numpy, feature_moments(rows.x))
-        return Data(torch.from_numpy(rows.x), y, tuple(map(str, classes)), mean=mean, std=std, where=rows.where)
+            said = f" ({rows.notes[0]})" if rows.notes else ""
+            raise UserError(
+                f"{path} holds {rows.x.shape[0]} rows of {rows.x.shape[1]} features{said}; needs some of both"
+            )
+        names, y, notes = classes_of(rows.labels)
+        where = [f"{path}, {place}" for place in rows.places]
+        return Data(torch.from_numpy(rows.x), torch.from_numpy(y), names, where=where, notes=(*rows.notes, *notes))
+
+    def _read_columns(self, path: Path) -> _Rows:
+        table = read_columns(path)
+        names = [column.name for column in table.columns]
+        label = _label_column(names, self.label or "label", path)
+        self._check_names(names, path)
+        used = [i for i, name in enumerate(names) if i != label and name not in self.drop]
+        gaps = _gaps(table, [label, *used]) if self.missing == "drop" else np.zeros(len(table.places), bool)
+        table = table.keeping(~gaps)
+        labels, columns = table.columns[label], [table.columns[i] for i in used]
+        if not table.places:
+            return _Rows(np.empty((0, len(used)), np.float32), [], [], labels.name)
+        found = encoded(columns, table.places, self.categorical)
+        done = _done(columns, found) + (f"; {gaps.sum():,} rows with missing values are left out" if gaps.any() else "")
+        doubts = [f"{column.name} ({one.doubt})" for column, one in zip(columns, found, strict=True) if one.doubt]
+        return _Rows(
+            np.concatenate([np.empty((len(table.places), 0), np.float32), *(one.inputs for one in found)], 1),
+            labels.cells,
+            table.places,
+            f"column {shown(labels.name)}",
+            [done, *_look(doubts)],
+            [one.problem for one in found if one.problem],
+        )
+
+    def _check_names(self, names: Sequence[str], path: Path) -> None:
+        problems = [
+            f"{path} has no column {name!r} to {what}{nearest(name, names)}"
+            for what, given in (("drop", self.drop), ("take as categorical", self.categorical))
+            for name in given
+            if name not in names
+        ]
+        if problems:
+            raise UserError(*problems)
+
+    def _read_npz(self, path: Path) -> _Rows:
+        if self.drop or self.categorical:
+            raise UserError(f"{path} is an npz file, whose columns have no names: drop and categorical are for CSV")
+        label = self.label or "y"
+        x, y = _arrays(path, ("x", label))
+        _check_arrays(path, x, y, label)
+        inputs = standardised(x) if len(x) else np.empty(x.shape, np.float32)
+        labels = [str(value) for value in y.tolist()]
+        places = [f"row {row}" for row in range(len(x))]
+        return _Rows(inputs, labels, places, f"array {label!r}", _look(_array_doubts(x, inputs)))
 
 
 @dataclass(frozen=True)
 class _Rows:
-    x: NDArray[np.float32]  # (N, F)
-    labels: Sequence[Any]  # N values of one type, which sorts
-    where: Sequence[str]
+    """Records as they will be.
+
+    Attributes:
+        x: (N, F).
+        labels: N texts.
+        places: each record in words.
+        label: the column or array of the labels, in words.
+        problems: what is wrong with the columns.
+    """
+
+    x: NDArray[np.float32]
+    labels: Sequence[str]
+    places: Sequence[str]
+    label: str
+    notes: Sequence[str] = ()
+    problems: Sequence[str] = ()
 
 
-def _read_csv(path: Path, label: str) -> _Rows:
-    features, labels, where = [], [], []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, strict=True, skipinitialspace=True)
-            header = [name.strip() for name in next(lines, [])]
-            column = _label_column(header, label, path)
-            names = header[:column] + header[column + 1 :]
-            for place, cells in _cells(lines, len(header), path):
-                labels.append(_label(cells.pop(column), f"{place}, column {label!r}"))
-                features.append(_features(cells, names, place))
-                where.append(place)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except csv.Error as error:
-        raise UserError(f"{path}, line {lines.line_num}: not CSV: {error}") from None
-    x = np.stack(features) if features else np.empty((0, len(names)), np.float32)
-    return _Rows(x, _as_numbers(labels), where)
+def _label_column(names: Sequence[str], label: str, path: Path) -> int:
+    if label not in names:
+        raise UserError(f"{path} has no column {label!r}{nearest(label, names)}; {WHICH_COLUMN}")
+    if names.count(label) > 1:
+        raise UserError(f"{path} has {names.count(label)} columns {label!r}; the label needs a name of its own")
+    return names.index(label)
 
 
-def _label_column(header: list[str], label: str, path: Path) -> int:
-    if label not in header:
-        raise UserError(f"{path} has no column {label!r}{nearest(label, header)}; {WHICH_COLUMN}")
-    if header.count(label) > 1:
-        raise UserError(f"{path} has {header.count(label)} columns {label!r}; the label needs a name of its own")
-    return header.index(label)
+def _gaps(table: Columns, used: Sequence[int]) -> NDArray[np.bool_]:
+    """Which rows miss a value in the columns that are used."""
+    gaps = np.zeros(len(table.places), bool)
+    for column in (table.columns[i] for i in used):
+        spellings = {cell for cell in set(column.cells) if is_missing(cell)}
+        gaps |= np.fromiter((cell in spellings for cell in column.cells), bool, len(gaps))
+    return gaps
 
 
-def _cells(lines: Any, width: int, path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each row that is not blank, with its place in words: the file and the (last) line it is on, from 1."""
-    for cells in lines:
-        place = f"{path}, line {lines.line_num}"
-        if cells and len(cells) != width:
-            raise UserError(f"{place}: {len(cells)} cells, but the header has {width}")
-        if cells:
-            yield place, cells
+def _done(columns: Sequence[Column], found: Sequence[Encoded]) -> str:
+    """What became of the columns, in one line."""
+    inputs = sum(one.inputs.shape[1] for one in found)
+    by_kind: dict[str, list[str]] = {}
+    for column, one in zip(columns, found, strict=True):
+        for kind, how in one.done.items():
+            by_kind.setdefault(kind, []).append(f"{column.name} ({how})" if how else column.name)
+    used = sum(bool(one.inputs.shape[1]) for one in found)
+    said = [f"{inputs} inputs from {used} of {len(columns)} columns"]
+    return "; ".join([*said, *(f"{kind}: {listed(names)}" for kind, names in by_kind.items())])
 
 
-def _label(cell: str, place: str) -> str:
-    if cell.strip().lower() in ("", "nan"):
-        raise UserError(f"{place}: {_shown(cell)} where a class is expected")
-    return cell.strip()
+def _look(doubts: Sequence[str]) -> list[str]:
+    return [f"look at {listed(doubts)}; `drop` leaves columns out"] if doubts else []
 
 
-def _features(cells: list[str], names: list[str], place: str) -> NDArray[np.float32]:
-    values = [_number(cell) for cell in cells]
-    if None in values:
-        wrong = values.index(None)
-        what = _shown(cells[wrong])
-        raise UserError(f"{place}, column {names[wrong]!r}: {what} where a finite number is expected")
-    return np.array(values, dtype=np.float32)
+def _array_doubts(x: NDArray[Any], inputs: NDArray[np.float32]) -> list[str]:
+    """Columns of an npz that may be no feature: nothing of it is left out, as its shape may matter to a model."""
+    found = []
+    for i in range(min(x.shape[1], LOOKED_AT) if len(x) else 0):
+        column = x[:, i].astype(np.float64)
+        doubts = ["row numbers?"] if row_numbers(column, named=True) else list(doubts_about(column, inputs[:, i]))
+        found += [f"x[:, {i}] ({'; '.join(doubts)})"] if doubts else []
+    return found
 
 
-def _shown(cell: str) -> str:
-    return repr(cell) if cell.strip() else "an empty cell"
+def _arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
+    with open_npz(path) as file:
+        for name in names:
+            if name not in file.files:
+                hint = f"; {WHICH_ARRAY}" if name == "y" else ""
+                raise UserError(f"{path} has no array {name!r}{nearest(name, file.files)}{hint}")
+        return [file[name] for name in names]
 
 
-def _number(cell: str) -> float | None:
-    """The value of a cell, or None where it is no number that float32 holds."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if abs(value) <= LARGEST else None
-
-
-def _as_numbers(labels: list[str]) -> Sequence[int] | Sequence[float] | Sequence[str]:
-    """The labels as whole numbers or as numbers where all of them are, so that 10 sorts after 9."""
-    try:
-        return [int(label) for label in labels]
-    except ValueError:
-        pass
-    try:
-        numbers = [float(label) for label in labels]
-    except ValueError:
-        return labels
-    return numbers if all(map(math.isfinite, numbers)) else labels
-
-
-def _read_npz(path: Path, label: str) -> _Rows:
-    x, y = _arrays(path, ("x", label))
+def _check_arrays(path: Path, x: NDArray[Any], y: NDArray[Any], label: str) -> None:
     if x.ndim != 2 or x.dtype.kind not in "biuf":
         raise UserError(f"{path}: x has shape {x.shape} and type {x.dtype}; expected numbers of shape (N, F)")
     if y.shape != x.shape[:1] or y.dtype.kind not in "biufU":
@@ -154,13 +201,3 @@ def _read_npz(path: Path, label: str) -> _Rows:
         if array.dtype.kind == "f" and not (fits := np.abs(array) <= LARGEST).all():
             index = np.argwhere(~fits)[0].tolist()
             raise UserError(f"{path}: {name}{index} is {array[tuple(index)]}; expected a finite number")
-    return _Rows(x.astype(np.float32), y.tolist(), [f"{path}, row {row}" for row in range(len(x))])
-
-
-def _arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
-    with open_npz(path) as file:
-        for name in names:
-            if name not in file.files:
-                hint = f"; {WHICH_ARRAY}" if name == "y" else ""
-                raise UserError(f"{path} has no array {name!r}{nearest(name, file.files)}{hint}")
-        return [file[name] for name in names]

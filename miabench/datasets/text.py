@@ -1,9 +1,10 @@
-"""Documents with a class each: a CSV file, plain or compressed (.gz, .bz2, .xz, or a .zip of one file).
+"""Documents with a class each: a CSV file, plain or compressed (gzip, bzip2, xz, or a zip of one file).
 
-CSV: comma-separated, UTF-8. Classes are sorted, as numbers where all of them are. Documents become token ids,
-sentences x words: lower-case; a sentence ends with `.`, `!` or `?` before white space, or with its column; words are
-runs of letters, digits and underscores. A document without words is one unknown word. (The code of Fang and Kim, UAI
-2024, cuts with NLTK, which keeps punctuation, and reads padding and unknown words alike.)
+CSV: UTF-8, with commas, semicolons, tabs or bars between cells. Classes are sorted, as numbers where all of them are.
+Documents become token ids, sentences x words, as `miabench.data.tokens` says: lower-case, without HTML tags; a sentence
+ends with `.`, `!` or `?` before white space, or with its column; words are runs of letters, digits and underscores, and
+single letters in scripts that put no spaces between words. A document without words is one unknown word. (The code of
+Fang and Kim, UAI 2024, cuts with NLTK, which keeps punctuation, and reads padding and unknown words alike.)
 
 The vocabulary comes from a GloVe file (Pennington, Socher and Manning, EMNLP 2014; the paper uses glove.6B.50d.txt),
 cut to the words that occur; without one, it is the words that occur often enough in the whole pool. Members,
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,18 +26,22 @@ import numpy as np
 import torch
 
 from miabench import Data, Dataset, Field, Schedule, UserError
-from miabench.data.tokens import encode, frequent_words, glove_words
+from miabench.data.labels import classes_of, label_problems
+from miabench.data.tokens import Corpus, encode, frequent_words, glove_words
 from miabench.files.array_cache import Arrays, cached_arrays
 from miabench.files.csv_rows import Column, csv_rows
+from miabench.files.opened import opened
 from miabench.store.hashed import hashed
 
+MOSTLY = 0.5  # share of unknown words that is told
 CHOOSE = "`label` and `text` name the columns to read"
 
 
 class Text(Dataset, frozen=True):
     """A CSV file of documents: text columns and a label column."""
 
-    version: ClassVar[int] = 2  # 2: random vectors as long as GloVe's
+    # 2: random vectors as long as GloVe's; 3: composed letters, no HTML, scripts without spaces
+    version: ClassVar[int] = 3
     schedule: ClassVar[Schedule] = Schedule(epochs=40, lr=0.01, milestones={25: 0.001, 35: 0.0001}, batch_size=64)
 
     path: Path = Field(description="the file")
@@ -66,6 +71,7 @@ class Text(Dataset, frozen=True):
             tuple(kept["class_names"].tolist()),
             where=[f"{path}, line {line}" for line in kept["line"]],
             embedding=torch.from_numpy(kept["embedding"]),
+            notes=tuple(kept["notes"].tolist()),
         )
 
     def _key(self, path: Path) -> str:
@@ -79,9 +85,10 @@ class Text(Dataset, frozen=True):
         rows = csv_rows(path, (self.label, *text), self.header, CHOOSE)
         if not rows:
             raise UserError(f"{path} holds no documents")
-        labels = [_label(row.cells[0], f"{path}, line {row.line}, column {self.label!r}") for row in rows]
-        class_names = _sorted(set(labels))
-        classes = {name: label for label, name in enumerate(class_names)}
+        labels = [row.cells[0].strip() for row in rows]
+        if problems := list(label_problems(labels, [f"line {row.line}, column {self.label!r}" for row in rows])):
+            raise UserError(*(f"{path}, {problem}" for problem in problems))
+        class_names, y, notes = classes_of(labels)
         corpus = encode((". ".join(row.cells[1:]) for row in rows), self.sentences, self.words)
         if self.glove is None:
             corpus, embedding = frequent_words(corpus, self.min_count)
@@ -89,31 +96,26 @@ class Text(Dataset, frozen=True):
             corpus, embedding = glove_words(corpus, self.glove.expanduser())
         return {
             "ids": corpus.ids,
-            "y": np.array([classes[label] for label in labels]),
+            "y": y,
             "class_names": np.array(class_names),
             "line": np.array([row.line for row in rows]),
             "embedding": embedding,
+            "notes": np.array([*self._notes(corpus), *notes]),
         }
+
+    def _notes(self, corpus: Corpus) -> Iterator[str]:
+        """What became of the documents, and whether it may have been too much."""
+        documents = len(corpus.ids)
+        yield (
+            f"{len(corpus.words):,} words are known; {corpus.unknown:.1%} of what was read are unknown words; "
+            f"{corpus.cut / documents:.1%} of the documents are longer than {self.sentences} sentences of {self.words} "
+            f"words and are cut off; {corpus.wordless / documents:.1%} have no known word"
+        )
+        if corpus.unknown > MOSTLY:
+            remedy = "a lower min_count" if self.glove is None else "vectors of the documents' language"
+            yield f"look at the text: more than half of its words are unknown; {remedy} may help"
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _label(cell: str, place: str) -> str:
-    if cell.strip().lower() in ("", "nan"):
-        what = repr(cell) if cell.strip() else "an empty cell"
-        raise UserError(f"{place}: {what} where a class is expected")
-    return cell.strip()
-
-
-def _sorted(labels: set[str]) -> Sequence[str]:
-    """Classes in order; as numbers where all of them are, so that 10 comes after 9."""
-    try:
-        return sorted(labels, key=lambda label: (float(label), label))
-    except ValueError:
-        return sorted(labels)
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,38 +3,35 @@
 What is damaged or cut off is an error, never other files or fewer, as far as the archive has checksums: gzip, bzip2
 and xz have them of everything, zip of every file. A tar that is not compressed has them of its headers alone, so only
 what reads a file from it, such as a decoder of images, can tell that the file is damaged.
+
+Every file is read once: a link to a folder that is read already, or that holds this one, is refused by name, and so
+are pipes and devices. No file may be larger than LARGEST_MEMBER, and nothing may unpack to more than `opened.bound`.
 """
 
 from __future__ import annotations
 
-import bz2
 import errno
-import gzip
 import hashlib
 import lzma
 import os
+import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Self, TypeAlias
 
 from miabench.errors import UserError
+from miabench.files.opened import check_zip, decompressed, head_of, opened
 
 Wanted: TypeAlias = Callable[[str], bool]
 END_MARK = bytes(tarfile.BLOCKSIZE)  # of a tar
-# Openers by a file's first bytes: tarfile's own streams would not compare gzip's checksum.
-COMPRESSED: Mapping[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"\x5d\x00\x00": lzma.open,  # lzma, xz's elder
-}
 END_RECORD = b"PK\x05\x06"  # the first bytes of the last record of a zip
 LONGEST_END = 22 + 0xFFFF  # its bytes with the longest comment
 MANY = 0xFFFF  # what it says of more entries than two bytes can count; old tools: the two bytes that fit
 REST = 2**20  # bytes read at once after a tar's end mark
+LARGEST_MEMBER = 2**29  # bytes of one file: more than any picture has
 
 
 def contents(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
@@ -50,10 +47,9 @@ def contents(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     try:
         if path.is_dir():
             yield from _folder(path, wanted)
-        elif zipfile.is_zipfile(path):
-            yield from _zip(path, wanted)
-        else:
-            yield from _tar(path, wanted)
+            return
+        head_of(path)  # of what is no file, this says so
+        yield from (_zip if zipfile.is_zipfile(path) else _tar)(path, wanted)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise _damaged(path, error) from None
     except OSError as error:  # of a folder it may be one file that cannot be read
@@ -74,11 +70,8 @@ def content_hash(path: Path, wanted: Wanted) -> str:
         UserError: as `contents`.
     """
     if not path.is_dir():
-        try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+        with opened(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
     for name, content in contents(path, wanted):
         for part in (os.fsencode(name), content):
@@ -87,17 +80,41 @@ def content_hash(path: Path, wanted: Wanted) -> str:
 
 
 def _folder(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    walk = os.walk(path, onerror=_refuse, followlinks=True)
-    files = [Path(top, file) for top, _, files in walk for file in files]
-    for file in sorted(files):
+    for file in sorted(_walk(path)):
         name = file.relative_to(path).as_posix()
         if wanted(name):
-            yield name, file.read_bytes()
+            with opened(file) as stream:
+                if os.fstat(stream.fileno()).st_size > LARGEST_MEMBER:
+                    raise _too_large(name, path)
+                yield name, stream.read()
 
 
-def _refuse(error: OSError) -> None:
-    """A folder that cannot be read: without this, its files would be missing from the data without a word."""
-    raise error
+def _walk(path: Path) -> Iterator[Path]:
+    """All that is no folder; links to folders are followed after all else, so that what is read twice is the link."""
+    seen = {_identity(folder) for folder in path.resolve().parents}
+    folders, links = [path], list[Path]()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        if _identity(folder) in seen:
+            raise UserError(
+                f"{folder} leads, by a link, to a folder that is read anyhow: {folder.resolve()}; remove it"
+            )
+        seen.add(_identity(folder))
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(Path(entry.path))
+                else:
+                    yield Path(entry.path)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _too_large(name: str, path: Path) -> UserError:
+    return UserError(f"{name} in {path} is larger than {LARGEST_MEMBER / 2**20:.0f} MiB; that is no record of a pool")
 
 
 def _zip(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
@@ -105,12 +122,27 @@ def _zip(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
         members = archive.infolist()
         if _entries(path) not in (len(members) & MANY, MANY):
             raise zipfile.BadZipFile("its directory does not hold as many entries as it says")
+        check_zip(path, members)
+        separator = "/" if any("/" in member.filename for member in members) else "\\"  # as Windows' own tools write
         for member in members:
-            if member.is_dir():
+            name = member.filename.replace(separator, "/")
+            if name.endswith("/"):
                 continue
             with archive.open(member) as file:  # of unwanted files too: compares the name with the file's own header
-                if wanted(member.filename):
-                    yield member.filename, file.read()
+                if wanted(name):
+                    _check_member(name, member, path)
+                    yield name, file.read()
+
+
+def _check_member(name: str, member: zipfile.ZipInfo, path: Path) -> None:
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise _not_regular(name, path)
+    if member.file_size > LARGEST_MEMBER:
+        raise _too_large(name, path)
+
+
+def _not_regular(name: str, path: Path) -> UserError:
+    return UserError(f"{name} in {path} is a link or a special file; pack the files themselves")
 
 
 def _entries(path: Path) -> int:
@@ -125,25 +157,18 @@ def _entries(path: Path) -> int:
 
 def _tar(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     # As a stream: seeking back even one byte in a compressed file starts its decompression anew.
-    with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=_CompleteTar) as archive:
+    with decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=_CompleteTar) as archive:
         for member in archive:
             if member.isdir() or not wanted(member.name):
                 continue
             file = archive.extractfile(member) if member.isreg() else None
             if file is None:
-                raise UserError(f"{member.name} in {path} is a link or a special file; pack the files themselves")
+                raise _not_regular(member.name, path)
+            if member.size > LARGEST_MEMBER:
+                raise _too_large(member.name, path)
             yield member.name, _read(file, member)
         while stream.read(REST):  # the checksum of the whole comes last
             pass
-
-
-def _decompressed(path: Path) -> IO[bytes]:
-    """A file's content, decompressed where its first bytes say so."""
-    with path.open("rb") as file:
-        start = file.read(max(map(len, COMPRESSED)))
-    openers = [opener for mark, opener in COMPRESSED.items() if start.startswith(mark)]
-    opened: IO[bytes] = (openers or [open])[0](path, "rb")
-    return opened
 
 
 def _read(file: IO[bytes], member: tarfile.TarInfo) -> bytes:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
-import csv
-import gzip
-import io
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import TypeAlias
 
 from miabench.errors import UserError, nearest
+from miabench.files import delimited
 
 Column: TypeAlias = str | int
-
-OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-LONGEST_CELL = 2**31 - 1  # Python's own limit of 131,072 characters is less than a long document
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ def csv_rows(path: Path, columns: Sequence[Column], header: bool, choose: str = 
     """All rows that are not blank.
 
     Args:
-        path: UTF-8, comma-separated; compressed where its name ends in .gz, .bz2, .xz or .zip (of one file).
+        path: UTF-8; delimiter and compression are found in the content, see `delimited` and `opened`.
         columns: names; positions from 0 where there is no header.
         header: whether the first row names the columns.
         choose: how the user can name other columns, for the error about one that is not there.
@@ -47,37 +37,8 @@ def csv_rows(path: Path, columns: Sequence[Column], header: bool, choose: str = 
     Raises:
         UserError: a file that is missing, damaged or no CSV; a column that is not there; a row of another width.
     """
-    limit = csv.field_size_limit(LONGEST_CELL)
-    rows: list[Row] = []
-    try:
-        with _opened(path) as file:
-            lines = csv.reader(file, strict=True, skipinitialspace=True)
-            rows.extend(_rows(lines, columns, header, _Place(path, choose)))
-            return rows
-    except (UnicodeDecodeError, csv.Error) as error:
-        what = f"not UTF-8 text: {error.reason}" if isinstance(error, UnicodeDecodeError) else f"not CSV: {error}"
-        raise UserError(f"{path}, after line {rows[-1].line if rows else 0}: {what}") from None
-    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged, cut off, or not compressed as its name says: {error}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    finally:
-        csv.field_size_limit(limit)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            names = [member.filename for member in archive.infolist() if not member.is_dir()]
-            if len(names) != 1:
-                raise UserError(f"{path} holds {len(names)} files; expected one CSV file")
-            with archive.open(names[0]) as file:
-                yield io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    else:
-        opener: Any = OPENERS.get(path.suffix, open)
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            yield file
+    with delimited.delimited_rows(path) as rows:
+        return list(_wanted(rows, columns, header, _Place(path, choose)))
 
 
 @dataclass(frozen=True)
@@ -92,12 +53,10 @@ class _Place:
     choose: str
 
 
-def _rows(lines: Any, columns: Sequence[Column], header: bool, place: _Place) -> Iterator[Row]:
+def _wanted(rows: Iterator[delimited.Row], columns: Sequence[Column], header: bool, place: _Place) -> Iterator[Row]:
     wanted: list[int] = []
     width = 0
-    for cells in lines:
-        if not cells:
-            continue
+    for cells, line in rows:
         if not width:
             width = len(cells)
             names = [name.strip() for name in cells] if header else None
@@ -105,8 +64,8 @@ def _rows(lines: Any, columns: Sequence[Column], header: bool, place: _Place) ->
             if header:
                 continue
         if len(cells) != width:
-            raise UserError(f"{place.path}, line {lines.line_num}: {len(cells)} cells, but the first row has {width}")
-        yield Row(tuple(cells[position] for position in wanted), lines.line_num)
+            raise UserError(f"{place.path}, line {line}: {len(cells)} cells, but the first row has {width}")
+        yield Row(tuple(cells[position] for position in wanted), line)
 
 
 def _position(column: Column, names: list[str] | None, width: int, place: _Place) -> int:

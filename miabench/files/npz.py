@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,25 @@ from numpy.typing import NDArray
 
 from miabench.errors import UserError
 from miabench.files.atomic import write_file
+from miabench.files.opened import ZIP, check_zip, opened
 
 BROKEN = (ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile)  # what reading one may raise
+
+
+def is_npz(path: Path) -> bool:
+    """Whether a file is a zip that holds arrays, or is called one and is a zip.
+
+    Raises:
+        UserError: it is missing, or no regular file.
+    """
+    with opened(path) as stream:
+        if stream.read(len(ZIP)) != ZIP:
+            return False
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                return any(name.endswith(".npy") for name in archive.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError):
+            return path.suffix.lower() == ".npz"
 
 
 @contextmanager
@@ -28,9 +46,11 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
         UserError: a file that is missing or damaged, or no npz; an array of objects, which only a pickle can hold.
     """
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             if not zipfile.is_zipfile(stream):  # NumPy would take it for a pickle, and advise to trust it
                 raise UserError(f"{path} is not an npz file of plain arrays: it is no zip archive, or is cut off")
+            with zipfile.ZipFile(stream) as archive:
+                _check_sizes(path, archive)
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
                 yield file
@@ -38,6 +58,23 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except BROKEN as error:
         raise UserError(f"{path} is not an npz file of plain arrays: {error}") from None
+
+
+def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse arrays that fill more memory than the file accounts for: by packing, or by what their headers claim."""
+    members = archive.infolist()
+    check_zip(path, members)
+    for member in members:
+        if not member.filename.endswith(".npy"):
+            continue
+        with archive.open(member) as stream:
+            version = np.lib.format.read_magic(stream)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(stream)
+        claimed = math.prod(shape) * dtype.itemsize
+        if not dtype.hasobject and claimed > member.file_size:
+            name = member.filename.removesuffix(".npy")
+            raise UserError(f"{path}: the array {name!r} claims {claimed:,} bytes and holds {member.file_size:,}")
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -90,6 +90,7 @@ def plan_cells(configured: Configured, data_root: Path) -> PlannedCells:
 
 def _facts(label: str, data: Data) -> Iterator[str]:
     yield f"{label}: {len(data):,} records, {data.num_classes} classes"
+    yield from (f"{label}: {note}" for note in data.notes)
     if data.duplicates:
         yield (
             f"{label}: {data.duplicates:,} records repeat the input of another: a member's twin may be a non-member; "
@@ -121,6 +122,7 @@ def _cell(site: DataAndModel, defense: ConfiguredPlugin[Defense]) -> Cell:
         defense=defense.component.name,
         params=dict(defense.non_default),
         by_default=by_default(defense.plugin, defense.non_default),
+        is_baseline=defense.plugin.is_baseline(),
         reason=reason,
         claim=None if reason else defense.plugin.claim,
         counts={} if reason else _counts(site, defense.plugin),

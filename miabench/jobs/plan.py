@@ -10,13 +10,15 @@ from pathlib import Path
 
 from miabench.experiment.model import Experiment
 from miabench.jobs.cells import plan_cells
-from miabench.jobs.configured import configure
+from miabench.jobs.configured import ConfiguredPlugin, configure
 from miabench.jobs.graph import Graph
 from miabench.jobs.plan_attacks import plan_cell
 from miabench.jobs.specs import STAGES, Context, Job, Stage
+from miabench.plugins.attack import Attack
 from miabench.plugins.discover import plugin_files_blamed
 from miabench.plugins.process_state import isolated
-from miabench.results.index import Index
+from miabench.results.index import AttackInfo, Index
+from miabench.results.job_list import ListedJob
 from miabench.store.store import Store, data_folder
 
 
@@ -49,6 +51,11 @@ class Plan:
         kinds = {kind for stage in stages or STAGES for kind in STAGES[stage]}
         return {key: job for key, job in self.jobs.items() if job.kind in kinds}
 
+    @property
+    def listed(self) -> list[ListedJob]:
+        """All jobs, as `miabench status` needs to know them."""
+        return [ListedJob(kind=job.kind, key=job.key, label=job.label, gives=job.gives) for job in self.jobs.values()]
+
     def missing(self, *stages: Stage) -> dict[str, Job]:
         """Those of them of which something is not stored."""
         return {key: job for key, job in self.stage(*stages).items() if not self.store.has_all(job.gives)}
@@ -68,6 +75,7 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         entries = [entry for cell in planned.cells for entry in plan_cell(graph, cell)]
     index = Index(
         experiment=experiment,
+        attacks=[_about(attack) for attack in configured.attacks],
         cells=[item.cell for item in planned.cells],
         entries=entries,
         notes=[*experiment.remarks(), *planned.notes],
@@ -81,3 +89,8 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         checkpoint_seconds=60.0,
     )
     return Plan(index, context, graph.jobs, store)
+
+
+def _about(attack: ConfiguredPlugin[Attack]) -> AttackInfo:
+    plugin = attack.plugin
+    return AttackInfo(label=attack.label, access=plugin.access, params=plugin.model_dump(mode="json"))

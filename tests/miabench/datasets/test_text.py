@@ -207,7 +207,11 @@ NAMED = "`label` and `text` name the columns to read$"
         (BARE + ",a,b\n", {"header": False, "label": 0, "text": 1}, r"pool.csv, line 4, column 0: an empty cell where"),
         (CSV + "Four,x\n", {}, r"pool.csv, line 7: 2 cells, but the first row has 3$"),
         ('label,text\na,b\na,"x', {}, r"pool.csv, after line 2: not CSV: unexpected end of data$"),
-        (b"label,text\n\xe9t\xe9,1\n", {}, r"pool.csv, after line 0: not UTF-8 text: invalid continuation byte$"),
+        (
+            b"label,text\n\xe9t\xe9,1\n",
+            {},
+            r"pool.csv, after line 0: not UTF-8 text: invalid continuation byte; save it as UTF-8$",
+        ),
     ],
 )
 def test_bad_csv(load, content, arguments, message):
@@ -216,13 +220,46 @@ def test_bad_csv(load, content, arguments, message):
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zip"])
-@pytest.mark.parametrize("damage", ["text", "cut off", "flipped"])
+@pytest.mark.parametrize("damage", ["cut off", "flipped"])
 def test_damaged_archives(load, suffix, damage):
     whole = COMPRESS[suffix](CSV.encode() * 50)
     flipped = whole[:40] + bytes([whole[40] ^ 255]) + whole[41:]
-    content = {"text": CSV.encode(), "cut off": whole[: len(whole) // 2], "flipped": flipped}[damage]
-    with pytest.raises(UserError, match=rf"(^cannot read .*pool{suffix}: \w|pool{suffix} is damaged, cut off, or not)"):
+    content = {"cut off": whole[: len(whole) // 2], "flipped": flipped}[damage]
+    with pytest.raises(UserError, match=rf"pool{suffix} is .*damaged or cut off: \w"):
         load(content, suffix)
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_compression_is_told_from_the_content(load, suffix):
+    assert load(COMPRESS[suffix](CSV.encode()), ".txt").x.equal(load(CSV).x)
+    assert load(CSV, suffix).x.equal(load(CSV).x)
+
+
+@pytest.mark.parametrize("between", [";", "\t", "|"])
+def test_delimiters(load, between):
+    assert load(f"label{between}text\na{between}one, two\nb{between}three\n").x[0, 0].tolist() == [2, 3, 0, 0]
+
+
+def test_one_word_in_every_spelling(load):
+    """Composed and decomposed letters, tags and entities."""
+    data = load("label,text\na,re\u0301sume\u0301\nb,r\u00e9sum\u00e9<br />\na,<p class='x'>R&eacute;sum&eacute;</p>\n")
+    assert data.x[:, 0].tolist() == [[2, 0, 0, 0]] * 3
+
+
+def test_notes_say_what_became_of_the_words(load):
+    data = load("label,text\na,one two\nb,two! three. four\na,five six seven eight nine\nb,?\n", min_count=2)
+    assert data.notes == (
+        "1 words are known; 77.8% of what was read are unknown words; 50.0% of the documents are longer than 2 "
+        "sentences of 4 words and are cut off; 25.0% have no known word",
+        "look at the text: more than half of its words are unknown; a lower min_count may help",
+    )
+    assert len(load("label,text\na,one two\nb,two one\n").notes) == 1
+
+
+def test_labels_that_are_no_classes(load):
+    with pytest.raises(UserError, match=r"line 2, column 'label': 100 classes for 100 records; .* an identifier or a"):
+        load("label,text\n" + "".join(f"{i},x\n" for i in range(100)))
+    assert load("label,text\n00501,x\n501,x\n").notes[1].endswith("are kept apart: 00501, 501")
 
 
 @pytest.mark.parametrize(("names", "number"), [((), 0), (("a.csv", "b.csv"), 2)])
