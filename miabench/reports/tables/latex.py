@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from miabench.reports.numbers.difference import Differences
 from miabench.reports.numbers.lines import Summary
@@ -99,6 +99,15 @@ def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
     more = [*differences_tables(summary, compared), *gaps_tables(summary)]
     floats += [text for table in more for text in _floats(table, [])]
     notes = [*footnotes.beside(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
+    return _document(floats, notes)
+
+
+def document(tables: Iterable[Table], notes: Iterable[str]) -> str:
+    """Some tables as floats, then what must be said beside them."""
+    return _document([text for table in tables for text in _floats(table, [])], notes)
+
+
+def _document(floats: Iterable[str], notes: Iterable[str]) -> str:
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
 
 

@@ -6,7 +6,7 @@ All text from experiments and plugins is escaped: it shows as it is and makes no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from miabench.reports.numbers.cost import Costs
 from miabench.reports.numbers.difference import Differences
@@ -29,11 +29,16 @@ def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with
         made_with: versions, for the last note.
     """
     reasons = footnotes.Reasons()
-    parts = [_table(table) for table in report_tables(summary, compared, costs, reasons)]
+    tables = report_tables(summary, compared, costs, reasons)
     said = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
     notes = [*footnotes.reading(summary, best="bold:"), *footnotes.beside(summary, compared, reasons), *said]
     notes += [f"warning: {warning}" for warning in summary.warnings]
-    parts.append("\n".join(f"- {escape(note)}" for note in notes))
+    return document(tables, notes)
+
+
+def document(tables: Iterable[Table], notes: Iterable[str]) -> str:
+    """Some tables, then what must be said beside them."""
+    parts = [*map(_table, tables), "\n".join(f"- {escape(note)}" for note in notes)]
     return "\n\n".join(parts) + "\n"
 
 
