@@ -128,7 +128,6 @@ PLAIN = {
     "schedule": {},
     "defense": ["ce", {"name": "dp-sgd", "schedule": {"lr": 0.5}}],
     "attacks": ["nn"],
-    "schedule": {},
 }
 MARKED = {
     "name": "a/b",
@@ -139,7 +138,6 @@ MARKED = {
     "attacks": "entropy",
     "device": "cuda",
     "scale": 0.5,
-    "schedule": {},
     "unpublished": ["crl.alpha_rce"],
     "tuned": {"crl": {"study": "s", "parameters": ["alpha_rce"]}},
 }
