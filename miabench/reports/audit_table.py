@@ -64,7 +64,7 @@ def save(audit: Audit, folder: str | Path) -> list[Path]:
         return list(_save(audit, Path(folder)))
     except OSError as error:
         raise UserError(
-            f"cannot write the audit to {folder}: {error.strerror or error}; choose another folder"
+            f"cannot write the audit to {folder}: {error.strerror or error}; choose another folder with --out"
         ) from None
 
 
