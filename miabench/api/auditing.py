@@ -3,17 +3,14 @@
 Annotations are evaluated here, unlike elsewhere: the command line reads options from them.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
-from miabench.api.options import Option
+from miabench.api.options import Files, Option
 from miabench.errors import UserError
 
 if TYPE_CHECKING:
     from miabench.auditing.result import Audit
-
-PathLike: TypeAlias = str | Path
 
 
 def audit(
@@ -23,14 +20,14 @@ def audit(
     members: Annotated[Any, Option("npz or CSV of predictions for records the model was trained on", "FILE")] = None,
     nonmembers: Annotated[Any, Option("the same for records it was not trained on", "FILE")] = None,
     *,
-    shadow_members: Annotated[Sequence[PathLike], Option("of a shadow model (repeatable)", "FILE", list[str])] = (),
-    shadow_nonmembers: Annotated[Sequence[PathLike], Option("in the same order (repeatable)", "FILE", list[str])] = (),
+    shadow_members: Annotated[Files, Option("of a shadow model (repeatable)", "FILE", list[str])] = (),
+    shadow_nonmembers: Annotated[Files, Option("in the same order (repeatable)", "FILE", list[str])] = (),
     reference_answers: Annotated[
-        PathLike | None,
+        str | Path | None,
         Option("npz: K reference models' outputs (K, N, C) for the members, then the non-members", "FILE"),
     ] = None,
     reference_member: Annotated[
-        PathLike | None, Option("npz: which reference trained on which record (K, N); without it none on any", "FILE")
+        str | Path | None, Option("npz: which reference trained on which record (K, N); without it none on any", "FILE")
     ] = None,
     features: Annotated[bool, Option("also fit a model-free classifier on the files' features", "", bool)] = False,
 ) -> "Audit":
@@ -65,11 +62,15 @@ def audit(
         model, members, nonmembers = None, model, members
     if members is None or nonmembers is None:
         raise UserError("an audit needs both --members and --nonmembers")
-    shadows = [Path(file) for file in shadow_members], [Path(file) for file in shadow_nonmembers]
+    shadows = _files(shadow_members), _files(shadow_nonmembers)
     references = reference_files(reference_answers, reference_member)
     if model is not None:
         return audit_network(model, members, nonmembers, Others(*shadows, references), features)
     return audit_predictions(_file(members), _file(nonmembers), *shadows, features, references)
+
+
+def _files(given: Files) -> list[Path]:
+    return [Path(given)] if isinstance(given, (str, Path)) else list(map(Path, given))
 
 
 def _file(given: Any) -> Path:

@@ -5,20 +5,21 @@ A CSV holds probabilities p0 ... pC-1 (or p1 ... pC, or P(y = 1) alone as p or p
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from miabench.auditing.outputs import FORMS
 from miabench.errors import UserError
 from miabench.files.csv_rows import Row as CsvRow
 from miabench.files.csv_rows import csv_rows
+from miabench.files.delimited import delimited_rows
 from miabench.files.npz import open_npz
 
 NAMES = (*FORMS, "labels", "classes", "features")
@@ -90,7 +91,7 @@ def read_arrays(path: Path, features: bool) -> PredictionArrays:
 
 def _read_csv(path: Path, features: bool) -> PredictionArrays:
     csv_rows(path, ("label",), header=True)  # says what is wrong with the file before its columns are counted
-    header = [name.strip() for name in _header(path)]
+    header = _header(path)
     series = {"probabilities": _probabilities(path, header)}
     if features:
         series["features"] = _series("f", header)
@@ -108,11 +109,9 @@ def _read_csv(path: Path, features: bool) -> PredictionArrays:
     return PredictionArrays(path, arrays, first, [one.line for one in rows])
 
 
-def _header(path: Path) -> Iterable[str]:
-    try:
-        return pd.read_csv(path, nrows=0, skipinitialspace=True, encoding="utf-8-sig").columns
-    except pd.errors.EmptyDataError:
-        return ()
+def _header(path: Path) -> list[str]:
+    with delimited_rows(path) as rows:
+        return [name.strip() for row in itertools.islice(rows, 1) for name in row.cells]
 
 
 def _probabilities(path: Path, header: Sequence[str]) -> list[str]:

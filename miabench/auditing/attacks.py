@@ -18,7 +18,8 @@ from miabench.evaluation.measure import ATTACK_METRICS, NEED_SHADOWS, Row, measu
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
 from miabench.plugins.attack import AnswersName, Attack, Logits, Observed, Probe
-from miabench.plugins.discover import PluginInfo, describe
+from miabench.plugins.discover import PluginInfo
+from miabench.plugins.plugin_files import describe
 
 SEED = 0  # of everything random here
 SHADOWS = "give --shadow-members and --shadow-nonmembers"
@@ -137,7 +138,7 @@ def _run(attack: Attack, subject: Subject) -> AttackResult:
     scores = score_hidden(attack, target, state, SEED)
     values = TargetValues(scores, members_of(target), target.labels, np.arange(len(target)))
     learnt_on = AttackScores(values, shadow_scores(attack, shadows, state), state)
-    found = _uncalibrated(scores, values.members, why) if why else measure_attack(learnt_on, target.num_classes)
+    found = _uncalibrated(scores, values.members, why) if why else measure_attack(learnt_on)
     whole = np.full(len(subject.target), np.nan)
     whole[rows] = scores
     return AttackResult(found, whole)

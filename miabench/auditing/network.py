@@ -18,7 +18,7 @@ from miabench.errors import UserError, nearest
 from miabench.jobs.observe import Questions, observe
 from miabench.jobs.observed import named_answers
 from miabench.plugins.attack import AnswersName, Logits, Probe
-from miabench.plugins.discover import describe
+from miabench.plugins.plugin_files import describe
 from miabench.training.serving import Served
 
 SEED = 0  # of the probes' noise

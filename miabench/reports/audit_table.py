@@ -106,12 +106,13 @@ def _to_csv(audit: Audit) -> str:
 
 def _to_markdown(audit: Audit) -> str:
     table, notes = _shown(audit)
-    return markdown.document([table], _all_notes(audit, notes))
+    said = "\n".join(f"- {markdown.escape(note)}" for note in _all_notes(audit, notes))
+    return f"{markdown.markdown_table(table)}\n\n{said}\n"
 
 
 def _to_latex(audit: Audit) -> str:
     table, notes = _shown(audit)
-    return latex.document([table], _all_notes(audit, notes))
+    return latex.document(latex.latex_floats(table, []), _all_notes(audit, notes))
 
 
 def _to_html(audit: Audit) -> str:

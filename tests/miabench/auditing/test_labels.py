@@ -130,6 +130,17 @@ def test_columns_from_p1_have_labels_from_1(arrays, save, write):
     np.testing.assert_array_equal(read.logits, expected.logits)
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_any_delimiter(arrays, write, delimiter):
+    p, labels = arrays
+    expected = read_predictions(write("p0,p1,p2,label", *p.T, labels))
+    path = write("p0,p1,p2,label", *p.T, labels, name="other.csv")
+    path.write_text(path.read_text().replace(",", delimiter))
+    read = read_predictions(path)
+    np.testing.assert_array_equal(read.logits, expected.logits)
+    np.testing.assert_array_equal(read.labels, labels)
+
+
 def test_label_0_has_no_column_where_they_begin_with_p1(arrays, write):
     p, labels = arrays
     refused(

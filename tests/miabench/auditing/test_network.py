@@ -14,6 +14,8 @@ import miabench
 from miabench import UserError
 from miabench.auditing.audit import audit
 from miabench.auditing.network import import_network
+from miabench.logprob import log_odds
+from miabench.plugins.discover import discover
 
 FEATURES, CLASSES, MEMBERS, NONMEMBERS = 6, 3, 40, 30
 
@@ -128,6 +130,25 @@ def test_a_frozen_network_has_weight_gradients_all_the_same(net, found):
     np.testing.assert_array_equal(frozen.scores["grad-w"], found.scores["grad-w"])
 
 
+def test_a_dear_probe_is_asked_about_some_records_of_each_kind(net, tmp_path, monkeypatch):
+    plugin = tmp_path / "dear.py"
+    plugin.write_text(
+        "import torch\nfrom miabench import Attack, Probe\n"
+        "class Sum(Probe, frozen=True):\n"
+        "    def observe(self, ask, x, y, noise):\n        return x.double().sum(1)\n"
+        "class Dear(Attack, frozen=True):\n"
+        "    def probes(self):\n        return (Sum(records=7),)\n"
+        "    def score(self, target, state):\n        return target[self.probes()[0]]\n"
+    )
+    monkeypatch.setattr(miabench.auditing.audit, "discover", lambda: discover([plugin]))
+    found = miabench.audit(net, MEMBER, OTHER)
+    scores, there = found.scores["dear"], ~np.isnan(found.scores["dear"])
+    assert (there[:MEMBERS].sum(), there[MEMBERS:].sum()) == (7, 7)
+    sums = torch.cat([MEMBER[0], OTHER[0]]).double().sum(1).numpy()
+    np.testing.assert_allclose(scores[there], sums[there])
+    assert value(found, "dear", "n_members") == 7
+
+
 # --- the forms that records come in ---
 
 
@@ -191,6 +212,10 @@ def test_images_and_a_network_with_batch_norm():
     assert value(found, "augmentation-agreement", "reason").startswith("it learns on shadow models")
     assert np.isfinite(found.scores["grad-x"]).all()
     assert np.isfinite(found.scores["grad-w"]).all()
+    with torch.no_grad():
+        answers = net.eval()(torch.cat([part[0] for part in parts])).numpy()
+    odds = log_odds(answers, np.tile(np.arange(20) % 3, 2))
+    np.testing.assert_allclose(found.scores["confidence"], odds, rtol=1e-4, atol=1e-5)
 
 
 def test_tokens_have_no_gradient():

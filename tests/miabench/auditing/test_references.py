@@ -296,6 +296,14 @@ def test_references_that_trained_on_members_though_nobody_says_so(files):
     assert said.startswith("reference 2 does not treat members and non-members of the target alike")
 
 
+def test_references_that_trained_on_the_members_as_is_said(files):
+    """Of whom the target's members are surer too."""
+    target, others, _, mask = some_models()
+    others[2] = target + np.random.default_rng(1).normal(size=target.shape) * 0.1
+    mask[2] = np.arange(N) < MEMBERS
+    assert len(audited(files(references=others, member=mask)).warnings) == 1
+
+
 def test_references_in_another_order(files):
     others = some_models()[1][:, np.random.default_rng(0).permutation(N)]
     said = audited(files(references=others)).warnings[-1]
