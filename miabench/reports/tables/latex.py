@@ -17,6 +17,7 @@ from miabench.reports.tables.table import (
     Tabled,
     Value,
     attack_tables,
+    duel_tables,
     gaps_tables,
     new_names,
     results_tables,
@@ -72,6 +73,7 @@ SPECIAL = {
     "±": r"$\pm$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "≈": r"$\approx$",
     "†": r"$^\dagger$",
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -104,7 +106,7 @@ def to_latex(made: Tabled, made_with: str) -> str:
         *([f"made with {made_with}"] if made_with else ()),
     ]
     floats = [text for table in worst_tables(made, reasons) for text in latex_floats(table, said)]
-    more = [*results_tables(made, reasons), *attack_tables(made, reasons), *gaps_tables(made)]
+    more = [*results_tables(made, reasons), *attack_tables(made, reasons), *duel_tables(made), *gaps_tables(made)]
     floats += [text for table in more for text in latex_floats(table, [])]
     notes = [*footnotes.beside(summary, made.judged, reasons)]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]

@@ -4,9 +4,9 @@ import io
 import re
 
 import pytest
+from miabench.reports.numbers.difference import compare
 
 from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.difference import compare
 from miabench.reports.numbers.selection import Selection, select
 from miabench.reports.numbers.side_by_side import side_by_side
 from miabench.reports.numbers.summary import summarize
