@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ LEFT_OUT = "left out"
 CATEGORIES = "categories (an input each)"
 MISSING_NUMBERS = "missing, set to the median and marked by an input"
 MISSING_CATEGORIES = "missing, an input of their own"
+MISSING_OR_NOT = "missing or one value, an input says which"
 COMMAS = "read with decimal commas"
 THOUSANDS = "read with thousands separators"
 
@@ -119,10 +121,10 @@ def encoded(columns: Sequence[Column], places: Sequence[str], categorical: Seque
 
 
 def _text(column: Column, places: Sequence[str]) -> Text:
-    known: dict[str, int] = {}
-    gaps = {cell for cell in set(column.cells) if is_missing(cell)}
-    codes = [-1 if cell in gaps else known.setdefault(cell, len(known)) for cell in column.cells]
-    return Text(column, list(known), np.array(codes, dtype=np.int64), places)
+    values = [value for value in dict.fromkeys(column.cells) if not is_missing(value)]
+    known = {value: code for code, value in enumerate(values)}
+    codes = np.fromiter(map(known.get, column.cells, repeat(-1)), np.int64, len(column.cells))
+    return Text(column, values, codes, places)
 
 
 def _styles(values: Sequence[str]) -> Sequence[Style]:
@@ -148,7 +150,7 @@ def _numbers(text: Text, styles: Sequence[Style], evidence: set[Style]) -> Encod
     if (large := np.abs(values) > LARGEST).any():
         return text.refused_at(large, "where a finite number is expected")
     if len(values) < 2:
-        return Encoded(text.nothing, {LEFT_OUT: "always missing" if not len(values) else "always the same"})
+        return _one_value(text)
     x = np.where(text.missing, np.median(values[text.codes[~text.missing]]), values[text.codes])
     if not text.missing.any() and row_numbers(x, text.column.named):
         return Encoded(text.nothing, {LEFT_OUT: "row numbers"})
@@ -159,6 +161,13 @@ def _numbers(text: Text, styles: Sequence[Style], evidence: set[Style]) -> Encod
         inputs = np.column_stack([inputs, text.missing.astype(np.float32)])
     doubts = [*([] if text.column.named else [NAMELESS]), *doubts_about(x, inputs[:, 0]), *_merged(text.values, values)]
     return Encoded(inputs, done, "; ".join(doubts))
+
+
+def _one_value(text: Text) -> Encoded:
+    """A column with one value at most: what it may tell is where that value is."""
+    if text.values and text.missing.any():
+        return Encoded(text.missing[:, None].astype(np.float32), {MISSING_OR_NOT: f"{text.missing.sum():,}"})
+    return Encoded(text.nothing, {LEFT_OUT: "always the same" if text.values else "always missing"})
 
 
 def _written(values: Sequence[str], style: Style) -> dict[str, str]:
@@ -188,8 +197,8 @@ def _categories(text: Text, forced: bool) -> Encoded:
             f"at most {MOST_CATEGORIES} categories: put them into groups, "
             f"or leave the column out: {_setting('drop', text)}"
         )
-    if len(text.values) < 2 and not (len(text.values) and text.missing.any()):
-        return Encoded(text.nothing, {LEFT_OUT: "always the same" if len(text.values) else "always missing"})
+    if len(text.values) < 2:
+        return _one_value(text)
     order = {value: i for i, value in enumerate(sorted_labels(text.values))}
     rank = np.array([order[value] for value in text.values])
     inputs = np.zeros((len(text.codes), len(order) + int(text.missing.any())), np.float32)

@@ -13,6 +13,7 @@ are decoded once; the decoded copy is kept under the data root and found again b
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +32,6 @@ from miabench.files.archive import content_hash, contents
 from miabench.files.array_cache import Arrays, cached_arrays
 
 SCALE = 1 / 255
-MEMORY_SHARE = 2  # of this machine's memory, a pool may take one in so many parts: it is copied once
 COMMON = ".bmp, .gif, .jpg, .png, .tif, .webp, ..."
 LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, beside hidden files
 
@@ -78,7 +78,7 @@ class Images(Dataset, frozen=True):
     def _decode(self, path: Path) -> Arrays:
         images: dict[str, NDArray[np.uint8]] = {}
         chosen, applied = _Chosen(), Counter[str]()
-        room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
+        room = _memory() / 2  # images are copied once
         for name, content in contents(path, chosen):
             picture = _picture(name, content, path, self.size)
             images[name] = picture.pixels
@@ -104,6 +104,14 @@ class Images(Dataset, frozen=True):
             "where": np.array(names),
             "notes": np.array([*chosen.notes(), *_said(applied)], dtype=str),
         }
+
+
+def _memory() -> float:
+    """Bytes of this machine's memory; infinite where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return math.inf
 
 
 class _Chosen:

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.cells import is_missing, listed, shown
@@ -53,6 +54,12 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
     missing: Literal["median", "drop"] = Field(
         "median", description="missing values: filled in with the median, and marked; or their rows are left out"
     )
+
+    @field_validator("drop", "categorical", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """One name may stand alone: `--set table.drop=id`."""
+        return (value,) if isinstance(value, str | int) else value
 
     def load(self, root: Path) -> Data:
         """The pool, in the file's order.

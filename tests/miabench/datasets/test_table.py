@@ -220,6 +220,14 @@ def test_categories_and_gaps(load):
     )
 
 
+@pytest.mark.parametrize("value", ["1", "yes"])
+def test_a_column_of_gaps_and_one_value_says_where_it_is(load, value):
+    data = load(f"a,b,label\n{value},1,x\n,2,y\n{value},4,x\n")
+    assert data.x[:, 0].tolist() == [0, 1, 0]
+    assert data.x.shape == (3, 2)
+    assert data.notes[0].endswith("missing or one value, an input says which: a (1)")
+
+
 @pytest.mark.parametrize("gap", ["", "NA", "n/a", "NaN", "null", "None", "?", "-", "#N/A"])
 def test_spellings_of_missing(load, gap):
     data = load(f"a,label\n1,x\n{gap},y\n3,x\n5,y\n")
@@ -239,6 +247,11 @@ def test_rows_with_gaps_may_be_left_out(load):
 def test_columns_may_be_left_out_or_be_categories(load):
     data = load("id,code,a,label\n7,1,1,x\n8,2,2,y\n9,1,4,x\n", drop=["id"], categorical=["code"])
     close(data.x, np.column_stack([[1, 0, 1], [0, 1, 0], standardised([1, 2, 4])]))
+
+
+def test_one_name_may_stand_alone(tmp_path):
+    assert Table(path=tmp_path, drop="id", categorical=3).drop == ("id",)
+    assert Table(path=tmp_path, drop="id", categorical=3).categorical == ("3",)
 
 
 def test_zero_padded_numbers_are_categories(load):
