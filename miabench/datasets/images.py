@@ -134,7 +134,8 @@ class _Chosen:
     def notes(self) -> Iterator[str]:
         """What is left out, or nothing."""
         if self.left_out:
-            counts = listed([f"{count:,} {suffix}" for suffix, count in self.left_out.most_common()])
+            most_first = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+            counts = listed([f"{count:,} {suffix}" for suffix, count in most_first])
             yield f"{self.left_out.total():,} files are left out, as their names do not end as an image's: {counts}"
 
 

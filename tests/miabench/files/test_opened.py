@@ -92,9 +92,9 @@ def test_what_is_no_file_is_refused_by_name(no_file, read):
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, pack, small):
     (tmp_path / "bomb").write_bytes(pack(b"0\n" * 2**22))
     size = (tmp_path / "bomb").stat().st_size
-    with decompressed(tmp_path / "bomb") as stream:
-        with pytest.raises(UserError, match=r"bomb unpacks to more than .* GiB, over 100 times its size: refused"):
-            read_all(stream, most=bound(size))
+    message = r"bomb unpacks to more than .* GiB, over 100 times its size: refused"
+    with decompressed(tmp_path / "bomb") as stream, pytest.raises(UserError, match=message):
+        read_all(stream, most=bound(size))
 
 
 def test_a_zip_bomb_is_refused_before_it_is_read(tmp_path, small):
