@@ -13,7 +13,7 @@ from miabench.errors import UserError, nearest
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
     from miabench.reports.numbers.recommendation import Recommendation
-    from miabench.reports.numbers.side_by_side import SideBySide
+    from miabench.reports.numbers.side_by_side import PaperComparison
     from miabench.reports.write import Report
     from miabench.results.gate import Finding
 
@@ -75,7 +75,7 @@ def compare(
     paper: str = "uai24",
     anyway: bool = False,
     **options: Unpack[StoredOptions],
-) -> "SideBySide":
+) -> "PaperComparison":
     """A paper's published values beside the stored ones.
 
     Args:
@@ -126,7 +126,7 @@ def recommend(
 
     spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
     results = stored(experiment, options)
-    return list(recommended(results, summarize(results, within=within), spend))
+    return list(recommended(results, summarize(results, max_accuracy_loss=within), spend))
 
 
 @spelled_out

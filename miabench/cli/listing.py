@@ -20,22 +20,24 @@ from miabench.experiment.load import PRESETS, load_experiment, presets
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginInfo, discover
+from miabench.plugins.suites import SUITES, suite_name
 
-ListedKind: TypeAlias = Literal["defenses", "attacks", "datasets", "models", "presets"]
+ListedKind: TypeAlias = Literal["defenses", "attacks", "datasets", "models", "suites", "presets"]
 
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 
 
 def list_plugins(kind: ListedKind, plugin: Files = ()) -> list[dict[str, Any]]:
-    """All plugins of a kind, or all presets.
+    """All plugins of a kind, all suites of attacks, or all presets.
 
     Args:
-        kind: `defenses`, `attacks`, `datasets`, `models` or `presets`.
+        kind: `defenses`, `attacks`, `datasets`, `models`, `suites` (of attacks) or `presets`.
         plugin: files that hold more plugins.
 
     Returns:
         Of each plugin name, kind, source, version, text and parameters; of one that cannot be imported the reason in
-        place of the last three (`broken`). Of each preset name and TOML text. Built-in ones come first.
+        place of the last three (`broken`). Of each suite name and attacks; of each preset name and TOML text.
+        Built-in plugins come first.
 
     Raises:
         UserError: a file that holds no plugin, or one whose name is taken; no such kind.
@@ -45,6 +47,8 @@ def list_plugins(kind: ListedKind, plugin: Files = ()) -> list[dict[str, Any]]:
     if kind == "presets":
         texts = {name: (PRESETS / f"{name}.toml").read_text(encoding="utf-8") for name in presets()}
         return [{"name": name, "toml": text} for name, text in texts.items()]
+    if kind == "suites":
+        return [{"name": name, "attacks": list(attacks)} for name, attacks in SUITES.items()]
     files = [plugin] if isinstance(plugin, (str, Path)) else plugin
     return [_describe(found) for found in discover(files).all(cast(Kind, kind.removesuffix("s")))]
 
@@ -53,7 +57,7 @@ def listing(kind: ListedKind, name: str | None, files: Sequence[str], as_json: b
     """The text of `miabench list KIND [NAME]`.
 
     Args:
-        kind: defenses, attacks, datasets, models or presets.
+        kind: defenses, attacks, datasets, models, suites or presets.
         name: one of them, or None for all.
         files: plugin files.
         as_json: JSON instead of text.
@@ -63,6 +67,8 @@ def listing(kind: ListedKind, name: str | None, files: Sequence[str], as_json: b
     """
     if kind == "presets":
         return _presets(name, as_json)
+    if kind == "suites":
+        return _suites(name, as_json)
     if name is None:
         about = list_plugins(kind, files)
         return json.dumps(about, indent=1) if as_json else "\n".join(_line(item) for item in about)
@@ -77,6 +83,16 @@ def _presets(name: str | None, as_json: bool) -> str:
         raise UserError(f"there is no preset {name!r}{nearest(name, presets())}")
     text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
     return json.dumps({"name": name, "toml": text}) if as_json else text.rstrip()
+
+
+def _suites(name: str | None, as_json: bool) -> str:
+    named = SUITES if name is None else {suite: SUITES[suite] for suite in [suite_name(name)] if suite}
+    if not named:
+        raise UserError(f"there is no suite {name!r}{nearest(name or '', SUITES)}")
+    if as_json:
+        about = [{"name": suite, "attacks": attacks} for suite, attacks in named.items()]
+        return json.dumps(about if name is None else about[0])
+    return "\n".join(f"{suite:<14} {', '.join(attacks)}" for suite, attacks in named.items())
 
 
 def _preset(name: str) -> str:

@@ -14,10 +14,13 @@ from pydantic import (
     model_validator,
 )
 
+from miabench.errors import nearest
+from miabench.plugins.suites import SUITES, suite_name
 from miabench.store.hashed import LATER, HashedAs
 from miabench.training.schedule import Schedule
 
 PLUGINS = ("dataset", "model", "defense", "attacks")  # the keys that choose plugins
+FORMER_BASELINE = "ce"  # how the baseline was written before it had a word; hashes and stored indexes keep it
 
 
 class Choice(BaseModel, frozen=True):
@@ -64,6 +67,16 @@ class DefenseChoice(ScheduledChoice, frozen=True):
     """
 
 
+def _versioned(choice: Choice) -> Choice:
+    """A suite under its full name; anything else as it is."""
+    suite = suite_name(choice.name)
+    if suite and choice.params:
+        raise ValueError(f"{choice.name} is a suite, whose attacks have their defaults: it takes no parameters")
+    if not suite and "@" in choice.name:
+        raise ValueError(f"there is no suite {choice.name!r}{nearest(choice.name, SUITES)}")
+    return choice.model_copy(update={"name": suite}) if suite else choice
+
+
 def _named(value: Any) -> dict[str, Any]:
     """Name and parameters of a plugin, as TOML gives them."""
     if isinstance(value, str):
@@ -75,13 +88,22 @@ def _named(value: Any) -> dict[str, Any]:
     return {"name": value["name"].replace("_", "-"), "params": {k: v for k, v in value.items() if k != "name"}}
 
 
+def _former_shadow_defense(attacker: Attacker) -> str:
+    return FORMER_BASELINE if attacker.shadow_defense == "baseline" else attacker.shadow_defense
+
+
 class Attacker(BaseModel, frozen=True, extra="forbid"):
     """What the attacker knows."""
 
-    shadow_defense: Literal["same", "ce", "both"] = Field(
+    shadow_defense: Annotated[Literal["same", "baseline", "both"], HashedAs(_former_shadow_defense)] = Field(
         "same",
-        description="shadow models are trained under the same defense (adaptive), under ce, or one of each",
+        description="shadow models are trained under the same defense (adaptive), under the baseline, or one of each",
     )
+
+    @field_validator("shadow_defense", mode="before")
+    @classmethod
+    def _rename_former(cls, value: Any) -> Any:
+        return "baseline" if value == FORMER_BASELINE else value
 
 
 class Tuned(BaseModel, frozen=True, extra="forbid"):
@@ -106,7 +128,10 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     dataset: list[DatasetChoice] = Field(min_length=1, description="one or more datasets")
     model: list[Choice] = Field(min_length=1, description="one or more models")
     defense: list[DefenseChoice] = Field(min_length=1, description="defenses, each with its hyper-parameters")
-    attacks: list[Choice] = Field(min_length=1, description="attacks, each with its parameters")
+    attacks: list[Choice] = Field(
+        min_length=1,
+        description="attacks, each with its parameters, and suites: label-only, black-box, white-box, all",
+    )
     runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
     shadows: int = Field(5, ge=0, description="shadow models for each target; protocol pool: even, by default 4")
     seed: int = Field(0, ge=0, lt=2**32 - 2000, description="of splits and of every random stream")
@@ -185,6 +210,11 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return value if isinstance(value, list) else [value]
+
+    @field_validator("attacks")
+    @classmethod
+    def _suites_have_versions(cls, value: list[Choice]) -> list[Choice]:
+        return [_versioned(choice) for choice in value]
 
     @field_validator("scale")
     @classmethod

@@ -20,6 +20,7 @@ from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginIndex, PluginInfo, discover
 from miabench.plugins.model import Model
+from miabench.plugins.suites import SUITES
 from miabench.training.schedule import Schedule
 
 P = TypeVar("P", bound=Plugin)
@@ -65,12 +66,16 @@ class Configured:
     attacks: Sequence[ConfiguredPlugin[Attack]]
 
     def defense(self, name: str, params: Mapping[str, Any]) -> ConfiguredPlugin[Defense]:
-        """A defense that the experiment need not list: a teacher's, or the shadow models' of a non-adaptive attacker.
+        """A defense that the experiment need not list, such as a teacher's.
 
         Raises:
             UserError: no such defense, or parameters that it does not take.
         """
         return _built(self.plugins.get("defense", name), params, self.experiment.schedule)
+
+    def baseline(self) -> ConfiguredPlugin[Defense]:
+        """The defense that is none: what a non-adaptive attacker's shadow models are trained under."""
+        return self.defense(self.plugins.baseline().name, {})
 
 
 def configure(experiment: Experiment) -> Configured:
@@ -90,12 +95,29 @@ def configure(experiment: Experiment) -> Configured:
         datasets=_each(lambda name: plugins.get("dataset", name), experiment.dataset, common, problems),
         models=_each(lambda name: plugins.get("model", name), experiment.model, common, problems),
         defenses=_each(lambda name: plugins.get("defense", name), experiment.defense, common, problems),
-        attacks=_each(lambda name: plugins.get("attack", name), experiment.attacks, common, problems),
+        attacks=_each(lambda name: plugins.get("attack", name), _attacks(experiment), common, problems),
+    )
+    problems += dict.fromkeys(
+        f"defense {defense.component.name}: {problem}"
+        for defense in configured.defenses
+        if (problem := defense.plugin.oversight())
     )
     problems += [problem for attack in configured.attacks for problem in _oversights(attack)]
     if problems:
         raise UserError(*problems)
     return configured
+
+
+def _attacks(experiment: Experiment) -> list[Choice]:
+    """The experiment's attacks; in place of a suite its own, of which those that are named beside it stand once."""
+    named = {choice.name for choice in experiment.attacks if not choice.params}
+    choices: dict[str, Choice] = {}
+    wanted = list[Choice]()
+    for choice in experiment.attacks:
+        members = [name for name in SUITES.get(choice.name, ()) if name not in named and name not in choices]
+        choices |= {name: Choice(name=name) for name in members}
+        wanted += [choices[name] for name in members] if choice.name in SUITES else [choice]
+    return wanted
 
 
 def _each(

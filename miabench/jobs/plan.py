@@ -10,13 +10,14 @@ from pathlib import Path
 
 from miabench.experiment.model import Experiment
 from miabench.jobs.cells import plan_cells
-from miabench.jobs.configured import configure
+from miabench.jobs.configured import ConfiguredPlugin, configure
 from miabench.jobs.graph import Graph
 from miabench.jobs.plan_attacks import plan_cell
 from miabench.jobs.specs import STAGES, Context, Job, Stage
+from miabench.plugins.attack import Attack
 from miabench.plugins.discover import plugin_files_blamed
 from miabench.plugins.process_state import isolated
-from miabench.results.index import Index
+from miabench.results.index import AttackInfo, Index
 from miabench.store.store import Store, data_folder
 
 
@@ -68,6 +69,7 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         entries = [entry for cell in planned.cells for entry in plan_cell(graph, cell)]
     index = Index(
         experiment=experiment,
+        attacks=[_about(attack) for attack in configured.attacks],
         cells=[item.cell for item in planned.cells],
         entries=entries,
         notes=[*experiment.remarks(), *planned.notes],
@@ -81,3 +83,8 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         checkpoint_seconds=60.0,
     )
     return Plan(index, context, graph.jobs, store)
+
+
+def _about(attack: ConfiguredPlugin[Attack]) -> AttackInfo:
+    plugin = attack.plugin
+    return AttackInfo(label=attack.label, access=plugin.access, params=plugin.model_dump(mode="json"))

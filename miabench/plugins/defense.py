@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, final
-
-from pydantic import model_validator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, final
 
 from miabench.plugins.base import Plugin
 
@@ -105,10 +103,12 @@ class Defense(Plugin, frozen=True):
     Attributes:
         tune: ranges of the hyper-parameters that `miabench tune` chooses, by name.
         claim: what reports must say of its trainings beside the results, if anything.
+        baseline: whether it is training without a defense, with which all others are compared; one built-in alone is.
     """
 
     tune: ClassVar[Mapping[str, Range]] = {}
     claim: ClassVar[Claim | None] = None
+    baseline: ClassVar[bool] = False
 
     def unsupported(self, data: Data, model: Model) -> str | None:
         """Why this defense cannot be used on this data and model (the cell is then "n/a"), or None."""
@@ -139,7 +139,7 @@ class Defense(Plugin, frozen=True):
             targets: true classes (B,), or what `augment` gives in their place.
             epoch: counts from 1.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} overrides none of loss, criterion and fit")
 
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The same as a module, for a loss with parameters or counters; not called where `fit` is overridden."""
@@ -168,15 +168,6 @@ class Defense(Plugin, frozen=True):
 
         return train_with_criterion(task, self.criterion, self.augment)
 
-    @model_validator(mode="after")
-    def _one_way_to_train(self) -> Self:
-        loss, criterion, fit = (_home(type(self), name) for name in ("loss", "criterion", "fit"))
-        if loss is criterion is fit is Defense:
-            raise ValueError("it has nothing to train with: give it a loss, a criterion or a fit of its own")
-        if loss is not Defense and criterion is not Defense and issubclass(loss, criterion):
-            raise ValueError("it has a loss and a criterion, and only the latter would be used: give it one of both")
-        return self
-
     def serve(self, net: nn.Module, logits: Tensor, noise: RecordNoise) -> Tensor:
         """What the model's API answers instead of `logits` (N, C).
 
@@ -188,10 +179,27 @@ class Defense(Plugin, frozen=True):
         """
         return logits
 
+    @classmethod
+    @final
+    def is_baseline(cls) -> bool:
+        """Whether this class itself says that it is the baseline; a defense that is made from it is none."""
+        return bool(vars(cls).get("baseline"))
+
     @final
     def server(self) -> Serve | None:
         """`serve` where a class overrides it; None where the network's own logits are answered."""
         return None if type(self).serve is Defense.serve else self.serve
+
+    @final
+    @classmethod
+    def oversight(cls) -> str | None:
+        """Why this class would not be trained with as its author means it, or None; told while planning."""
+        loss, criterion, fit = (_home(cls, name) for name in ("loss", "criterion", "fit"))
+        if loss is criterion is fit is Defense:
+            return "it has nothing to train with: give it a loss, a criterion or a fit of its own"
+        if loss is not Defense and criterion is not Defense and issubclass(loss, criterion):
+            return "it has a loss and a criterion, and only the latter would be used: give it one of both"
+        return None
 
 
 def _home(cls: type[Defense], name: str) -> type[Defense]:

@@ -30,6 +30,7 @@ from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.model import Model
+from miabench.plugins.suites import suite_name
 
 P = TypeVar("P", bound=Plugin)
 MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
@@ -121,6 +122,11 @@ class PluginIndex:
             raise UserError(f"there is no {kind} {name!r}{nearest(name, (item.name for item in self.all(kind)))}")
         return found
 
+    def baseline(self) -> PluginInfo[Defense]:
+        """The one defense that says that it is none."""
+        (found,) = (item for item in self.all("defense") if item.source == "built-in" and item.load().is_baseline())
+        return found
+
     def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
         """The plugin files that hold the classes of some plugins, each once, in the plugins' order."""
         modules = [sys.modules[type(part).__module__] for part in parts]
@@ -133,10 +139,13 @@ def discover(files: Iterable[str | Path | PluginFile] = ()) -> PluginIndex:
     """Built-in and installed plugins and those in the given files.
 
     Raises:
-        UserError: a name clash; a file that is missing, fails to import, or does not hold exactly one plugin; a
-            `PluginFile` that has changed since it was described.
+        UserError: a name clash, with a suite's name too; a file that is missing, fails to import, or does not hold
+            exactly one plugin; a `PluginFile` that has changed since it was described.
     """
     loaded = [_from_file(file) for file in files]
+    for found, file in loaded:
+        if found.kind == "attack" and suite_name(found.name):
+            raise UserError(f"{file.path}: {found.name} is the name of a suite of attacks; rename the file")
     return PluginIndex(
         [*_built_in(), *_installed(), *(found for found, _ in loaded)], tuple(file for _, file in loaded)
     )
@@ -208,7 +217,14 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
             raise TypeError(f"it is no {KINDS[kind].__name__}")
     except Exception as error:
         raise UserError(f"{kind} {name} cannot be loaded: {describe(error)}") from error
+    _check_baseline(cls, f"{kind} {name}")
     return cls
+
+
+def _check_baseline(cls: type[Plugin], where: str) -> None:
+    """Every defense is compared with one baseline, so no plugin of a user may be another."""
+    if issubclass(cls, Defense) and cls.is_baseline():
+        raise UserError(f"{where}: {cls.__name__} says baseline = True; the built-in baseline is the only one")
 
 
 def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
@@ -221,6 +237,7 @@ def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFi
         raise UserError(f"{path} changed since this experiment started ({file.sha256[:8]} -> {sha256[:8]}): run again")
     kind, cls = _only_plugin(_import(path, sha256), str(path), tuple(KINDS))
     name = path.stem.replace("_", "-")
+    _check_baseline(cls, f"plugin file {path}")
     return PluginInfo(kind, name, str(path), sha256, lambda: cls), PluginFile(str(path), sha256)
 
 

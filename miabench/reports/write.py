@@ -19,9 +19,11 @@ from miabench.errors import UserError
 from miabench.files.atomic import replace_file
 from miabench.reports.numbers.cost import Costs, costs
 from miabench.reports.numbers.difference import Differences, compare
+from miabench.reports.numbers.lines import Summary
+from miabench.reports.numbers.names import baseline_name
 from miabench.reports.numbers.selection import ALL, Selection, select
-from miabench.reports.numbers.summary import WITHIN, Summary, summarize
-from miabench.reports.tables import csv_json as tidy
+from miabench.reports.numbers.summary import MAX_ACCURACY_LOSS, summarize
+from miabench.reports.tables.csv_json import to_csv, to_json
 from miabench.reports.tables.latex import to_latex
 from miabench.reports.tables.markdown import to_markdown
 from miabench.reports.tables.terminal import show
@@ -40,12 +42,12 @@ class Report:
 
     Attributes:
         results: what the store holds of an experiment.
-        within: points of test accuracy below CE's at which a value can still be marked best.
+        max_accuracy_loss: points of test accuracy below the baseline's at which a value can still be marked best.
         selection: what is shown; `csv` and `json` always have everything.
     """
 
     results: Results
-    within: float = WITHIN
+    max_accuracy_loss: float = MAX_ACCURACY_LOSS
     selection: Selection = ALL
 
     @property
@@ -58,13 +60,13 @@ class Report:
         if form != "table":
             return FORMS[form](self)
         file = io.StringIO()
-        show(open_console(file), self.summary, self.compared, self.spent)
+        show(open_console(file), self.summary, self.compared, self.costs)
         return file.getvalue()
 
     def show(self, form: str = "table") -> None:
         """Print one form, alone on standard output; a table fits the terminal."""
         if form == "table":
-            show(open_console(), self.summary, self.compared, self.spent)
+            show(open_console(), self.summary, self.compared, self.costs)
         else:
             sys.stdout.write(self.text(form))
 
@@ -93,19 +95,22 @@ class Report:
     @cached_property
     def summary(self) -> Summary:
         """The selected lines; a note says so where differences are left out."""
-        summary = select(summarize(self.results, self.selection.metric, self.within), self.selection)
+        summary = select(summarize(self.results, self.selection.metric, self.max_accuracy_loss), self.selection)
         if not _too_many_differences(summary):
             return summary
-        note = "differences to ce with intervals would take long and are left out: choose fewer --rows or --columns"
+        note = (
+            f"differences to {baseline_name(summary.lines)} with intervals would take long and are left out: "
+            "choose fewer --rows or --columns"
+        )
         return replace(summary, notes=(*summary.notes, note))
 
     @cached_property
     def compared(self) -> Differences:
-        """Differences to the undefended cells; none if they would take long."""
+        """Differences to the baseline; none if they would take long."""
         return {} if _too_many_differences(self.summary) else compare(self.results, self.summary)
 
     @cached_property
-    def spent(self) -> Costs:
+    def costs(self) -> Costs:
         """Costs of the cells."""
         return costs(self.results)
 
@@ -116,14 +121,14 @@ def _html(made: Report) -> str:
     from miabench.reports.page.page import to_html
 
     drawn = plots.draw(made.summary)
-    figures = {f"{dataset}, {model}: accuracy against attacks": figure for (dataset, model), figure in drawn.items()}
-    return to_html(made.results, made.summary, made.compared, made.spent, figures)
+    figures = {f"{site.dataset}, {site.model}: accuracy against attacks": figure for site, figure in drawn.items()}
+    return to_html(made.results, made.summary, made.compared, made.costs, figures)
 
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
-    "csv": lambda made: tidy.to_csv(made.results),
-    "json": lambda made: tidy.to_json(made.results),
-    "markdown": lambda made: to_markdown(made.summary, made.compared, made.spent, provenance.made_with(made.results)),
+    "csv": lambda made: to_csv(made.results),
+    "json": lambda made: to_json(made.results),
+    "markdown": lambda made: to_markdown(made.summary, made.compared, made.costs, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.summary, made.compared, provenance.made_with(made.results)),
     "html": _html,
 }
@@ -137,25 +142,29 @@ FILES = {
 
 
 def report(
-    results: Results, form: str, within: float = WITHIN, out: Path | None = None, selection: Selection = ALL
+    results: Results,
+    form: str,
+    max_accuracy_loss: float = MAX_ACCURACY_LOSS,
+    out: Path | None = None,
+    selection: Selection = ALL,
 ) -> None:
     """Print the results, alone on standard output.
 
     Args:
         results: what the store holds of an experiment.
         form: `table`, or one of FORMS.
-        within: points of test accuracy below CE's at which a value can still be marked best.
+        max_accuracy_loss: points of test accuracy below the baseline's at which a value can still be marked best.
         out: folder that also gets all forms and, in its folder `plots`, the figures.
         selection: what is shown; `csv` and `json` always have everything.
     """
-    made = Report(results, within, selection)
+    made = Report(results, max_accuracy_loss, selection)
     made.show(form)
     for path in made.save(out) if out else ():
         sys.stderr.write(f"wrote {path}\n")
 
 
 def _too_many_differences(summary: Summary) -> bool:
-    differences = [(line.cell.counts, 1 + len(line.attacks)) for line in summary.lines if not line.undefended]
+    differences = [(line.cell.counts, 1 + len(line.attacks)) for line in summary.lines if not line.is_baseline]
     records = ((counts.get("members", 0) + counts.get("non-members", 0), count) for counts, count in differences)
     resampled = summary.index.experiment.runs * sum(n * count for n, count in records)
     return resampled > MOST_RESAMPLED or sum(count for _, count in differences) > MOST_DIFFERENCES

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, model_validator
 
 from miabench.errors import MissingStepError
 from miabench.experiment.cell_names import cell_label
-from miabench.experiment.model import Experiment
+from miabench.experiment.model import FORMER_BASELINE, Experiment
 from miabench.files.atomic import replace_file
 from miabench.files.json import read_json
+from miabench.plugins.attack import Access
 from miabench.plugins.defense import Claim
 from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
+
+
+class CellKey(NamedTuple):
+    """What names a cell: the label is the defense and whatever differs from its defaults."""
+
+    dataset: str
+    model: str
+    label: str
 
 
 class Cell(BaseModel, frozen=True):
@@ -23,6 +32,7 @@ class Cell(BaseModel, frozen=True):
     Attributes:
         params: the hyper-parameters that differ from the defaults or among the settings of one defense.
         by_default: those of them that have their defaults.
+        is_baseline: whether the defense is none: what others are compared with.
         reason: why the cell is "n/a", or None.
         claim: what the defense has reports say of its trainings, or None.
         counts: members, non-members and withheld records of the target, by name.
@@ -33,6 +43,7 @@ class Cell(BaseModel, frozen=True):
     defense: str
     params: dict[str, Any]
     by_default: list[str] = []
+    is_baseline: bool = False
     reason: str | None = None
     claim: Claim | None = None
     counts: dict[str, int] = {}
@@ -41,6 +52,33 @@ class Cell(BaseModel, frozen=True):
     def label(self) -> str:
         """The defense and whatever differs from its defaults."""
         return cell_label(self.defense, self.params)
+
+    @property
+    def key(self) -> CellKey:
+        """What names the cell among an experiment's."""
+        return CellKey(self.dataset, self.model, self.label)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_former_baseline(cls, value: Any) -> Any:
+        """Indexes that were stored before cells said it know the baseline by its name alone."""
+        if isinstance(value, dict) and "is_baseline" not in value:
+            return {**value, "is_baseline": value.get("defense") == FORMER_BASELINE}
+        return value
+
+
+class AttackInfo(BaseModel, frozen=True):
+    """One attack of an experiment.
+
+    Attributes:
+        label: its name and whatever differs from its defaults.
+        access: what the attacker sees of the target.
+        params: all its parameters.
+    """
+
+    label: str
+    access: Access
+    params: dict[str, Any] = {}
 
 
 class Entry(BaseModel, frozen=True):
@@ -69,11 +107,13 @@ class Index(BaseModel, frozen=True):
     """All results of an experiment.
 
     Attributes:
+        attacks: those of its suites, one by one.
         notes: facts about the data that belong beside the results.
         warnings: what the user should know about the settings.
     """
 
     experiment: Experiment
+    attacks: Sequence[AttackInfo] = ()
     cells: Sequence[Cell]
     entries: Sequence[Entry]
     notes: Sequence[str]

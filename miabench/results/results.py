@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
 from miabench.evaluation.scores import TargetValues
-from miabench.results.index import Cell, Entry, Index
+from miabench.results.index import Cell, CellKey, Entry, Index
 from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
@@ -65,6 +65,14 @@ class Answers:
     feature_norm: NDArray[np.float32]
 
 
+class EntryKey(NamedTuple):
+    """What the entries of one quantity share in all runs; accuracies have no attacker and no attack."""
+
+    cell: CellKey
+    attacker: str | None = None
+    attack: str | None = None
+
+
 @dataclass(frozen=True)
 class Results:
     """Everything a report is made from: the index, and what the store holds of it."""
@@ -95,7 +103,7 @@ class Results:
 
         None where there is none, and where runs have other members (protocol pool).
         """
-        entries = self._entries.get((id(cell), attacker, attack), ())
+        entries = self._entries.get(EntryKey(cell.key, attacker, attack), ())
         refs = {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
         if not refs:
             return None
@@ -134,14 +142,14 @@ class Results:
 
     def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
         """The cell's entries of accuracy, one per run."""
-        return self._entries.get((id(cell), None, None), ())
+        return self._entries.get(EntryKey(cell.key), ())
 
     @cached_property
-    def _entries(self) -> Mapping[tuple[int, str | None, str | None], list[Entry]]:
-        """Entries by cell (one of the index's own), attacker and attack."""
-        found = defaultdict(list)
+    def _entries(self) -> Mapping[EntryKey, list[Entry]]:
+        """Entries of all runs."""
+        keys, found = [cell.key for cell in self.index.cells], defaultdict(list)
         for entry in self.index.entries:
-            found[id(self.index.cells[entry.cell]), entry.attacker, entry.attack].append(entry)
+            found[EntryKey(keys[entry.cell], entry.attacker, entry.attack)].append(entry)
         return found
 
     def _rows(self, entry: Entry, measured: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:

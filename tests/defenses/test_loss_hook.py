@@ -27,6 +27,11 @@ def test_the_loss_is_the_criterion():
     assert criterion.measured() == {}
 
 
+def test_a_defense_without_a_loss_says_what_it_lacks():
+    with pytest.raises(NotImplementedError, match="Defense overrides none of loss, criterion and fit"):
+        miabench.Defense().criterion(3, 5)(torch.zeros(1, 3), torch.zeros(1, 5), torch.zeros(1).long(), 1)
+
+
 BODIES = {
     "loss": "    def loss(self, logits, features, targets, epoch):\n        return logits.sum()\n",
     "criterion": "    def criterion(self, num_classes, feature_dim):\n        return Criterion()\n",
@@ -50,7 +55,12 @@ def test_what_can_not_be_trained_with_is_told_while_planning(tiny, tmp_path, has
     bodies = "\n".join(BODIES[name] for name in has)
     plugin.write_text(f"from miabench import Criterion, Defense\n\n\nclass Odd(Defense, frozen=True):\n{bodies}")
     with pytest.raises(miabench.UserError) as caught:
-        miabench.run(tiny(defense=["ce", "odd"]), plugins=[plugin], store=tmp_path / "store", executor="inline")
+        miabench.run(
+            tiny(defense=["ce", "odd", {"name": "odd", "schedule": {"lr": 0.5}}]),
+            plugins=[plugin],
+            store=tmp_path / "store",
+            executor="inline",
+        )
     assert caught.value.problems == (f"defense odd: {problem}",)
 
 
@@ -76,10 +86,9 @@ class Ignored(Counted, frozen=True):
 
 
 def test_of_what_is_inherited_the_later_word_counts():
+    assert (Seen.oversight(), Counted.oversight(), Replaced.oversight()) == (None, None, None)
     assert type(Replaced().criterion(3, 5)) is miabench.Criterion
-    assert type(Counted().criterion(3, 5)) is miabench.Criterion
-    with pytest.raises(ValueError, match="it has a loss and a criterion"):
-        Ignored()
+    assert Ignored.oversight().startswith("it has a loss and a criterion, and only the latter would be used")
 
 
 def test_epochs_count_from_one(tiny, tmp_path):

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from miabench.reports.numbers.summary import Line, Summary
+from miabench.reports.numbers.lines import Summary, TableRow
+from miabench.results.index import CellKey
 
-Gaps: TypeAlias = Mapping[tuple[str, str, str], Mapping[str, float]]
+Gaps: TypeAlias = Mapping[CellKey, Mapping[str, float]]
 
 
 def adaptivity_gaps(summary: Summary) -> Gaps:
     """Mean of the metric under the adaptive attacker minus that under the non-adaptive one.
 
     Returns:
-        Fractions, by (dataset, model, label) and attack; empty unless both attackers were run.
+        Fractions, by cell and attack; empty unless both attackers were run.
     """
-    lines = {(line.cell.dataset, line.cell.model, line.cell.label, line.attacker): line for line in summary.lines}
-    return {
-        key: _gap(line, lines[*key, "non-adaptive"])
-        for (*names, attacker), line in lines.items()
-        if attacker == "adaptive" and (*names, "non-adaptive") in lines
-        for key in [(names[0], names[1], names[2])]
-    }
+    non_adaptive = {line.cell.key: line for line in summary.lines if line.attacker == "non-adaptive"}
+    adaptive = {line.cell.key: line for line in summary.lines if line.attacker == "adaptive"}
+    return {key: _gap(line, non_adaptive[key]) for key, line in adaptive.items() if key in non_adaptive}
 
 
-def _gap(adaptive: Line, other: Line) -> dict[str, float]:
+def _gap(adaptive: TableRow, other: TableRow) -> dict[str, float]:
     pairs = {attack: (value.mean, other.attacks[attack].mean) for attack, value in adaptive.attacks.items()}
     return {attack: a - b for attack, (a, b) in pairs.items() if a is not None and b is not None}

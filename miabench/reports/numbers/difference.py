@@ -1,4 +1,4 @@
-"""How much each defended cell differs from the undefended one, paired by run and record, with an interval."""
+"""How much each defended cell differs from the baseline, paired by run and record, with an interval."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench.metrics.bootstrap import Replicates, auc_replicates, difference, mean_replicates
-from miabench.reports.numbers.summary import Line, Summary
+from miabench.reports.numbers.best import baselines
+from miabench.reports.numbers.lines import RowKey, Summary, TableRow
 from miabench.results.results import Records, Results
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Defended minus undefended, as a fraction, with a 95% interval over trainings and records.
+    """Defended minus baseline, as a fraction, with a 95% interval over trainings and records.
 
     Attributes:
         n_members: records that are members under both.
@@ -45,39 +46,36 @@ class Pair(NamedTuple):
 
     members: NDArray[np.bool_]  # (N,)
     defended: NDArray[np.float64]  # (R, N)
-    undefended: NDArray[np.float64]  # (R, N)
+    baseline: NDArray[np.float64]  # (R, N)
 
 
-Differences: TypeAlias = Mapping[tuple[str, ...], Comparison]
+Differences: TypeAlias = Mapping[RowKey, Comparison]
 
 
 def compare(results: Results, summary: Summary) -> Differences:
-    """Compare every defended line with the undefended one of its dataset, model and attacker.
+    """Compare every defended line with the baseline of its dataset, model and attacker.
 
     Only records that are members, or non-members, under both count: a defense that withholds records is compared on
     the others. Both are resampled by the same draws of runs and of records (crossed: the runs share their records).
 
     Returns:
-        By the line's key; lines that share nothing with an undefended one are left out.
+        By the line's key; lines that share nothing with a baseline are left out.
     """
-    compared: dict[tuple[str, ...], Comparison] = {}
-    undefended: dict[tuple[str, ...], _Undefended] = {}
+    compared: dict[RowKey, Comparison] = {}
+    bases = {site_key: _Baseline(results, line) for site_key, line in baselines(summary.lines).items()}
     for line in summary.lines:
-        baseline = summary.baseline(line)
-        if baseline is None or line.undefended:
+        if line.is_baseline or line.site_key not in bases:
             continue
-        if baseline.key not in undefended:
-            undefended[baseline.key] = _Undefended(results, baseline)
-        comparison = _compare(results, line, undefended[baseline.key])
+        comparison = _compare(results, line, bases[line.site_key])
         if comparison.accuracy or comparison.attacks:
             compared[line.key] = comparison
     return compared
 
 
-class _Undefended:
+class _Baseline:
     """What lines are compared with: read once, and resampled once for all lines that share runs and records with it."""
 
-    def __init__(self, results: Results, line: Line) -> None:
+    def __init__(self, results: Results, line: TableRow) -> None:
         self.results = results
         self.line = line
         self._records: dict[str | None, Records | None] = {}
@@ -90,31 +88,31 @@ class _Undefended:
         return self._records[attack]
 
     def replicates(self, attack: str | None, pair: Pair) -> Replicates:
-        """The undefended side of a pair."""
+        """The baseline's side of a pair."""
         if attack in self._last:
             last, replicates = self._last[attack]
-            if np.array_equal(last.members, pair.members) and np.array_equal(last.undefended, pair.undefended):
+            if np.array_equal(last.members, pair.members) and np.array_equal(last.baseline, pair.baseline):
                 return replicates
-        replicates = _replicates(attack, pair.undefended, pair.members)
+        replicates = _replicates(attack, pair.baseline, pair.members)
         self._last[attack] = pair, replicates
         return replicates
 
 
-def _compare(results: Results, line: Line, undefended: _Undefended) -> Comparison:
-    found = {attack: _difference(results, line, undefended, attack) for attack in (None, *line.attacks)}
+def _compare(results: Results, line: TableRow, baseline: _Baseline) -> Comparison:
+    found = {attack: _difference(results, line, baseline, attack) for attack in (None, *line.attacks)}
     attacks = {attack: one for attack, one in found.items() if attack is not None and one is not None}
     return Comparison(found[None], attacks)
 
 
-def _difference(results: Results, line: Line, undefended: _Undefended, attack: str | None) -> Difference | None:
-    records, others = _records(results, line, attack), undefended.records(attack)
+def _difference(results: Results, line: TableRow, baseline: _Baseline, attack: str | None) -> Difference | None:
+    records, others = _records(results, line, attack), baseline.records(attack)
     pair = in_common(records, others) if records and others else None
     if pair is None or pair.members.all() or (attack is not None and not pair.members.any()):
         return None
     defended = _replicates(attack, pair.defended, pair.members)
     n_members = int(pair.members.sum())
     return Difference(
-        *difference(defended, undefended.replicates(attack, pair)),
+        *difference(defended, baseline.replicates(attack, pair)),
         n_members=n_members,
         n_nonmembers=len(pair.members) - n_members,
         runs=len(pair.defended),
@@ -125,19 +123,19 @@ def _replicates(attack: str | None, values: NDArray[np.float64], members: NDArra
     return mean_replicates(values[:, ~members]) if attack is None else auc_replicates(values, members)
 
 
-def _records(results: Results, line: Line, attack: str | None) -> Records | None:
+def _records(results: Results, line: TableRow, attack: str | None) -> Records | None:
     return results.records(line.cell, None if attack is None else line.attacker, attack)
 
 
-def in_common(defended: Records, undefended: Records) -> Pair | None:
+def in_common(defended: Records, baseline: Records) -> Pair | None:
     """The runs that both have, on the records that are members, or non-members, of both, in the order of their rows.
 
     None where they share no run.
     """
-    runs, r, s = np.intersect1d(defended.runs, undefended.runs, return_indices=True)
+    runs, r, s = np.intersect1d(defended.runs, baseline.runs, return_indices=True)
     if not len(runs):
         return None
-    _, i, j = np.intersect1d(defended.rows, undefended.rows, return_indices=True)
-    same = defended.members[i] == undefended.members[j]
+    _, i, j = np.intersect1d(defended.rows, baseline.rows, return_indices=True)
+    same = defended.members[i] == baseline.members[j]
     i, j = i[same], j[same]
-    return Pair(defended.members[i], defended.values[np.ix_(r, i)], undefended.values[np.ix_(s, j)])
+    return Pair(defended.members[i], defended.values[np.ix_(r, i)], baseline.values[np.ix_(s, j)])

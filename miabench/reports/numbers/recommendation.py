@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from miabench.errors import UserError
 from miabench.metrics import Estimate, auc
 from miabench.metrics.bootstrap import percentile_interval, record_draws, replicate_aucs, run_shares
-from miabench.reports.numbers.summary import Line, Summary
+from miabench.metrics.dominance import dominates
+from miabench.reports.numbers.best import largest_loss
+from miabench.reports.numbers.lines import SiteKey, Summary, TableRow
 from miabench.results.results import Records, Results
 
 Floats = NDArray[np.float64]
@@ -34,11 +36,11 @@ class Candidate:
         line: of the summary.
         worst: the largest mean AUC of any attack, with its 95% interval.
         attack: which attack that is.
-        cost: test accuracy below CE's, as a fraction (negative: more accurate than CE).
+        cost: test accuracy below the baseline's, as a fraction (negative: more accurate than it).
         dominated_by: labels of defenses that are at least as accurate and leak no more, and better in one of the two.
     """
 
-    line: Line
+    line: TableRow
     worst: Estimate
     attack: str
     cost: float
@@ -50,14 +52,14 @@ class Recommendation:
     """What to use for one dataset, model and attacker.
 
     Attributes:
-        place: (dataset, model, attacker).
         budget: accuracy that may be lost, as a fraction.
-        chosen: the candidate within the budget with the lowest worst case; None where none is within it.
+        chosen: the candidate within the budget with the lowest worst case; None without a finished baseline.
         confidence: share of bootstrap replicates in which the same one is chosen.
-        candidates: all that could be compared, CE included, lowest worst case first.
+        candidates: all that could be compared, the baseline included, lowest worst case first; none without a
+            finished baseline.
     """
 
-    place: tuple[str, str, str]
+    site_key: SiteKey
     budget: float
     chosen: Candidate | None
     confidence: float
@@ -71,7 +73,7 @@ class Recommendation:
 class _Measured:
     """Replicates of one line: worst case and accuracy (B,), and their values."""
 
-    line: Line
+    line: TableRow
     attack: str
     worst: float
     worst_drawn: Floats
@@ -104,45 +106,42 @@ def points(budget: str) -> float:
 
 
 def recommend(results: Results, summary: Summary, budget: float) -> Iterator[Recommendation]:
-    """A recommendation for every dataset, model and attacker that has a finished CE cell.
+    """A recommendation for every dataset, model and attacker.
 
     Args:
         results: the stored results.
         summary: of the same results.
-        budget: points of test accuracy that may be lost against CE.
+        budget: points of test accuracy that may be lost against the baseline.
     """
-    for place in dict.fromkeys(line.place for line in summary.lines):
-        lines = [line for line in summary.lines if line.place == place and line.test.mean is not None]
+    for site_key in dict.fromkeys(line.site_key for line in summary.lines):
+        lines = [line for line in summary.lines if line.site_key == site_key and line.test.mean is not None]
         measured = _measure(results, [line for line in lines if not line.collapsed])
-        if any(one.line.undefended for one in measured):
-            yield _recommend(place, measured, budget / 100)
+        yield _recommend(site_key, measured, budget / 100)
 
 
-def _recommend(place: tuple[str, str, str], measured: Sequence[_Measured], budget: float) -> Recommendation:
-    (base,) = [one for one in measured if one.line.undefended]
+def _recommend(site_key: SiteKey, measured: Sequence[_Measured], budget: float) -> Recommendation:
+    base = next((one for one in measured if one.line.is_baseline), None)
+    if base is None:
+        return Recommendation(site_key, budget, None, 0.0, ())
     candidates = sorted((_candidate(one, base, measured) for one in measured), key=lambda one: one.worst.value)
-    chosen = next((one for one in candidates if one.cost <= budget + 1e-12), None)
+    chosen = next((one for one in candidates if one.cost <= largest_loss(budget)), None)
     worst = np.stack([one.worst_drawn for one in measured])  # (defenses, B)
     cost = np.stack([base.accuracy_drawn - one.accuracy_drawn for one in measured])
-    drawn = np.where(cost <= budget + 1e-12, worst, np.inf).argmin(0)  # CE itself always costs 0
+    drawn = np.where(cost <= largest_loss(budget), worst, np.inf).argmin(0)  # the baseline itself costs 0
     labels = [one.line.cell.label for one in measured]
     agreed = np.mean([labels[i] == chosen.line.cell.label for i in drawn]) if chosen else 0.0
-    return Recommendation(place, budget, chosen, float(agreed), tuple(candidates))
+    return Recommendation(site_key, budget, chosen, float(agreed), tuple(candidates))
 
 
 def _candidate(one: _Measured, base: _Measured, others: Sequence[_Measured]) -> Candidate:
     dominating = [
-        other.line.cell.label
-        for other in others
-        if other.accuracy >= one.accuracy
-        and other.worst <= one.worst
-        and (other.accuracy > one.accuracy or other.worst < one.worst)
+        other.line.cell.label for other in others if dominates((other.accuracy, other.worst), (one.accuracy, one.worst))
     ]
     worst = percentile_interval(one.worst, one.worst_drawn)
     return Candidate(one.line, worst, one.attack, base.accuracy - one.accuracy, tuple(dominating))
 
 
-def _measure(results: Results, lines: Sequence[Line]) -> list[_Measured]:
+def _measure(results: Results, lines: Sequence[TableRow]) -> list[_Measured]:
     """Every line whose scores are stored, on the common records and runs."""
     found = [(line, _records(results, line)) for line in lines]
     complete = [(line, parts) for line, parts in found if len(parts) > 1]
@@ -156,7 +155,7 @@ def _measure(results: Results, lines: Sequence[Line]) -> list[_Measured]:
     return [_one(line, parts, _Common(runs, rows, members)) for line, parts in complete]
 
 
-def _records(results: Results, line: Line) -> dict[str | None, Records]:
+def _records(results: Results, line: TableRow) -> dict[str | None, Records]:
     """Scores of each attack of a line, and under None whether its records are classified correctly."""
     parts: dict[str | None, Records | None] = {None: results.records(line.cell)}
     for attack in line.attacks:
@@ -172,7 +171,7 @@ def _common(every: Sequence[Records]) -> tuple[NDArray[np.int64], NDArray[np.boo
     return rows, np.isin(rows, members)
 
 
-def _one(line: Line, parts: dict[str | None, Records], common: _Common) -> _Measured:
+def _one(line: TableRow, parts: dict[str | None, Records], common: _Common) -> _Measured:
     runs, rows, members = common
     cut = {name: _cut(part, runs, rows) for name, part in parts.items()}
     attacks = [name for name in cut if name is not None]
@@ -216,11 +215,11 @@ def _accuracies(correct: Floats, members: NDArray[np.bool_]) -> Floats:
 
 def in_words(advice: Recommendation) -> Iterator[str]:
     """The recommendation as lines of text."""
-    dataset, model, attacker = advice.place
+    dataset, model, attacker = advice.site_key
     points = 100 * advice.budget
     where = f"{dataset}, {model}, {attacker} attacker"
     if advice.chosen is None:
-        yield f"{where}: no defense costs at most {points:g} points of accuracy"
+        yield f"{where}: no finished training without defense to compare with, so no defense is recommended"
         return
     yield (
         f"{where}: of what costs at most {points:g} points of accuracy, {_described(advice.chosen)} has the lowest "

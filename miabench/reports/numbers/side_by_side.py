@@ -20,13 +20,17 @@ from miabench.evaluation.measure import ACCURACIES
 from miabench.experiment.load import load_experiment, presets
 from miabench.experiment.model import Experiment
 from miabench.metrics.estimates import TAIL, Estimate
-from miabench.reports.numbers.published import Moments, PaperCell, paper
-from miabench.reports.numbers.summary import Line, Statistic, Summary
+from miabench.reports.numbers.lines import RunStats, Summary, TableRow
+from miabench.reports.numbers.published import (
+    NOT_GIVEN,
+    QUANTITIES,
+    ROUNDING,
+    TOO_EXPENSIVE,
+    Moments,
+    PaperCell,
+    paper,
+)
 
-TOO_EXPENSIVE = "too expensive"  # section 5.1: "the cost of the white-box attack on DenseNet is too high"
-NOT_GIVEN = "not given"  # Table 3 has no accuracies
-ROUNDING = 0.00005  # of a published mean, which is given in percent with two decimals
-QUANTITIES = (*ACCURACIES, "nn", "entropy", "m-entropy", "grad-x")  # those of the paper
 PRESET = re.compile(r"(uai24/[\w-]+)(@.*)?")  # what an experiment made from a preset is called, scaled or not
 RECORDS = re.compile(r" records=\S+")
 WITH_GLOVE = re.compile(r"arxiv10 path=.* glove=.*")  # files that only their owner can name
@@ -44,7 +48,7 @@ class Pair:
     quantity: str
     published: Moments | None
     why: str | None
-    measured: Statistic
+    measured: RunStats
 
     @property
     def difference(self) -> float | None:
@@ -67,14 +71,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedCell:
     """One measured line beside the paper's.
 
     Attributes:
         other_data: what the line was measured on, where that is not the paper's dataset; None where it is.
     """
 
-    line: Line
+    line: TableRow
     paper: PaperCell
     table: str
     other_data: str | None
@@ -82,7 +86,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class PaperComparison:
     """Everything that can be compared.
 
     Attributes:
@@ -92,7 +96,7 @@ class SideBySide:
         notes: facts about the measured results.
     """
 
-    compared: tuple[Compared, ...]
+    compared: tuple[ComparedCell, ...]
     absent: tuple[str, ...]
     unpublished: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -110,10 +114,10 @@ def welch(published: Moments, measured: Moments) -> Estimate:
     return Estimate(difference, difference - half, difference + half)
 
 
-class Apart(NamedTuple):
+class Deviation(NamedTuple):
     """A published value and a measured one that differ by more than the spread of both allows."""
 
-    line: Line
+    line: TableRow
     paper: PaperCell
     quantity: str
     published: Moments
@@ -126,7 +130,7 @@ class Apart(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outside:
+class Deviations:
     """The published values outside the spread of the measured ones.
 
     Attributes:
@@ -135,12 +139,12 @@ class Outside:
         warnings: where training was not the paper's.
     """
 
-    values: tuple[Apart, ...]
+    values: tuple[Deviation, ...]
     tried: int
     warnings: tuple[str, ...]
 
 
-def outside(summary: Summary) -> Outside:
+def deviations(summary: Summary) -> Deviations:
     """Published values outside the spread: Welch's 95% interval is on one side of zero, by more than the rounding.
 
     Nothing is compared of a scaled experiment, of other data, or of a single run.
@@ -149,22 +153,22 @@ def outside(summary: Summary) -> Outside:
     lines = _adaptive(summary) if experiment.scale is None else []
     compared = [one for line in lines if (one := _compare(line, experiment)) is not None and one.other_data is None]
     tried = [
-        Apart(one.line, one.paper, pair.quantity, *pair.moments)
+        Deviation(one.line, one.paper, pair.quantity, *pair.moments)
         for one in compared
         for pair in one.pairs
         if pair.moments is not None and (summary.metric == "auc" or pair.quantity in ACCURACIES)
     ]
-    values = sorted(filter(_is_apart, tried), key=lambda value: -abs(value.difference))
+    values = sorted(filter(_deviates, tried), key=lambda value: -abs(value.difference))
     warnings = _other_schedules([(value.line, value.paper) for value in values], experiment)
-    return Outside(tuple(values), len(tried), tuple(warnings))
+    return Deviations(tuple(values), len(tried), tuple(warnings))
 
 
-def _is_apart(value: Apart) -> bool:
+def _deviates(value: Deviation) -> bool:
     _, low, high = welch(value.published, value.measured)
     return low > ROUNDING or high < -ROUNDING
 
 
-def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
+def side_by_side(summary: Summary, anyway: bool = False) -> PaperComparison:
     """Put every line of a report that the paper has beside the paper's.
 
     Args:
@@ -187,7 +191,7 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
         raise UserError(
             *(f"{reason}; compare it with the paper's numbers all the same with --anyway" for reason in reasons)
         )
-    return SideBySide(
+    return PaperComparison(
         compared=compared,
         absent=tuple(dict.fromkeys(_words(line) for line, one in found if one is None)),
         unpublished=_unpublished({one.paper.defense for one in compared}),
@@ -199,11 +203,11 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
 # --- which line of the paper ---
 
 
-def _adaptive(summary: Summary) -> list[Line]:
+def _adaptive(summary: Summary) -> list[TableRow]:
     return [line for line in summary.lines if line.attacker == "adaptive"]
 
 
-def _paper_cell(line: Line, experiment: Experiment) -> PaperCell | None:
+def _paper_cell(line: TableRow, experiment: Experiment) -> PaperCell | None:
     """What a measured line is compared with: the paper's dataset, or the one that other data stands for."""
     name, model = line.cell.dataset.split()[0], line.cell.model
     datasets = dict.fromkeys(cell.dataset for cell in paper() if cell.model == model)
@@ -223,7 +227,7 @@ def _preset(experiment: Experiment) -> Experiment | None:
     return load_experiment(named[1]) if named and named[1] in presets() else None
 
 
-def _compare(line: Line, experiment: Experiment) -> Compared | None:
+def _compare(line: TableRow, experiment: Experiment) -> ComparedCell | None:
     """A line beside the paper's; None where the paper has none."""
     cell = _paper_cell(line, experiment)
     if cell is None:
@@ -239,7 +243,7 @@ def _compare(line: Line, experiment: Experiment) -> Compared | None:
             pairs.append(Pair(label, published, why if published is None else None, statistic))
     whole = RECORDS.sub("", line.cell.dataset) if experiment.scale is not None else line.cell.dataset
     other = None if whole == cell.dataset or WITH_GLOVE.fullmatch(whole) else line.cell.dataset
-    return Compared(line, cell, paper_line.table, other, tuple(pairs))
+    return ComparedCell(line, cell, paper_line.table, other, tuple(pairs))
 
 
 def _quantity(label: str) -> str | None:
@@ -248,11 +252,11 @@ def _quantity(label: str) -> str | None:
     return name if name in QUANTITIES and name in (label, "nn") else None
 
 
-def _words(line: Line) -> str:
+def _words(line: TableRow) -> str:
     return f"{line.cell.dataset}, {line.cell.model}, {line.cell.label}"
 
 
-def _nothing(lines: Sequence[Line]) -> str:
+def _nothing(lines: Sequence[TableRow]) -> str:
     have = dict.fromkeys(f"{cell.dataset} with {cell.model}" for cell in paper())
     defenses = dict.fromkeys(cell.defense for cell in paper())
     return (
@@ -265,7 +269,7 @@ def _nothing(lines: Sequence[Line]) -> str:
 # --- like with like ---
 
 
-def _not_alike(compared: Sequence[Compared], experiment: Experiment) -> Iterator[str]:
+def _not_alike(compared: Sequence[ComparedCell], experiment: Experiment) -> Iterator[str]:
     if experiment.scale is not None:
         yield f"{experiment.name} is a scaled experiment ({experiment.scale:g} of the pool)"
     for other, name in dict.fromkeys((one.other_data, one.paper.dataset) for one in compared):
@@ -278,7 +282,7 @@ def _not_alike(compared: Sequence[Compared], experiment: Experiment) -> Iterator
             yield f"{other} is other data than the paper's {name}{jpeg}"
 
 
-def _other_schedules(compared: Sequence[tuple[Line, PaperCell]], experiment: Experiment) -> Iterator[str]:
+def _other_schedules(compared: Sequence[tuple[TableRow, PaperCell]], experiment: Experiment) -> Iterator[str]:
     """Where training is not the paper's for another reason than the scale."""
     if experiment.scale is not None:
         return

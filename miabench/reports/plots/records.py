@@ -9,8 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from miabench.metrics.estimates import Booleans, Floats
-from miabench.reports.numbers.summary import Summary
-from miabench.reports.plots.figure import Site
+from miabench.reports.numbers.lines import Site, SiteKey, Summary
 from miabench.reports.plots.sites import choose, sites
 from miabench.results.index import Cell
 from miabench.results.results import Answers, Results
@@ -52,19 +51,19 @@ def distance_to_boundary(logits: Floats) -> Floats:
     return distance
 
 
-def see(results: Results, summary: Summary) -> dict[Site, View]:
+def load_records(results: Results, summary: Summary) -> dict[Site, View]:
     """What the targets answer, by dataset and model, of those that have a trained target."""
     seen = {}
     for site in sites(summary):
-        lines = [line for line in summary.lines if line.place == (*site, summary.attackers[0])]
+        lines = [line for line in summary.lines if line.site_key == SiteKey(*site, summary.attackers[0])]
         chosen, choice = choose(summary, lines, MOST_CELLS)
-        cells = [cell for line in chosen for cell in _see(line.cell, results.answers(line.cell))]
+        cells = [cell for line in chosen for cell in _load(line.cell, results.answers(line.cell))]
         if cells:
             seen[site] = View(cells, choice)
     return seen
 
 
-def _see(cell: Cell, runs: Iterator[Answers]) -> Iterator[Seen]:
+def _load(cell: Cell, runs: Iterator[Answers]) -> Iterator[Seen]:
     measured = [_measure(answers) for answers in runs]
     if measured:
         members, *quantities = zip(*measured, strict=True)

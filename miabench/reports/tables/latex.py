@@ -12,9 +12,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from miabench.reports.numbers.difference import Differences
-from miabench.reports.numbers.summary import Summary
-from miabench.reports.tables import table as sheet
-from miabench.reports.tables.table import Entry, Sheet, Value
+from miabench.reports.numbers.lines import Summary
+from miabench.reports.tables.table import Row, Table, Value, differences_tables, gaps_tables, new_names, results_tables
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
 
@@ -92,12 +91,12 @@ def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
     """
     reasons = footnotes.Reasons()
     said = [
-        *sheet.reading(summary),
+        *footnotes.reading(summary, best="bold:"),
         *provenance.protocol(summary.index.experiment),
         *([f"made with {made_with}"] if made_with else ()),
     ]
-    floats = [text for table in sheet.results(summary, reasons) for text in _floats(table, said)]
-    more = [*sheet.differences(summary, compared), *sheet.gaps(summary)]
+    floats = [text for table in results_tables(summary, reasons) for text in _floats(table, said)]
+    more = [*differences_tables(summary, compared), *gaps_tables(summary)]
     floats += [text for table in more for text in _floats(table, [])]
     notes = [*footnotes.beside(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
@@ -115,29 +114,35 @@ def _char(char: str) -> str:
     return char if char.isascii() or char in LETTERS else f"U+{ord(char):04X}"
 
 
-def _floats(table: Sheet, said: Sequence[str]) -> Iterator[str]:
+def _floats(table: Table, said: Sequence[str]) -> Iterator[str]:
     """The table in parts that fit a page; the first has the whole caption."""
     columns = "l" * len(table.names) + "r" * len(table.headers)
     header = " & ".join(map(escape, (*table.names, *table.headers))) + r" \\"
-    for part in range(0, len(table.entries), ROWS):
+    parts = list(_parts(table))
+    for number, part in enumerate(parts):
         sentences = [table.title, *(text[0].upper() + text[1:] for text in said)]
-        caption = f"{table.title} (continued)." if part else ". ".join(sentences) + "."
-        rows = "\n".join(_rows(table.entries[part : part + ROWS]))
+        caption = f"{table.title} (continued)." if number else ". ".join(sentences) + "."
+        rows = "\n\\midrule\n".join("\n".join(_rows(section)) for section in part)
         yield "\n".join([BEGIN % (escape(caption), columns), header, r"\midrule", rows, END])
-        if part + ROWS < len(table.entries):
+        if part is not parts[-1]:
             yield "\\clearpage\n"  # LaTeX holds back few floats at a time
 
 
-def _rows(entries: Sequence[Entry]) -> Iterator[str]:
-    """A line each, a rule between models; a model or an approach that goes on is left blank."""
-    for model, of_model in itertools.groupby(entries, key=lambda entry: entry.line.cell.model):
-        if model != entries[0].line.cell.model:
-            yield r"\midrule"
-        before: tuple[str, ...] = ()
-        for entry in of_model:
-            names = ["" if entry.names[: i + 1] == before[: i + 1] else name for i, name in enumerate(entry.names)]
-            yield " & ".join([*map(escape, names), *map(_value, entry.values)]) + r" \\"
-            before = entry.names
+def _parts(table: Table) -> Iterator[list[list[Row]]]:
+    """The sections in parts of at most so many rows; a section that is cut goes on in the next part."""
+    rows = [(number, row) for number, section in enumerate(table.sections) for row in section]
+    for start in range(0, len(rows), ROWS):
+        sections = itertools.groupby(rows[start : start + ROWS], key=lambda one: one[0])
+        yield [[row for _, row in own] for _, own in sections]
+
+
+def _rows(section: Sequence[Row]) -> Iterator[str]:
+    """A line each; a name that goes on is left blank."""
+    for names, row in zip(new_names(section), section, strict=True):
+        yield " & ".join([*map(escape, names), *map(_value, row.values)]) + r" \\"
+        below = [value.below for value in row.values]
+        if any(below):
+            yield " & ".join([*[""] * len(names), *(rf"{{\scriptsize {escape(text)}}}" for text in below)]) + r" \\"
 
 
 def _value(value: Value) -> str:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 from miabench.reports.numbers.cost import Costs
 from miabench.reports.numbers.difference import Differences
-from miabench.reports.numbers.summary import Summary
-from miabench.reports.tables import table as sheet
-from miabench.reports.tables.table import Sheet, Value
+from miabench.reports.numbers.lines import Summary
+from miabench.reports.tables.table import Table, Value, report_tables
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
 
@@ -21,7 +20,7 @@ ENTITIES = {"<": "&lt;", ">": "&gt;"}
 
 
 def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with: str) -> str:
-    """Tables of results, differences to the undefended cell, adaptivity gaps and costs, then notes and warnings.
+    """The tables of a report, then notes and warnings.
 
     Args:
         summary: all lines are written.
@@ -30,10 +29,9 @@ def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with
         made_with: versions, for the last note.
     """
     reasons = footnotes.Reasons()
-    sheets = [*sheet.results(summary, reasons), *sheet.differences(summary, compared), *sheet.gaps(summary)]
-    parts = [*map(_table, sheets), *map(_table, sheet.spent(summary, costs))]
+    parts = [_table(table) for table in report_tables(summary, compared, costs, reasons)]
     said = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
-    notes = [*sheet.reading(summary), *footnotes.beside(summary, compared, reasons), *said]
+    notes = [*footnotes.reading(summary, best="bold:"), *footnotes.beside(summary, compared, reasons), *said]
     notes += [f"warning: {warning}" for warning in summary.warnings]
     parts.append("\n".join(f"- {escape(note)}" for note in notes))
     return "\n\n".join(parts) + "\n"
@@ -45,17 +43,18 @@ def escape(text: str) -> str:
     return SPECIAL.sub(lambda found: ENTITIES.get(found[0], "\\" + found[0]), text)
 
 
-def _table(table: Sheet) -> str:
+def _table(table: Table) -> str:
     return f"**{escape(table.title)}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in _rows(table))
 
 
-def _rows(table: Sheet) -> Iterator[list[str]]:
+def _rows(table: Table) -> Iterator[list[str]]:
     yield [escape(header) for header in (*table.names, *table.headers)]
     yield [":---"] * len(table.names) + ["---:"] * len(table.headers)
-    for entry in table.entries:
-        yield [*map(escape, entry.names), *map(_value, entry.values)]
+    for row in table.rows:
+        yield [*map(escape, row.names), *map(_value, row.values)]
 
 
 def _value(value: Value) -> str:
-    text = escape(value.words)
-    return f"**{text}**" if value.best else text
+    text = escape(value.beside)
+    text = f"**{text}**" if value.best else text
+    return f"{text}<br>{escape(value.below)}" if value.below else text

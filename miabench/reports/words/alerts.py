@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from miabench.reports.numbers.side_by_side import Apart, outside
-from miabench.reports.numbers.summary import Statistic, Summary, printed
-from miabench.reports.tables.published_table import NAMES
+from miabench.reports.numbers.lines import RunStats, Summary, printed
+from miabench.reports.numbers.names import quantity_name
+from miabench.reports.numbers.side_by_side import Deviation, deviations
 from miabench.reports.words import footnotes
 
 FEW_RUNS = 3  # with fewer trainings a spread says next to nothing
@@ -34,9 +34,9 @@ def alerts(summary: Summary) -> Iterator[str]:
 
 def _not_reproduced(summary: Summary) -> Iterator[str]:
     """Published values that the measured ones differ from by more than the spread of both allows."""
-    found = outside(summary)
+    found = deviations(summary)
     for value in found.values[:NAMED]:
-        yield f"{OUTSIDE}: {_apart(value)}"
+        yield f"{OUTSIDE}: {_in_words(value)}"
     if found.values:
         yield (
             f"{OUTSIDE}: {len(found.values)} of {found.tried} compared (about 1 in 20 would be so by chance); side by "
@@ -45,8 +45,8 @@ def _not_reproduced(summary: Summary) -> Iterator[str]:
     yield from found.warnings
 
 
-def _apart(value: Apart) -> str:
-    quantity = NAMES.get(value.quantity, value.quantity)
+def _in_words(value: Deviation) -> str:
+    quantity = quantity_name(value.quantity)
     published, measured = (f"{printed(one.mean)} (±{printed(one.std)})" for one in (value.published, value.measured))
     where = f"{value.paper.dataset} {value.paper.model} {value.line.cell.label}"
     return f"{where}, {quantity}: published {published}, measured {measured}"
@@ -63,7 +63,7 @@ def _absent(summary: Summary) -> Iterator[str]:
         yield f"{'failed' if state == 'failed' else 'missing'} in {_names(cells)}: {reason}"
 
 
-def _is_absent(value: Statistic) -> bool:
+def _is_absent(value: RunStats) -> bool:
     return value.state in ("failed", "missing")
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from miabench.reports.numbers.difference import Difference, Differences
-from miabench.reports.numbers.summary import BASELINE, Line, Summary
+from miabench.reports.numbers.lines import Summary, TableRow
+from miabench.reports.numbers.names import DAGGER, baseline_name
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
-DAGGER = "†"  # marks approaches whose hyper-parameters were not all chosen on the shadow half
 MANY = 4  # as many cells or more are called `others` where they share the commonest fact
 
 
@@ -37,12 +37,17 @@ def beside(summary: Summary, differences: Differences, reasons: Reasons) -> Iter
     yield from claims(summary.lines)
     yield from dict.fromkeys(unfinished(summary))
     yield from records(summary)
-    yield from interval(differences)
+    yield from interval(differences, baseline_name(summary.lines))
     yield from (f"note: {note}" for note in summary.notes)
 
 
-def reading(summary: Summary) -> Iterator[str]:
-    """How to read the numbers and marks of the results."""
+def reading(summary: Summary, best: str) -> Iterator[str]:
+    """How to read the numbers and marks of the results.
+
+    Args:
+        summary: the results.
+        best: how the best values are marked, `*` or `bold:`.
+    """
     experiment = summary.index.experiment
     runs = experiment.runs
     if experiment.protocol == "pool":
@@ -53,8 +58,8 @@ def reading(summary: Summary) -> Iterator[str]:
         yield "one training per cell: a spread needs --runs 2 or more"
     if any(value.best for line in summary.lines for value in line.attacks.values()):
         yield (
-            f"* the lowest defended value of the attack, where test accuracy is within {summary.within:g} points "
-            f"of {BASELINE}'s"
+            f"{best} the lowest defended value of the attack, where test accuracy is within "
+            f"{summary.max_accuracy_loss:g} points of {baseline_name(summary.lines)}'s"
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
@@ -64,7 +69,7 @@ def reading(summary: Summary) -> Iterator[str]:
         )
 
 
-def tuned_on_target(lines: Iterable[Line]) -> Iterator[str]:
+def tuned_on_target(lines: Iterable[TableRow]) -> Iterator[str]:
     """What the dagger means, and which hyper-parameters it stands for; nothing where no line has it."""
     names: dict[str, dict[str, None]] = defaultdict(dict)
     for line in lines:
@@ -78,7 +83,7 @@ def tuned_on_target(lines: Iterable[Line]) -> Iterator[str]:
         )
 
 
-def claims(lines: Iterable[Line]) -> Iterator[str]:
+def claims(lines: Iterable[TableRow]) -> Iterator[str]:
     """What defenses have reports say of their trainings, cells of the same meaning together."""
     groups: Groups = defaultdict(dict)
     for line in lines:
@@ -114,15 +119,15 @@ def records(summary: Summary) -> Iterator[str]:
         yield f"{where}: each target has {counts}"
 
 
-def interval(differences: Differences) -> Iterator[str]:
+def interval(differences: Differences, baseline: str) -> Iterator[str]:
     """What the differences and their intervals are over, lines with the same together."""
     groups: Groups = defaultdict(dict)
-    for (dataset, model, _, label), comparison in differences.items():
+    for key, comparison in differences.items():
         for difference in filter(None, (comparison.accuracy, *comparison.attacks.values())):
-            groups[dataset, _paired(difference)][f"{model} {label}"] = None
+            groups[key.dataset, _paired(difference)][f"{key.model} {key.label}"] = None
     if groups:
         yield (
-            f"differences to {BASELINE} are paired by training and record; [ ] is their 95% interval, from a bootstrap "
+            f"differences to {baseline} are paired by training and record; [ ] is their 95% interval, from a bootstrap "
             "that draws trainings and records"
         )
     for where, over in _named(groups):

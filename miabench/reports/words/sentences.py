@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from miabench.metrics.names import GUESSING, TITLES
+from miabench.reports.numbers.best import baselines, best_setting, finished_attacks, keeps_accuracy, strongest
 from miabench.reports.numbers.difference import Difference, Differences
-from miabench.reports.numbers.summary import BASELINE, Line, Summary, printed
-
-
-class Strongest(NamedTuple):
-    """The attack with the largest mean, a fraction."""
-
-    attack: str
-    mean: float
+from miabench.reports.numbers.lines import SiteKey, Summary, TableRow, printed, signed
 
 
 def overview(summary: Summary) -> str:
@@ -32,20 +25,21 @@ def overview(summary: Summary) -> str:
 
 
 def sentences(summary: Summary, compared: Differences) -> Iterator[str]:
-    """For each dataset, model and attacker: the undefended cell, then every defense by its strongest attack.
+    """For each dataset, model and attacker: the baseline, then every defense by its strongest attack.
 
-    Only attacks that were measured on both sides count. Of a defense with several settings one speaks: that with the
-    weakest strongest attack among those that keep the accuracy within `summary.within` points (or of all, if none).
+    Only attacks that were measured on both sides count. Of a defense with several settings one speaks (see
+    `best.best_setting`).
     """
-    places: dict[tuple[str, str, str], list[Line]] = defaultdict(list)
+    sites: dict[SiteKey, list[TableRow]] = defaultdict(list)
     for line in summary.lines:
-        places[line.place].append(line)
-    for (dataset, model, attacker), lines in places.items():
+        sites[line.site_key].append(line)
+    bases = baselines(summary.lines)
+    for (dataset, model, attacker), lines in sites.items():
         where = f"{dataset}, {model}" + (f", {attacker} attacker" if len(summary.attackers) > 1 else "")
-        base = next((line for line in lines if line.undefended), None)
+        base = bases.get(lines[0].site_key)
         top = strongest(base, list(base.attacks)) if base else None
         if base is None or top is None or base.test.mean is None:
-            yield f"{where}: there is no finished cell without defense ({BASELINE}) to compare with."
+            yield f"{where}: there is no finished cell without defense to compare with."
             continue
         yield (
             f"{where}: without defense the strongest attack, {top.attack}, reaches {printed(top.mean)}% "
@@ -54,37 +48,26 @@ def sentences(summary: Summary, compared: Differences) -> Iterator[str]:
         yield from _of_defenses(summary, compared, base, lines)
 
 
-def strongest(line: Line, attacks: Sequence[str]) -> Strongest | None:
-    """The attack with the largest mean among some; None if none is finished."""
-    means = [(value.mean, name) for name in attacks if (value := line.attacks[name]).mean is not None]
-    if not means:
-        return None
-    mean, name = max((mean or 0.0, name) for mean, name in means)
-    return Strongest(name, mean)
-
-
-def _of_defenses(summary: Summary, compared: Differences, base: Line, lines: Sequence[Line]) -> Iterator[str]:
-    settings: dict[str, list[Line]] = defaultdict(list)
+def _of_defenses(summary: Summary, compared: Differences, base: TableRow, lines: Sequence[TableRow]) -> Iterator[str]:
+    settings: dict[str, list[TableRow]] = defaultdict(list)
     for line in lines:
-        if not line.undefended:
+        if not line.is_baseline:
             settings[line.cell.defense].append(line)
     for own in settings.values():
         yield _of_defense(summary, compared, base, own)
 
 
-def _of_defense(summary: Summary, compared: Differences, base: Line, lines: Sequence[Line]) -> str:
-    usable = [line for line in lines if not line.collapsed and line.test.mean is not None and _both(line, base)]
-    if not usable:
+def _of_defense(summary: Summary, compared: Differences, base: TableRow, lines: Sequence[TableRow]) -> str:
+    line = best_setting(lines, base, summary.max_accuracy_loss)
+    if line is None or line.collapsed or not finished_attacks(line, base):
         return f"{lines[0].cell.defense} {_why_not(lines)}."
-    floor = (base.test.mean or 0.0) - summary.within / 100
-    keeping = [line for line in usable if (line.test.mean or 0.0) >= floor]
-    line = min(keeping or usable, key=lambda one: _largest(one, base))
-    lacking = "" if keeping else f", none within {summary.within:g} points of accuracy"
+    kept = keeps_accuracy(line, base, summary.max_accuracy_loss)
+    lacking = "" if kept else f", none within {summary.max_accuracy_loss:g} points of accuracy"
     chosen = f" (chosen on these results, of {len(lines)} settings{lacking})" if len(lines) > 1 else ""
     return f"{line.cell.label}{chosen} {_privacy(summary, compared, line, base)} and {_utility(compared, line, base)}."
 
 
-def _why_not(lines: Sequence[Line]) -> str:
+def _why_not(lines: Sequence[TableRow]) -> str:
     """Why there is nothing to say of a defense."""
     if all(line.collapsed for line in lines):
         return "collapsed to chance accuracy, so its attacks say nothing"
@@ -93,19 +76,8 @@ def _why_not(lines: Sequence[Line]) -> str:
     return "has no finished result yet"
 
 
-def _both(line: Line, base: Line) -> list[str]:
-    """Attacks that are finished on both sides."""
-    pairs = ((name, value.mean, base.attacks[name].mean) for name, value in line.attacks.items())
-    return [name for name, mean, other in pairs if mean is not None and other is not None]
-
-
-def _largest(line: Line, base: Line) -> float:
-    top = strongest(line, _both(line, base))
-    return top.mean if top else 1.0
-
-
-def _privacy(summary: Summary, compared: Differences, line: Line, base: Line) -> str:
-    attacks = _both(line, base)
+def _privacy(summary: Summary, compared: Differences, line: TableRow, base: TableRow) -> str:
+    attacks = finished_attacks(line, base)
     before, after = strongest(base, attacks), strongest(line, attacks)
     if before is None or after is None:
         raise ValueError("a line without a finished attack has no sentence")
@@ -119,7 +91,7 @@ def _privacy(summary: Summary, compared: Differences, line: Line, base: Line) ->
     return text if summary.metric != "auc" else text + _interval(paired)
 
 
-def _utility(compared: Differences, line: Line, base: Line) -> str:
+def _utility(compared: Differences, line: TableRow, base: TableRow) -> str:
     change = 100 * ((line.test.mean or 0.0) - (base.test.mean or 0.0))
     points = f"{abs(change):.2f} points of test accuracy"
     text = f"costs {points}" if change < 0 else f"gains {points}"
@@ -127,9 +99,7 @@ def _utility(compared: Differences, line: Line, base: Line) -> str:
 
 
 def _interval(paired: Difference | None) -> str:
-    return (
-        "" if paired is None else f" (95% interval of the change {100 * paired.low:+.2f} to {100 * paired.high:+.2f})"
-    )
+    return "" if paired is None else f" (95% interval of the change {signed(paired.low)} to {signed(paired.high)})"
 
 
 def _metric(summary: Summary) -> str:

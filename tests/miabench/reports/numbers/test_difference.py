@@ -65,7 +65,7 @@ def test_records_in_common_by_hand():
     assert pair is not None
     assert pair.members.tolist() == [True, False, True]  # rows 1, 5, 7
     assert pair.defended.tolist() == [[11, 51, 71]]
-    assert pair.undefended.tolist() == [[-1, -5, -7]]
+    assert pair.baseline.tolist() == [[-1, -5, -7]]
 
 
 @pytest.mark.parametrize(("position", "n_members", "runs"), [(1, 40, 2), (2, 40, 2), (3, 30, 3)])
