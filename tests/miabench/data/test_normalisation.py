@@ -1,6 +1,7 @@
 """Moments of a whole pool equal numpy's in float64, and nothing is ever divided by zero."""
 
 import numpy as np
+import pytest
 
 from miabench.data import normalisation
 from miabench.data.normalisation import CHUNK, channel_moments, feature_moments, standardised
@@ -63,3 +64,9 @@ def test_standardised_in_pieces(monkeypatch):
 
 def test_a_constant_is_standardised_to_zero():
     assert (standardised(np.full((9, 1), 0.1 + 1.7e12)) == 0).all()
+
+
+@pytest.mark.parametrize("unit", [1e-320, 1e-200, 1e149])
+def test_the_unit_of_a_column_does_not_matter(unit):
+    x = np.random.default_rng(2).integers(0, 9, (50, 1)).astype(np.float64)
+    np.testing.assert_allclose(standardised(x * unit), standardised(x), rtol=1e-2 if unit < 1e-300 else 1e-6)

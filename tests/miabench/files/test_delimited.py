@@ -30,6 +30,7 @@ def rows(path):
         ('"a;b";c\n"1;2";3\n', ";"),
         ('a;b\n"two\nlines";1\n"not closed', ";"),
         ("a,b\n1,2\n1,2,3\n", ","),
+        ("one;two;three,label\n1,x\n2,y\n", ","),
     ],
 )
 def test_the_delimiter_is_found(text, delimiter):
