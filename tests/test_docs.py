@@ -29,6 +29,18 @@ def test_all_three_ways_are_shown():
     assert len(EXAMPLES) == 3
 
 
+def test_mixup_as_the_guide_writes_it(tmp_path, tiny):
+    text = (ROOT / "docs" / "write-a-defense.md").read_text()
+    (mixup,) = re.findall(r"```python\n(class Mixup.*?)```", text, re.S)
+    imports = "import torch\nfrom torch.nn import functional as F\nfrom miabench import Defense\n\n\n"
+    (tmp_path / "mixup.py").write_text(imports + mixup)
+    experiment = tiny(defense=["ce", "mixup"])
+    table = miabench.run(experiment, plugins=[tmp_path / "mixup.py"], store=tmp_path / "store", executor="inline")
+    accuracy = table[table.metric == "train_accuracy"].set_index("defense").value
+    assert accuracy.notna().all()
+    assert accuracy["mixup"] != accuracy["ce"]
+
+
 def test_the_readmes_defense_and_experiment(tmp_path, tiny):
     text = (ROOT / "README.md").read_text()
     path = tmp_path / "mine.py"

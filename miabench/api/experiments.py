@@ -68,12 +68,12 @@ def stored(source: Source, options: StoredOptions) -> Results:
     Raises:
         UserError: there is no such store, or it was never run there with these settings.
     """
-    from miabench.results.index import Index
+    from miabench.results.find import find_index
     from miabench.results.results import Results
     from miabench.store.store import Store
 
     store = Store(options.get("store", STORE), create=False)
-    return Results(Index.load(store, resolved(source, options)), store)
+    return Results(find_index(store, resolved(source, options)), store)
 
 
 def paths(options: RunOptions) -> Paths:

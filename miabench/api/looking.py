@@ -4,11 +4,14 @@ Annotations are evaluated here, unlike elsewhere: the command line reads options
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Unpack
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
-from miabench.api.experiments import Source, planned, stored
+from miabench.api.experiments import STORE, Source, planned, resolved, stored
 from miabench.api.options import Option, RunOptions, StoredOptions, spelled_out
-from miabench.errors import UserError, nearest
+from miabench.errors import MissingStepError, UserError, nearest
 
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
@@ -16,8 +19,9 @@ if TYPE_CHECKING:
     from miabench.reports.numbers.side_by_side import PaperComparison
     from miabench.reports.write import Report
     from miabench.results.gate import Finding
+    from miabench.results.results import Results
 
-METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
+METRICS = "auc, balanced-accuracy, tpr@1%, tnr@1%, calibrated-tpr@1%, advantage, far and others"
 
 Within = Annotated[float, Option("points of accuracy below CE up to which a value is marked", "POINTS", float)]
 
@@ -35,6 +39,7 @@ def report(
         str | Sequence[str], Option("attacks to show, * for anything (repeatable)", "NAME", list[str])
     ] = (),
     sort: Annotated[str | None, Option("an attack, worst, test-accuracy or train-accuracy", "COLUMN")] = None,
+    details: Annotated[bool, Option("every attack, adaptivity gaps and costs too", "", bool)] = False,
     **options: Unpack[StoredOptions],
 ) -> "Report":
     """The stored results of an experiment.
@@ -46,6 +51,7 @@ def report(
         rows: names or labels of the defenses to show, `*` for anything; all if empty.
         columns: labels of the attacks to show, likewise.
         sort: an attack's label or `worst` (lowest first), `test-accuracy` or `train-accuracy` (highest first).
+        details: whether the printed table is followed by every attack, the adaptivity gaps and the costs.
         **options: see the signature.
 
     Returns:
@@ -59,13 +65,14 @@ def report(
     from miabench.reports.write import Report
 
     selection = Selection(metric, _several(rows), _several(columns), sort)
-    made = Report(stored(experiment, options), within, selection)
+    made = Report(stored(experiment, options), within, selection, details)
     made.summary  # noqa: B018  # what the selection does not find is said now
     return made
 
 
-def _several(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _several(names: Any) -> tuple[Any, ...]:
+    """One or more, as given."""
+    return (names,) if isinstance(names, (str, Mapping)) else tuple(names)
 
 
 @spelled_out
@@ -104,6 +111,7 @@ def recommend(
     *,
     budget: float | str,
     within: Within = 5.0,
+    metric: str = "auc",
     **options: Unpack[StoredOptions],
 ) -> "list[Recommendation]":
     """The defense to use where some accuracy may be lost.
@@ -112,6 +120,7 @@ def recommend(
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         budget: points of test accuracy that may be lost against the baseline; as text, `accuracy=1.0`.
         within: points of test accuracy, as in `report`.
+        metric: of the attacks, as in `report`.
         **options: see the signature.
 
     Returns:
@@ -120,13 +129,15 @@ def recommend(
     Raises:
         UserError: the store has no results of it; a budget that cannot be read.
     """
+    from miabench.reports.numbers.evidence import judge
     from miabench.reports.numbers.recommendation import points
     from miabench.reports.numbers.recommendation import recommend as recommended
     from miabench.reports.numbers.summary import summarize
 
     spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
     results = stored(experiment, options)
-    return list(recommended(results, summarize(results, max_accuracy_loss=within), spend))
+    summary = summarize(results, metric, within)
+    return list(recommended(results, summary, judge(results, summary), spend))
 
 
 @spelled_out
@@ -160,12 +171,32 @@ def gate(
 
     given = [f"{name}={limit}" for name, limit in max.items()] if isinstance(max, Mapping) else _several(max)
     limits = [Limit.parse(text) for text in given]
-    return list(compared(stored(experiment, options), limits))
+    found, attacks = _with_attacks(experiment, options)
+    return list(compared(found, limits, attacks))
+
+
+def _with_attacks(experiment: Source, options: StoredOptions) -> "tuple[Results, tuple[str, ...]]":
+    """The results of an experiment with the attacks that are named, and which of its attacks count.
+
+    It may have been run with them alone, as by `run --attack`, or with others beside them.
+    """
+    named = _several(options.get("attack", options.get("attacks", ())))
+    if not named:
+        return stored(experiment, options), ("all",)
+    rest: Any = {name: value for name, value in options.items() if name not in ("attack", "attacks")}
+    try:
+        return stored(experiment, options), ("all",)
+    except MissingStepError:
+        with suppress(MissingStepError):
+            return stored(experiment, rest), named
+        raise
 
 
 @spelled_out
 def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status":
     """What of an experiment is done, running, missing and failed.
+
+    Needs the data only where the experiment was never run with this store. Writes nothing.
 
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
@@ -178,5 +209,14 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         UserError: whatever is wrong with the experiment, its files or its data.
     """
     from miabench.jobs.status import status as status_of
+    from miabench.results.job_list import load_jobs
+    from miabench.store.store import Store
 
-    return status_of(planned(experiment, options, say=False))
+    folder = Path(options.get("store", STORE))
+    held = Store(folder, create=False) if folder.expanduser().exists() else None
+    jobs = load_jobs(held, resolved(experiment, options)) if held else None
+    if jobs is not None and held is not None:
+        return status_of(jobs, held)
+    with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
+        plan = planned(experiment, {**options, "store": elsewhere}, say=False)
+        return status_of(plan.listed, held or plan.store)

@@ -155,7 +155,7 @@ def _measured(attack: Attack, target: Observed, shadows: Sequence[Observed]) -> 
     if not shadows:
         return [*measure_ranking(scores, member), *(row(name, None, member, NEEDS_SHADOWS) for name in NEED_SHADOWS)]
     known = TargetValues(scores, member, target.labels, np.arange(len(target)))
-    return measure_attack(AttackScores(known, shadow_scores(attack, shadows, state), state), target.num_classes)
+    return measure_attack(AttackScores(known, shadow_scores(attack, shadows, state), state))
 
 
 def _accuracy_rows(target: Observed) -> list[Row]:

@@ -133,6 +133,8 @@ def run(
     results, outcome = running.perform(("train", "attack"), progress=True, **given)
     write.report(results, Format.TABLE.value)
     _end(outcome, _files(given))
+    if not any(entry.metrics for entry in results.index.entries):
+        raise typer.Exit(1)
 
 
 @command(app, looking.report)

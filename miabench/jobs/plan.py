@@ -18,6 +18,7 @@ from miabench.plugins.attack import Attack
 from miabench.plugins.discover import plugin_files_blamed
 from miabench.plugins.process_state import isolated
 from miabench.results.index import AttackInfo, Index
+from miabench.results.job_list import ListedJob
 from miabench.store.store import Store, data_folder
 
 
@@ -49,6 +50,11 @@ class Plan:
         """The jobs that belong to some stages (where none is named, to any), by key."""
         kinds = {kind for stage in stages or STAGES for kind in STAGES[stage]}
         return {key: job for key, job in self.jobs.items() if job.kind in kinds}
+
+    @property
+    def listed(self) -> list[ListedJob]:
+        """All jobs, as `miabench status` needs to know them."""
+        return [ListedJob(kind=job.kind, key=job.key, label=job.label, gives=job.gives) for job in self.jobs.values()]
 
     def missing(self, *stages: Stage) -> dict[str, Job]:
         """Those of them of which something is not stored."""

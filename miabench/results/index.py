@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, TypeAdapter, model_validator
 
-from miabench.errors import MissingStepError
+from miabench.errors import MissingStepError, UserError
 from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import FORMER_BASELINE, Experiment
 from miabench.files.atomic import replace_file
@@ -134,13 +136,27 @@ class Index(BaseModel, frozen=True):
         path = _path(store, experiment)
         if not path.exists():
             raise MissingStepError(
-                f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings; "
-                "make them with",
+                f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings",
                 "run",
             )
+        return cls._read(path)
+
+    @classmethod
+    def all(cls, store: Store) -> Iterator[Self]:
+        """The indexes of all experiments that a store knows; one that cannot be read is left out."""
+        for path in sorted((store.folder / "experiments").glob("*.json")):
+            with suppress(UserError):
+                yield cls._read(path)
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
         return read_json(path, TypeAdapter(cls), "make it anew with: miabench run")
 
 
-def _path(store: Store, experiment: Experiment) -> Any:
-    name = experiment.name.replace("/", "-")
-    return store.folder / "experiments" / f"{name}-{digest(hashed(experiment))[:12]}.json"
+def _path(store: Store, experiment: Experiment) -> Path:
+    return store.folder / "experiments" / file_name(experiment)
+
+
+def file_name(experiment: Experiment) -> str:
+    """What files about an experiment are called: its name and hash."""
+    return f"{experiment.name.replace('/', '-')}-{digest(hashed(experiment))[:12]}.json"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -199,6 +199,19 @@ class Store:
         folder = self.folder / "locks"
         folder.mkdir(exist_ok=True)
         return FileLock(folder / f"{key}.lock")
+
+    def is_locked(self, key: str) -> bool:
+        """Whether someone works on a job now. Makes no file; where locks may not be touched, nobody can be told."""
+        path = self.folder / "locks" / f"{key}.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path).acquire(blocking=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return False
 
     def set_failure(self, key: str, why: str | None) -> None:
         """Remember why a job failed; None forgets it."""

@@ -11,11 +11,20 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from miabench.reports.numbers.difference import Differences
-from miabench.reports.numbers.lines import Summary
-from miabench.reports.tables.table import Row, Table, Value, differences_tables, gaps_tables, new_names, results_tables
+from miabench.reports.tables.table import (
+    Row,
+    Table,
+    Tabled,
+    Value,
+    attack_tables,
+    gaps_tables,
+    new_names,
+    results_tables,
+    worst_tables,
+)
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
+from miabench.reports.words.alerts import turned
 
 ROWS = 36  # of one float: more would not fit on a page with the caption and notes
 # Whether a document has begun is known from a command of LaTeX that does nothing from then on.
@@ -79,26 +88,26 @@ OPTION = re.compile(r"^(?=[\[*])")  # would belong to the line break before
 LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
 
 
-def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
-    """Floats with the results of each dataset, differences and adaptivity gaps; notes and warnings below.
+def to_latex(made: Tabled, made_with: str) -> str:
+    """Floats with the results of each dataset, worst cases first; notes and warnings below.
 
     Values that the terminal stars are bold. More lines than a page holds go on in another float.
 
     Args:
-        summary: all lines are written.
-        compared: differences of these lines; what is missing is left out.
+        made: what the tables show; costs are left out.
         made_with: versions, for the caption.
     """
-    reasons = footnotes.Reasons()
+    reasons, summary = footnotes.Reasons(), made.summary
     said = [
-        *footnotes.reading(summary, best="bold:"),
+        *footnotes.reading(summary, made.judged, best="bold:"),
         *provenance.protocol(summary.index.experiment),
         *([f"made with {made_with}"] if made_with else ()),
     ]
-    floats = [text for table in results_tables(summary, reasons) for text in _floats(table, said)]
-    more = [*differences_tables(summary, compared), *gaps_tables(summary)]
+    floats = [text for table in worst_tables(made, reasons) for text in _floats(table, said)]
+    more = [*results_tables(made, reasons), *attack_tables(made, reasons), *gaps_tables(made)]
     floats += [text for table in more for text in _floats(table, [])]
-    notes = [*footnotes.beside(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
+    notes = [*footnotes.beside(summary, made.judged, reasons)]
+    notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -213,6 +213,21 @@ def test_ranges_are_as_declared_and_start_at_the_defaults():
         Dimension("rate", 0.1, 4, log=True, integer=False, first=0.1),
         Dimension("steps", 1, 6, log=False, integer=True, first=6),
         Dimension("needed", 2, 3, log=False, integer=False, first=2),
+    )
+
+
+class Patient(miabench.Defense, frozen=True):
+    tune: ClassVar = {"patience": miabench.Range(1, 9), "start": miabench.Range(0, "epochs")}
+    patience: Annotated[int | None, miabench.EPOCHS] = 3
+    start: miabench.Epochs = 2
+
+
+def test_what_counts_epochs_is_a_whole_number():
+    """Also where it may be None."""
+    space = search_space(Patient, DefenseChoice(name="patient"), Schedule(epochs=6))
+    assert space == (
+        Dimension("patience", 1, 9, log=False, integer=True, first=3),
+        Dimension("start", 0, 6, log=False, integer=True, first=2),
     )
 
 
@@ -425,7 +440,7 @@ def test_suggestions_have_three_digits_within_the_range(tmp_path):
 FRAGILE = '''
 """A defense that fails at large settings."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from miabench import Defense, Range, TrainingError, create_defense
 from miabench.training import train_with_criterion
