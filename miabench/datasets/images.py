@@ -32,6 +32,7 @@ from miabench.files.archive import content_hash, contents
 from miabench.files.array_cache import Arrays, cached_arrays
 
 SCALE = 1 / 255
+TOLD = 5  # files that are wrong, of many
 COMMON = ".bmp, .gif, .jpg, .png, .tif, .webp, ..."
 LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, beside hidden files
 
@@ -76,19 +77,7 @@ class Images(Dataset, frozen=True):
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def _decode(self, path: Path) -> Arrays:
-        images: dict[str, NDArray[np.uint8]] = {}
-        chosen, applied = _Chosen(), Counter[str]()
-        room = _memory() / 2  # images are copied once
-        for name, content in contents(path, chosen):
-            picture = _picture(name, content, path, self.size)
-            images[name] = picture.pixels
-            applied.update(picture.applied)
-            _check(name, images, path)
-            if len(images) * picture.pixels.nbytes > room:
-                raise UserError(f"{path} needs more than half of this machine's memory; make images smaller: size = 64")
-        if not images:
-            said = "".join(f"; {note}" for note in chosen.notes())
-            raise UserError(f"{path} holds no image; expected files such as train/cat/1.png ({COMMON}){said}")
+        images, notes = self._read(path)
         names = sorted(images)
         class_names, y = np.unique([_class(name) for name in names], return_inverse=True)
         x = np.empty((len(names), *images[names[0]].shape), dtype=np.uint8)
@@ -102,8 +91,31 @@ class Images(Dataset, frozen=True):
             "mean": mean,
             "std": std,
             "where": np.array(names),
-            "notes": np.array([*chosen.notes(), *_said(applied)], dtype=str),
+            "notes": np.array(notes, dtype=str),
         }
+
+    def _read(self, path: Path) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
+        """The pixels of each image by its name, and what was done on the way."""
+        images: dict[str, NDArray[np.uint8]] = {}
+        chosen, applied, problems = _Chosen(), Counter[str](), list[str]()
+        for name, content in contents(path, chosen):
+            try:
+                picture = _picture(name, content, path, self.size)
+                images[name] = picture.pixels
+                _check(name, images, path)
+            except UserError as error:
+                problems += error.problems
+                continue
+            applied.update(picture.applied)
+            if len(images) * picture.pixels.nbytes > _memory() / 2:  # as the cache copies them once
+                raise UserError(f"{path} needs more than half of this machine's memory; make images smaller: size = 64")
+        if problems:
+            more = [f"and {len(problems) - TOLD:,} more files"] if len(problems) > TOLD else []
+            raise UserError(*problems[:TOLD], *more)
+        if not images:
+            said = "".join(f"; {note}" for note in chosen.notes())
+            raise UserError(f"{path} holds no image; expected files such as train/cat/1.png ({COMMON}){said}")
+        return images, [*chosen.notes(), *_said(applied)]
 
 
 def _memory() -> float:

@@ -82,10 +82,7 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
 
     def _read_columns(self, path: Path) -> _Rows:
         table = read_columns(path)
-        names = [column.name for column in table.columns]
-        label = _label_column(names, self.label or "label", path)
-        self._check_names(names, path)
-        used = [i for i, name in enumerate(names) if i != label and name not in self.drop]
+        label, used = self._chosen([column.name for column in table.columns], path)
         gaps = _gaps(table, [label, *used]) if self.missing == "drop" else np.zeros(len(table.places), bool)
         table = table.keeping(~gaps)
         labels, columns = table.columns[label], [table.columns[i] for i in used]
@@ -102,6 +99,12 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
             [done, *_look(doubts)],
             [one.problem for one in found if one.problem],
         )
+
+    def _chosen(self, names: Sequence[str], path: Path) -> tuple[int, list[int]]:
+        """Positions of the label and of the features."""
+        label = _label_column(names, self.label or "label", path)
+        self._check_names(names, path)
+        return label, [i for i, name in enumerate(names) if i != label and name not in self.drop]
 
     def _check_names(self, names: Sequence[str], path: Path) -> None:
         problems = [

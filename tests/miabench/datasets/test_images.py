@@ -306,3 +306,11 @@ def test_a_pool_that_does_not_fit_the_memory(load, monkeypatch):
     monkeypatch.setattr(os, "sysconf", lambda _: 17)
     with pytest.raises(UserError, match=r"pool needs more than half of this machine's memory; make images smaller"):
         load(FILES)
+
+
+def test_all_files_that_are_wrong_are_told_at_once(load):
+    wrong = {f"train/dog/x{i}.png": b"not a png" for i in range(6)}
+    with pytest.raises(UserError) as caught:
+        load({**FILES, **wrong, "1.png": FILES["train/dog/0.png"], "train/cat/9.png": encoded(noise(0, 2, 3))}, "tar")
+    assert len(caught.value.problems) == 6
+    assert caught.value.problems[-1] == "and 3 more files"
