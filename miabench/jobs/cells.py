@@ -18,8 +18,6 @@ from miabench.plugins.model import Model
 from miabench.results.index import Cell
 from miabench.training.schedule import Schedule
 
-FEWEST = 4  # records of a class: a member and a non-member in each half
-
 
 @dataclass(frozen=True)
 class DataAndModel:
@@ -93,12 +91,6 @@ def plan_cells(configured: Configured, data_root: Path) -> PlannedCells:
 def _facts(label: str, data: Data) -> Iterator[str]:
     yield f"{label}: {len(data):,} records, {data.num_classes} classes"
     yield from (f"{label}: {note}" for note in data.notes)
-    small = int((data.y.bincount(minlength=data.num_classes) < FEWEST).sum())
-    if 2 * small > data.num_classes:
-        yield (
-            f"{label}: {small:,} of {data.num_classes:,} classes have fewer than {FEWEST} records: they cannot have "
-            "members and non-members for target and shadows; is the label a class?"
-        )
     if data.duplicates:
         yield (
             f"{label}: {data.duplicates:,} records repeat the input of another: a member's twin may be a non-member; "
