@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 METRICS = "auc, balanced-accuracy, tpr@1%, tnr@1%, calibrated-tpr@1%, advantage, far and others"
 
-Within = Annotated[float, Option("points of accuracy below CE up to which a value is marked", "POINTS", float)]
+Within = Annotated[
+    float, Option("points of accuracy that a defense may cost for its values to be marked", "POINTS", float)
+]
 
 
 @spelled_out
@@ -61,11 +63,11 @@ def report(
     Raises:
         UserError: the store has no results of it; a metric, row, column or sort key that nothing matches.
     """
+    results = stored(experiment, options)
     from miabench.reports.numbers.selection import Selection
     from miabench.reports.write import Report
 
-    selection = Selection(metric, _several(rows), _several(columns), sort)
-    made = Report(stored(experiment, options), within, selection, details)
+    made = Report(results, within, Selection(metric, _several(rows), _several(columns), sort), details)
     made.summary  # noqa: B018  # what the selection does not find is said now
     return made
 
@@ -97,12 +99,13 @@ def compare(
     Raises:
         UserError: the store has no results of it; nothing can be compared; not like with like, without `anyway`.
     """
+    if paper != "uai24":
+        raise UserError(f"there are no published values of {paper!r}{nearest(paper, ['uai24'])}")
+    results = stored(experiment, options)
     from miabench.reports.numbers.side_by_side import side_by_side
     from miabench.reports.numbers.summary import summarize
 
-    if paper != "uai24":
-        raise UserError(f"there are no published values of {paper!r}{nearest(paper, ['uai24'])}")
-    return side_by_side(summarize(stored(experiment, options)), anyway)
+    return side_by_side(summarize(results), anyway)
 
 
 @spelled_out
@@ -152,13 +155,13 @@ def gate(
 ) -> "list[Finding]":
     """Whether every interval is within the limits.
 
-    The upper end of the 95% interval counts, in every run, for every attack or those that are named.
+    The upper end of the 95% interval counts, in every run, for every attack or those that are named: whether the
+    experiment was run with them alone or with others beside them.
 
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         max: limits, as `{"auc": 0.6}` or `"auc=0.6"`; all must hold.
-        **options: see the signature. Attacks that are named are those that count, whether the experiment was run with
-            them alone or with others.
+        **options: see the signature.
 
     Returns:
         Every measured value with its limit; `all(finding.passes for finding in ...)` is the verdict.
@@ -166,13 +169,12 @@ def gate(
     Raises:
         UserError: the store has no results of it; no such metric or attack; nothing that could be measured at all.
     """
+    found, attacks = _with_attacks(experiment, options)
     from miabench.results.gate import Limit
     from miabench.results.gate import gate as compared
 
     given = [f"{name}={limit}" for name, limit in max.items()] if isinstance(max, Mapping) else _several(max)
-    limits = [Limit.parse(text) for text in given]
-    found, attacks = _with_attacks(experiment, options)
-    return list(compared(found, limits, attacks))
+    return list(compared(found, [Limit.parse(text) for text in given], attacks))
 
 
 def _with_attacks(experiment: Source, options: StoredOptions) -> "tuple[Results, tuple[str, ...]]":
@@ -209,14 +211,14 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         UserError: whatever is wrong with the experiment, its files or its data.
     """
     from miabench.jobs.status import status as status_of
-    from miabench.results.job_list import load_jobs
+    from miabench.results.job_list import JobList
     from miabench.store.store import Store
 
     folder = Path(options.get("store", STORE))
     held = Store(folder, create=False) if folder.expanduser().exists() else None
-    jobs = load_jobs(held, resolved(experiment, options)) if held else None
-    if jobs is not None and held is not None:
-        return status_of(jobs, held)
+    listed = JobList.load(held, resolved(experiment, options)) if held else None
+    if listed and held:
+        return status_of(listed.jobs, held)
     with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
         plan = planned(experiment, {**options, "store": elsewhere}, say=False)
-        return status_of(plan.listed, held or plan.store)
+        return status_of(plan.listed.jobs, held or plan.store)

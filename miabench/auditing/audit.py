@@ -30,7 +30,8 @@ from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
 from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
-from miabench.plugins.discover import PluginInfo, describe, discover
+from miabench.plugins.discover import PluginInfo, discover
+from miabench.plugins.plugin_files import describe
 
 COLUMNS = ("attack", "metric", "value", "low", "high", "n_members", "n_nonmembers", "reason")  # of a report's
 GAP, MODEL_FREE = "gap", "model-free"

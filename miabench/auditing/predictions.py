@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from miabench.errors import UserError
 from miabench.files.csv_rows import Row as CsvRow
 from miabench.files.csv_rows import csv_rows
-from miabench.files.npz import open_npz
+from miabench.files.delimited import Row, delimited_rows
+from miabench.files.npz import is_npz, open_npz
 from miabench.logprob import FLOOR
 
 FORMS = ("logits", "probabilities")
@@ -124,13 +124,13 @@ def read_predictions(path: Path, features: bool = False) -> Predictions:
     """Read one file and check it.
 
     Args:
-        path: npz where its name ends in .npz, else CSV.
+        path: npz or CSV, as its content says.
         features: whether it must hold features.
 
     Raises:
         UserError: naming the file and the row or line that is wrong.
     """
-    file = _read_npz(path, features) if path.suffix == ".npz" else _read_csv(path, features)
+    file = _read_npz(path, features) if is_npz(path) else _read_csv(path, features)
     form = next((name for name in FORMS if name in file.arrays), None)
     if form is None:
         raise UserError(
@@ -221,10 +221,8 @@ def _read_csv(path: Path, features: bool) -> _File:
 
 
 def _header(path: Path) -> Iterable[str]:
-    try:
-        return pd.read_csv(path, nrows=0, skipinitialspace=True, encoding="utf-8-sig").columns
-    except pd.errors.EmptyDataError:
-        return ()
+    with delimited_rows(path) as rows:
+        return next(rows, Row([], 0)).cells
 
 
 def _series(prefix: str, header: Iterable[str]) -> list[str]:
@@ -238,6 +236,8 @@ def _cells(path: Path, one: CsvRow, names: Sequence[str]) -> list[float]:
     for name, cell in zip(names, one.cells, strict=True):
         try:
             numbers.append(float(cell))
+            if "_" in cell or not cell.isascii():  # numbers in Python alone
+                raise ValueError
         except ValueError:
             what = repr(cell) if cell.strip() else "an empty cell"
             raise UserError(f"{path}, line {one.line}, column {name!r}: {what} where a number is expected") from None

@@ -19,6 +19,7 @@ from miabench.errors import UserError
 from miabench.files.atomic import replace_file
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
 from miabench.reports.numbers.cost import costs
+from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import Judgement, judge
 from miabench.reports.numbers.lines import Summary
 from miabench.reports.numbers.recommendation import Recommendation, recommend
@@ -122,7 +123,13 @@ class Report:
     @cached_property
     def tabled(self) -> Tabled:
         """What the tables show."""
-        return Tabled(self.summary, self.judged, adaptivity_gaps(self.results, self.summary), costs(self.results))
+        return Tabled(
+            self.summary,
+            self.judged,
+            gaps=adaptivity_gaps(self.results, self.summary),
+            duels=duels(self.results, self.summary, self.judged),
+            costs=costs(self.results),
+        )
 
 
 def _html(made: Report) -> str:

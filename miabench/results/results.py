@@ -66,7 +66,7 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
-        rows = [row for entry in self.index.entries for row in self._rows(entry, self._measured(entry))]
+        rows = [row for entry in self.index.entries for row in self._rows(entry, self.measured(entry))]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FRACTIONS, "float64"))
 
     @cached_property
@@ -143,7 +143,7 @@ class Results:
         """What names each cell in the tidy table: dataset, model, defense, params."""
         return [(cell.dataset, cell.model, cell.defense, json.dumps(cell.params)) for cell in self.index.cells]
 
-    def _measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
+    def measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
         """What was measured, a row per metric, or why it was not."""
         if entry.metrics and self.store.has(entry.metrics):
             return self.store.json(entry.metrics, "rows.json", ROWS)

@@ -12,6 +12,7 @@ from miabench.errors import UserError, nearest
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS, find_metric
 from miabench.evaluation.scores import TargetValues
 from miabench.reports.numbers.best import baseline_cells, why_nothing_is_best
+from miabench.reports.numbers.calibration import standing, variants
 from miabench.reports.numbers.claims import claimed
 from miabench.reports.numbers.environments import mixed_environments
 from miabench.reports.numbers.lines import Measurement, Measurements, Quantity, RunStats, Site, Summary, TableRow
@@ -43,7 +44,13 @@ def summarize(results: Results, metric: str = "auc", max_accuracy_loss: float = 
         max_accuracy_loss=max_accuracy_loss,
         chance=chance,
         lines=lines,
-        notes=(*results.index.notes, *why_nothing_is_best(lines), *_compared_with(lines)),
+        notes=(
+            *results.index.notes,
+            *why_nothing_is_best(lines),
+            *_compared_with(lines),
+            *standing(results),
+            *variants(results.index),
+        ),
         warnings=(*results.index.warnings, *mixed_environments(results)),
     )
 

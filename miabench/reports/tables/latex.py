@@ -17,6 +17,7 @@ from miabench.reports.tables.table import (
     Tabled,
     Value,
     attack_tables,
+    duel_tables,
     gaps_tables,
     new_names,
     results_tables,
@@ -72,6 +73,7 @@ SPECIAL = {
     "±": r"$\pm$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "≈": r"$\approx$",
     "†": r"$^\dagger$",
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -103,9 +105,9 @@ def to_latex(made: Tabled, made_with: str) -> str:
         *provenance.protocol(summary.index.experiment),
         *([f"made with {made_with}"] if made_with else ()),
     ]
-    floats = [text for table in worst_tables(made, reasons) for text in _floats(table, said)]
-    more = [*results_tables(made, reasons), *attack_tables(made, reasons), *gaps_tables(made)]
-    floats += [text for table in more for text in _floats(table, [])]
+    floats = [text for table in worst_tables(made, reasons) for text in latex_floats(table, said)]
+    more = [*results_tables(made, reasons), *attack_tables(made, reasons), *duel_tables(made), *gaps_tables(made)]
+    floats += [text for table in more for text in latex_floats(table, [])]
     notes = [*footnotes.beside(summary, made.judged, reasons)]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
@@ -123,8 +125,13 @@ def _char(char: str) -> str:
     return char if char.isascii() or char in LETTERS else f"U+{ord(char):04X}"
 
 
-def _floats(table: Table, said: Sequence[str]) -> Iterator[str]:
-    """The table in parts that fit a page; the first has the whole caption."""
+def latex_floats(table: Table, said: Sequence[str]) -> Iterator[str]:
+    """One table in parts that fit a page; the best values are bold.
+
+    Args:
+        table: whose title begins the captions.
+        said: sentences that end the first part's caption.
+    """
     columns = "l" * len(table.names) + "r" * len(table.headers)
     header = " & ".join(map(escape, (*table.names, *table.headers))) + r" \\"
     parts = list(_parts(table))
@@ -149,9 +156,12 @@ def _rows(section: Sequence[Row]) -> Iterator[str]:
     """A line each; a name that goes on is left blank."""
     for names, row in zip(new_names(section), section, strict=True):
         yield " & ".join([*map(escape, names), *map(_value, row.values)]) + r" \\"
-        below = [value.below for value in row.values]
-        if any(below):
-            yield " & ".join([*[""] * len(names), *(rf"{{\scriptsize {escape(text)}}}" for text in below)]) + r" \\"
+        if any(value.below for value in row.values):
+            yield " & ".join([*[""] * len(names), *map(_below, row.values)]) + r" \\"
+
+
+def _below(value: Value) -> str:
+    return rf"{{\scriptsize {escape(value.below)}}}" if value.below else ""
 
 
 def _value(value: Value) -> str:

@@ -26,7 +26,7 @@ def to_markdown(made: Tabled, said: Sequence[str], made_with: str) -> str:
         made_with: versions, for the last note.
     """
     reasons, summary = footnotes.Reasons(), made.summary
-    parts = [*map(escape, said), *(_table(table) for table in report_tables(made, reasons))]
+    parts = [*map(escape, said), *(markdown_table(table) for table in report_tables(made, reasons))]
     origin = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
     reading = footnotes.reading(summary, made.judged, best="bold:")
     notes = [*reading, *footnotes.beside(summary, made.judged, reasons), *origin]
@@ -41,7 +41,8 @@ def escape(text: str) -> str:
     return SPECIAL.sub(lambda found: ENTITIES.get(found[0], "\\" + found[0]), text)
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """One table with its title; the best values are bold."""
     return f"**{escape(table.title)}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in _rows(table))
 
 

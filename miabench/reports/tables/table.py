@@ -13,6 +13,7 @@ from miabench.metrics import Estimate
 from miabench.metrics.names import TITLES
 from miabench.reports.numbers.adaptivity import Gaps
 from miabench.reports.numbers.cost import Cost, Costs
+from miabench.reports.numbers.duels import Matrices
 from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import STATES, RunStats, Summary, TableRow, printed, signed
@@ -52,9 +53,9 @@ class Value:
     number: float | None = None
 
     @classmethod
-    def of(cls, fraction: float, spread: str = "", *, best: bool = False) -> Value:
+    def of(cls, fraction: float, spread: str = "", below: str = "", *, best: bool = False) -> Value:
         """A fraction in percent."""
-        return cls(printed(fraction), spread, best=best, number=fraction)
+        return cls(printed(fraction), spread, below, best=best, number=fraction)
 
     @property
     def beside(self) -> str:
@@ -128,12 +129,14 @@ class Tabled:
         summary: all its lines are shown.
         judged: of these lines.
         gaps: of the cells, where both attackers were run.
+        duels: of the defenses, where there are three or more.
         costs: of the cells; what is missing is left out.
     """
 
     summary: Summary
     judged: Judgement
     gaps: Gaps
+    duels: Matrices
     costs: Costs
 
 
@@ -147,6 +150,7 @@ def detailed_tables(made: Tabled, reasons: Reasons) -> list[Table]:
     return [
         *results_tables(made, reasons),
         *attack_tables(made, reasons),
+        *duel_tables(made),
         *gaps_tables(made),
         *cost_tables(made.summary, made.costs),
     ]
@@ -244,6 +248,24 @@ def _detailed(
     word = Value("") if change_ is None else Value(change_.verdict.word)
     difference = Value("") if change_ is None else change(change_)
     return mean_over_runs(value, reasons, best), between, difference, word
+
+
+def duel_tables(made: Tabled) -> list[Table]:
+    """Which defense leaks less than which in the worst case."""
+    words = {1: "less", 0: "≈", -1: "more"}
+    tables = []
+    for site_key, found in made.duels.items():
+        names = [approach(line) for line in found.lines]
+        rows = tuple(
+            Row((name,), tuple(Value("" if i == j else words[int(one)]) for j, one in enumerate(outcomes)))
+            for i, (name, outcomes) in enumerate(zip(names, found.outcomes, strict=True))
+        )
+        title = (
+            f"{', '.join(site_key)}: worst case of the row against that of the column, {TITLES[made.summary.metric]} "
+            "(less: it leaks less; ≈: not distinguishable)"
+        )
+        tables.append(Table(title, ("approach",), tuple(line.cell.label for line in found.lines), (rows,)))
+    return tables
 
 
 def gaps_tables(made: Tabled) -> list[Table]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from miabench.reports.numbers.deviations import Deviation, deviations
 from miabench.reports.numbers.evidence import Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import RunStats, Summary, printed, signed
 from miabench.reports.numbers.names import quantity_name
-from miabench.reports.numbers.side_by_side import Deviation, deviations
 from miabench.reports.words import footnotes
 
 FEW_RUNS = 3  # with fewer trainings a spread says next to nothing

@@ -10,7 +10,7 @@ from miabench.metrics.comparison import FEWEST_RUNS
 from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import levels
-from miabench.reports.numbers.lines import Summary, TableRow
+from miabench.reports.numbers.lines import Summary, TableRow, printed
 from miabench.reports.numbers.names import DAGGER, baseline_name
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
@@ -84,7 +84,7 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
         yield (
             f"collapsed: test accuracy is at chance (always naming {dataset}'s largest class gives "
-            f"{100 * summary.chance[dataset]:.2f}%), so the value says nothing about the defense"
+            f"{printed(summary.chance[dataset])}%), so the value says nothing about the defense"
         )
 
 

@@ -268,13 +268,14 @@ def test_zero_padded_numbers_are_categories(load):
         ("id,a,label", range(1, 41)),
         (",a,label", [2 * i + (i > 7) for i in range(40)]),
         (",a,label", RNG.permutation(40)),
+        ("Unnamed: 0,a,label", RNG.permutation(40)),
     ],
-    ids=["pandas", "named", "rows were left out", "shuffled"],
+    ids=["pandas", "named", "rows were left out", "shuffled", "pandas, written again"],
 )
 def test_row_numbers_are_no_feature(load, header, numbers):
     data = load(text(numbers, NOISE, LABELS, header=header))
     close(data.x, standardised(NOISE))
-    name = header.split(",")[0] or "column 1"
+    name = "id" if header.startswith("id") else "column 1"
     assert data.notes == (f"1 inputs from 1 of 2 columns; left out: {name} (row numbers)",)
 
 
@@ -446,7 +447,9 @@ def test_a_damaged_npz(load):
 def test_an_npy_is_not_an_npz(tmp_path):
     with (tmp_path / "pool.npz").open("wb") as file:
         np.save(file, np.eye(3))
-    with pytest.raises(UserError, match=r"pool.npz is an .npy file of one array; save arrays by name, numpy.savez"):
+    with pytest.raises(
+        UserError, match=r"pool.npz is an .npy file of one array; save arrays by name, with numpy.savez"
+    ):
         Table(path=tmp_path / "pool.npz").load(tmp_path)
 
 

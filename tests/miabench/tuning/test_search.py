@@ -25,7 +25,7 @@ from miabench.tuning.space import Dimension, search_space, with_values
 
 pytest.importorskip("optuna")
 
-from miabench.tuning.front import front_text, pareto_front
+from miabench.tuning.front import best_points, front_text
 from miabench.tuning.search import IDLE, Study, TuneConfig, objectives, tune
 from miabench.tuning.trials import STARTUP, Trial, Trials
 
@@ -479,7 +479,7 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(search, with_file):
     text = front_text(load_experiment(experiment), [study])
     assert f"# fragile: {len(study.trials)} trials, 36 of 36 trainings, {len(failed)} trials failed" in text
     assert "failed: the loss is not finite" in text
-    assert all(not study.trials[point.number].why for point in pareto_front(study))
+    assert all(not study.trials[point.number].why for point in best_points(study))
 
 
 def test_a_defense_that_is_na_does_not_stop_the_others(search, tiny):
@@ -547,7 +547,7 @@ def test_the_front_by_hand(tiny):
     outcomes = [(0.6, 0.7), (0.7, 0.8), (0.6, 0.75), (0.5, 0.7), (None, None), (0.7, 0.8), (0.4, 0.5)]
     study = study_of(tiny(defense=["relaxloss"]), *outcomes)
     study = replace(study, trials=(*study.trials, study.trials[1]))  # tried twice: one point
-    front = pareto_front(study)
+    front = best_points(study)
     assert [(point.number, point.accuracy, point.auc) for point in front] == [
         (1, 0.7, 0.8),
         (5, 0.7, 0.8),
@@ -563,7 +563,7 @@ def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path):
     studies, _ = search(9, experiment)
     text = front_text(load_experiment(experiment), studies)
     tuned = load_experiment(tomllib.loads(text))
-    fronts = [pareto_front(study) for study in studies]
+    fronts = [best_points(study) for study in studies]
     assert tuned.defense == [point.choice for front in fronts for point in front]
     assert tuned.protocol == "disjoint"
     assert tuned.name == f"{load_experiment(experiment).name}-tuned"
