@@ -71,3 +71,8 @@ def listed(names: Sequence[str]) -> str:
     """Names one after the other, the first few of many."""
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return ", ".join(harmless(name, LONGEST) for name in names[:NAMED]) + more
+
+
+def and_more(count: int) -> str:
+    """What follows the first row of `count` that have one problem."""
+    return f" (and in {count - 1:,} more row{'s' if count > 2 else ''})" if count > 1 else ""

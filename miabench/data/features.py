@@ -21,6 +21,7 @@ from miabench.data.cells import (
     WHOLE,
     ZERO_PADDED,
     Style,
+    and_more,
     is_missing,
     is_number,
     number,
@@ -89,12 +90,12 @@ class Text:
         """No inputs, but what is wrong with the column."""
         return Encoded(self.nothing, problem=f"column {shown(self.column.name)}: {problem}")
 
-    def refused_at(self, wrong: NDArray[np.bool_], problem: str) -> Encoded:
-        """As `refused`, for some values (bool, one for each), of which the first record is named."""
+    def refused_at(self, wrong: NDArray[np.bool_], remedy: str = "") -> Encoded:
+        """As `refused`, for some values (bool, one for each) that are no numbers; the first record is named."""
         rows = np.flatnonzero(np.where(self.missing, False, wrong[self.codes]))
-        encoded = self.refused(f"{shown(self.column.cells[rows[0]])} {problem}")
-        more = f" (and in {len(rows) - 1:,} more rows)" if len(rows) > 1 else ""
-        encoded.problem = f"{self.places[rows[0]]}, {encoded.problem}{more}"
+        what = f"{shown(self.column.cells[rows[0]])} where a finite number is expected{and_more(len(rows))}"
+        encoded = self.refused(f"{what}{remedy}")
+        encoded.problem = f"{self.places[rows[0]]}, {encoded.problem}"
         return encoded
 
     @property
@@ -148,7 +149,7 @@ def _numbers(text: Text, styles: Sequence[Style], evidence: set[Style]) -> Encod
         (style,) = evidence
     values = np.array([number(value, style) for value in text.values])
     if (large := np.abs(values) > LARGEST).any():
-        return text.refused_at(large, "where a finite number is expected")
+        return text.refused_at(large)
     if len(values) < 2:
         return _one_value(text)
     x = np.where(text.missing, np.median(values[text.codes[~text.missing]]), values[text.codes])
@@ -188,9 +189,7 @@ def _merged(texts: Sequence[str], values: NDArray[np.float64]) -> Iterator[str]:
 
 def _categories(text: Text, forced: bool) -> Encoded:
     if not forced and (wrong := _beside_numbers(text)).any():
-        return text.refused_at(
-            wrong, f"where a finite number is expected; if it is a category: {_setting('categorical', text)}"
-        )
+        return text.refused_at(wrong, f"; if it is a category: {_setting('categorical', text)}")
     if len(text.values) > MOST_CATEGORIES:
         return text.refused(
             f"{len(text.values):,} different texts ({', '.join(map(shown, text.values[:3]))}, ...); "

@@ -148,7 +148,7 @@ class _Chosen:
         if self.left_out:
             most_first = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
             counts = listed([f"{count:,} {suffix}" for suffix, count in most_first])
-            yield f"{self.left_out.total():,} files are left out, as their names do not end as an image's: {counts}"
+            yield f"files left out, as their names do not end as an image's: {counts}"
 
 
 def _said(applied: Counter[str]) -> Iterator[str]:

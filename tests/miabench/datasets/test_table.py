@@ -354,7 +354,10 @@ def test_missing(tmp_path, name):
         ("y,label,x\n1,a,2\n1,a,red\n", r"line 3, column 'x': 'red' where"),
         ("label,x\na,1\na,-inf\n", r"line 3, column 'x': '-inf' where a finite number is expected"),
         ("label,x\na,1\na,1e200\n", r"line 3, column 'x': '1e200' where a finite number is expected"),
-        ("label,x\na,1_0\na,1_1\n", r"line 2, column 'x': '1_0' where a finite number is expected; if it is a categ"),
+        (
+            "label,x\na,1_0\na,1_1\n",
+            r"line 2, column 'x': '1_0' where a finite number is expected \(and in 1 more row\); if it is a ",
+        ),
         ("label,x\na,٣\na,4\n", r"line 2, column 'x': '٣' where a finite number is expected"),
         ("label,x\na,1\n ,2\n", r"line 3, column 'label': an empty cell where a class is expected"),
         ("label,x\n1,1\nNaN,2\n", r"line 3, column 'label': 'NaN' where a class is expected"),
