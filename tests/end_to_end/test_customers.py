@@ -43,11 +43,12 @@ def customers(tmp_path):
 
 
 SMALL = (
-    "--defense", "ce", "--attack", "entropy", "--runs", "1", "--shadows", "1", "--epochs", "15", "--set",
+    "--defense", "ce", "--attack", "entropy", "--set", "models=6", "--shadows", "2", "--epochs", "15", "--set",
     "schedule.lr=0.05", "--executor", "inline", "--data-root", "root",
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_from_file_to_answer_with_one_command(command, customers):
     code, out, err = command("run", *customers, *SMALL)
     assert code == 0, err
@@ -59,8 +60,9 @@ def test_from_file_to_answer_with_one_command(command, customers):
         "each): job (3); missing, an input of their own: job (n)"
     ) in said
     rows = json.loads(command("report", *customers, *SMALL[:-4], "--format", "json")[1])["rows"]
-    (accuracy,) = [row["value"] for row in rows if row["metric"] == "test_accuracy"]
-    assert accuracy > 0.75  # the larger class has 55%
+    accuracies = [row["value"] for row in rows if row["metric"] == "test_accuracy"]
+    assert len(accuracies) == 6
+    assert min(accuracies) > 0.7  # the larger class has 55%
 
 
 @pytest.mark.slow
