@@ -202,7 +202,7 @@ def audit(
     ] = Format.TABLE,
     out: Annotated[Path | None, _option("to write: all formats, the audit, and its ROC curves", "FOLDER")] = None,
 ) -> None:
-    """Attack predictions that were made elsewhere, with any framework, or a network of yours."""
+    """Attack predictions made elsewhere, or a network of yours."""
     from miabench.reports.audit_table import write
 
     write(auditing.audit(**given), format.value, out)
