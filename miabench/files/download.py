@@ -86,7 +86,7 @@ def trust_on_first_use(remote: Remote, folder: Path) -> Iterator[Path]:
     record = file.with_name(f"{file.name}.sha256")
     with file.open("rb") as stream:
         sha256 = hash_of(stream)
-    recorded = record.read_text().split()[:1] if record.exists() else []
+    recorded = record.read_text(errors="replace").split()[:1] if record.exists() else []
     if recorded not in ([], [sha256]):
         raise UserError(
             f"{file} has changed since its first use: its SHA-256 is {sha256}, recorded in {record} is {recorded[0]}; "
@@ -163,8 +163,9 @@ def _transfer(url: str, part: Path) -> None:
 def _response(url: str, part: Path) -> Any:
     """What the server answers: the rest of the file where it agrees to resume, else the whole."""
     validator = _validator(part)
-    resumable = part.exists() and validator.exists()
-    asked = {"Range": f"bytes={part.stat().st_size}-", "If-Range": validator.read_text()} if resumable else {}
+    version = validator.read_text(errors="replace") if part.exists() and validator.exists() else ""
+    resumable = version.isascii() and version.isprintable() and version != ""  # else it is damaged
+    asked = {"Range": f"bytes={part.stat().st_size}-", "If-Range": version} if resumable else {}
     request = urllib.request.Request(url, headers={"User-Agent": "miabench", **asked})
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
