@@ -53,7 +53,7 @@ class Disk:
     def _of(self, job: Job) -> int:
         match job.spec:
             case TrainingSpec():
-                return self._weights(job) * sum(not self.resources.store.has(ref) for ref in job.gives)
+                return self._weights(job) * sum(not self.resources.store.has_whole(ref) for ref in job.gives)
             case ObservationSpec() | DerivedSpec() as spec:
                 return self._answer(job, spec) * len(self.resources.rows(spec.part.ids))
             case AttackSpec() as spec:

@@ -160,7 +160,7 @@ def _size(size: float) -> str:
 
 def _work(resources: Resources, jobs: Sequence[Job], makers: Makers) -> Work:
     pace = _pace(resources, jobs[0], makers)
-    missing = [max(epoch for epoch, ref in _snapshots(job) if not resources.store.has(ref)) for job in jobs]
+    missing = [max(epoch for epoch, ref in _snapshots(job) if not resources.store.has_whole(ref)) for job in jobs]
     members = [len(resources.rows(spec_of(job).parts["train"].ids)) for job in jobs]
     passed = sum(epochs * n for epochs, n in zip(missing, members, strict=True))
     return Work(

@@ -38,12 +38,14 @@ def run_stages(
     if "train" not in stages:
         _refuse_untrained(plan)
     plan.index.save(store)
+    jobs = plan.missing(*stages)
     outcome = run_jobs(
-        plan.stage(*stages),
+        jobs,
         lambda: make_executor(executor.executor, executor.workers, plan.context, on_event),
         store,
         on_event,
     )
+    outcome.stored = len(plan.stage(*stages)) - len(jobs)
     with suppress(OSError):  # a full disk: the reasons are printed all the same
         for key, why in {**outcome.failed, **outcome.blocked}.items():
             if store.failure(key) is None:

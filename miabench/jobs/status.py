@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from filelock import Timeout
-
 from miabench.jobs.plan import Plan
 from miabench.jobs.specs import Job
 from miabench.store.store import Store
@@ -46,11 +44,9 @@ def state_of(job: Job, store: Store) -> State:
     """What has become of a job."""
     if store.has_all(job.gives):
         return "done"
-    try:
-        with store.lock(job.key).acquire(blocking=False):
-            return "missing" if store.failure(job.key) is None else "failed"
-    except Timeout:
+    if store.is_locked(job.key):
         return "running"
+    return "missing" if store.failure(job.key) is None else "failed"
 
 
 def status(plan: Plan) -> Status:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from miabench.errors import MissingStepError
+from miabench.errors import MissingStepError, UserError
 from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
-from miabench.files.atomic import replace_file
-from miabench.files.json import read_json
+from miabench.files.atomic import replace_file, write_file
+from miabench.files.json import read_json, sealed
 from miabench.plugins.attack import Access
 from miabench.plugins.defense import Claim
 from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
+
+FOLDER = "experiments"  # of a store
+REMEDY = "make it anew with"
 
 
 class Cell(BaseModel, frozen=True):
@@ -98,26 +102,43 @@ class Index(BaseModel, frozen=True):
 
     def save(self, store: Store) -> None:
         """Keep the index in the store, under the resolved experiment's hash."""
-        with replace_file(_path(store, self.experiment)) as path:
-            path.write_text(self.model_dump_json(indent=1))
+        store.room(FOLDER)
+        with replace_file(store.folder / FOLDER / f"{stem_of(self.experiment)}.json") as path:
+            write_file(path, sealed(self.model_dump_json(indent=1).encode()))
 
     @classmethod
     def load(cls, store: Store, experiment: Experiment) -> Index:
         """The index of an experiment that was trained or attacked here before.
 
         Raises:
-            UserError: this store has never seen the experiment.
+            UserError: this store has never seen the experiment; its index is damaged.
         """
-        path = _path(store, experiment)
+        path = store.folder / FOLDER / f"{stem_of(experiment)}.json"
         if not path.exists():
             raise MissingStepError(
                 f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings; "
                 "make them with",
                 "run",
             )
-        return read_json(path, TypeAdapter(cls), "make it anew with: miabench run")
+        try:
+            return read_index(path)
+        except UserError as error:
+            raise MissingStepError(str(error), "run") from None
 
 
-def _path(store: Store, experiment: Experiment) -> Any:
+def read_index(path: Path) -> Index:
+    """The index in a file of a store.
+
+    Raises:
+        UserError: it is not what was written, or another experiment's.
+    """
+    index = read_json(path, TypeAdapter(Index), REMEDY)
+    if stem_of(index.experiment) != path.stem:
+        raise UserError(f"{path} is that of another experiment, {stem_of(index.experiment)}; {REMEDY}")
+    return index
+
+
+def stem_of(experiment: Experiment) -> str:
+    """What the index of an experiment is called: its name, and the hash of all that decides its results."""
     name = experiment.name.replace("/", "-")
-    return store.folder / "experiments" / f"{name}-{digest(hashed(experiment))[:12]}.json"
+    return f"{name}-{digest(hashed(experiment))[:12]}"
