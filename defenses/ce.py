@@ -5,6 +5,8 @@ L = -mean_B log softmax(z)_y
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,6 +15,8 @@ from miabench import Defense
 
 class CrossEntropy(Defense, frozen=True):
     """No defense."""
+
+    baseline: ClassVar[bool] = True
 
     def loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         """Mean cross entropy."""

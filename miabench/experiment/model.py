@@ -20,6 +20,7 @@ from miabench.store.hashed import LATER, HashedAs
 from miabench.training.schedule import Schedule
 
 PLUGINS = ("dataset", "model", "defense", "attacks")  # the keys that choose plugins
+FORMER_BASELINE = "ce"  # how the baseline was written before it had a word; hashes and stored indexes keep it
 
 
 class Choice(BaseModel, frozen=True):
@@ -87,13 +88,22 @@ def _named(value: Any) -> dict[str, Any]:
     return {"name": value["name"].replace("_", "-"), "params": {k: v for k, v in value.items() if k != "name"}}
 
 
+def _former_shadow_defense(attacker: Attacker) -> str:
+    return FORMER_BASELINE if attacker.shadow_defense == "baseline" else attacker.shadow_defense
+
+
 class Attacker(BaseModel, frozen=True, extra="forbid"):
     """What the attacker knows."""
 
-    shadow_defense: Literal["same", "ce", "both"] = Field(
+    shadow_defense: Annotated[Literal["same", "baseline", "both"], HashedAs(_former_shadow_defense)] = Field(
         "same",
-        description="shadow models are trained under the same defense (adaptive), under ce, or one of each",
+        description="shadow models are trained under the same defense (adaptive), under the baseline, or one of each",
     )
+
+    @field_validator("shadow_defense", mode="before")
+    @classmethod
+    def _rename_former(cls, value: Any) -> Any:
+        return "baseline" if value == FORMER_BASELINE else value
 
 
 class Tuned(BaseModel, frozen=True, extra="forbid"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import TypeAlias
 
 from miabench.errors import UserError
+from miabench.files.hashing import hash_of
 from miabench.files.opened import opened
 
 Stamp: TypeAlias = tuple[int, int, int]
@@ -24,7 +24,7 @@ def checksum(path: Path) -> str:
         size = os.fstat(file.fileno()).st_size
         if size > memory:
             raise UserError(f"{path} is larger than this machine's memory: {size:,} bytes")
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_of(file)
 
 
 def stamp_of(path: Path) -> Stamp | None:

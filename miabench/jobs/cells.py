@@ -122,6 +122,7 @@ def _cell(site: DataAndModel, defense: ConfiguredPlugin[Defense]) -> Cell:
         defense=defense.component.name,
         params=dict(defense.non_default),
         by_default=by_default(defense.plugin, defense.non_default),
+        is_baseline=defense.plugin.is_baseline(),
         reason=reason,
         claim=None if reason else defense.plugin.claim,
         counts={} if reason else _counts(site, defense.plugin),

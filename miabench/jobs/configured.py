@@ -66,12 +66,16 @@ class Configured:
     attacks: Sequence[ConfiguredPlugin[Attack]]
 
     def defense(self, name: str, params: Mapping[str, Any]) -> ConfiguredPlugin[Defense]:
-        """A defense that the experiment need not list: a teacher's, or the shadow models' of a non-adaptive attacker.
+        """A defense that the experiment need not list, such as a teacher's.
 
         Raises:
             UserError: no such defense, or parameters that it does not take.
         """
         return _built(self.plugins.get("defense", name), params, self.experiment.schedule)
+
+    def baseline(self) -> ConfiguredPlugin[Defense]:
+        """The defense that is none: what a non-adaptive attacker's shadow models are trained under."""
+        return self.defense(self.plugins.baseline().name, {})
 
 
 def configure(experiment: Experiment) -> Configured:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from miabench.jobs.resources import Resources
 from miabench.jobs.runner import code_of
 from miabench.jobs.specs import Job, TrainingSpec
 from miabench.plugins.process_state import isolated
+from miabench.results.index import Index
 from miabench.store.store import Ref
 from miabench.training.task import Task, TaskConfig
 
@@ -61,6 +62,7 @@ class DryRun:
         stored: trainings that the store has.
         workers: trainings at once.
         disk: bytes of what will be stored.
+        reasons: why cells and attacks are n/a.
     """
 
     name: str
@@ -72,6 +74,7 @@ class DryRun:
     workers: int
     disk: float
     notes: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return describe(self)
@@ -118,7 +121,25 @@ def estimate(plan: Plan, workers: int) -> DryRun:
         workers=workers,
         disk=Disk(resources, {ref.key: job for job in plan.jobs.values() for ref in job.gives}).of(todo.values()),
         notes=tuple(plan.index.notes),
+        reasons=tuple(dict.fromkeys(_not_possible(plan.index))),
     )
+
+
+def _not_possible(index: Index) -> Iterator[str]:
+    """Why cells, and attacks on the others, are n/a."""
+    for cell in index.cells:
+        if cell.reason:
+            yield f"{cell.label} on {cell.dataset} {cell.model}: {cell.reason}"
+    groups: dict[str, tuple[dict[str, None], dict[str, None]]] = {}  # attacks and cells by reason
+    for entry in index.entries:
+        cell = index.cells[entry.cell]
+        if entry.attack and entry.reason and not cell.reason:
+            attacks, cells = groups.setdefault(entry.reason, ({}, {}))
+            attacks[entry.attack] = cells[cell.label] = None
+    for reason, (attacks, cells) in groups.items():
+        everywhere = len(cells) == sum(not cell.reason for cell in index.cells)
+        against = "" if everywhere else f" against {', '.join(cells)}"
+        yield f"{', '.join(attacks)}{against}: {reason}"
 
 
 def describe(found: DryRun) -> str:
@@ -138,7 +159,8 @@ def describe(found: DryRun) -> str:
     for work in sorted(found.work, key=lambda work: -work.seconds):
         took = _duration(work.seconds)
         lines.append(f"  {work.label}: {work.trainings:,} trainings, {work.epochs:,} epochs, {took} one after another")
-    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+    reasons = (f"n/a: {reason}" for reason in found.reasons)
+    return "\n".join([*lines, *reasons, *(f"note: {note}" for note in found.notes)])
 
 
 def _duration(seconds: float) -> str:

@@ -16,9 +16,10 @@ from miabench.jobs.plan_attacks import plan_cell
 from miabench.jobs.specs import STAGES, Context, Job, Stage
 from miabench.jobs.todo import todo
 from miabench.plugins.attack import Attack
-from miabench.plugins.discover import plugin_files_blamed
+from miabench.plugins.plugin_files import plugin_files_blamed
 from miabench.plugins.process_state import isolated
 from miabench.results.index import AttackInfo, Index
+from miabench.results.job_list import JobList, ListedJob
 from miabench.store.folder import data_folder
 from miabench.store.store import Store
 
@@ -51,6 +52,13 @@ class Plan:
         """The jobs that belong to some stages (where none is named, to any), by key."""
         kinds = {kind for stage in stages or STAGES for kind in STAGES[stage]}
         return {key: job for key, job in self.jobs.items() if job.kind in kinds}
+
+    @property
+    def listed(self) -> JobList:
+        """All jobs, as `miabench status` needs to know them."""
+        jobs = self.jobs.values()
+        listed = tuple(ListedJob(kind=job.kind, key=job.key, label=job.label, gives=job.gives) for job in jobs)
+        return JobList(plugins=self.context.plugins, jobs=listed)
 
     def missing(self, *stages: Stage) -> dict[str, Job]:
         """Those of them that are to be done: trainings too whose weights were removed and are needed in any stage."""

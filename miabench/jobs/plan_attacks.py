@@ -20,8 +20,7 @@ from miabench.results.index import Entry
 from miabench.seeds import role_seed
 from miabench.store.store import Ref
 
-UNDEFENDED = "ce"  # what a non-adaptive attacker's shadow models are trained under
-ATTACKERS = {"adaptive": "same", "non-adaptive": UNDEFENDED}  # and the defense of each one's shadow models
+ATTACKERS = {"adaptive": "same", "non-adaptive": "baseline"}  # and the defense of each one's shadow models
 
 
 Networks: TypeAlias = dict[tuple[str, int], PlannedNetwork]  # of a cell, by defense and role's seed
@@ -82,7 +81,7 @@ def _plan_target(graph: Graph, planned: PlannedCell, target: Target, networks: N
     for attacker, shadow_defense in _wanted(graph).items():
         own = planned.defense
         if shadow_defense != "same":
-            own = graph.configured.defense(shadow_defense, {}).under(site.schedule)
+            own = graph.configured.baseline().under(site.schedule)
         others = {role: network_of(own, role) for role in dict.fromkeys((*target.shadows, *target.references))}
         attackers = Attackers(attacker, target, {target.role: network, **others})
         for attack in graph.configured.attacks:

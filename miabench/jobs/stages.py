@@ -38,6 +38,7 @@ def run_stages(
     if "train" not in stages:
         _refuse_untrained(plan)
     plan.index.save(store)
+    plan.listed.save(store, plan.index.experiment)
     jobs = plan.missing(*stages)
     outcome = run_jobs(
         jobs,

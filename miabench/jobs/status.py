@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from miabench.jobs.plan import Plan
-from miabench.jobs.specs import Job
+from miabench.results.job_list import ListedJob
 from miabench.store.store import Store
 
 State = Literal["done", "running", "failed", "missing"]
@@ -40,7 +39,7 @@ class Status:
         return "\n".join([*lines, *running, *failed])
 
 
-def state_of(job: Job, store: Store) -> State:
+def state_of(job: ListedJob, store: Store) -> State:
     """What has become of a job."""
     if store.has_all(job.gives):
         return "done"
@@ -49,9 +48,8 @@ def state_of(job: Job, store: Store) -> State:
     return "missing" if store.failure(job.key) is None else "failed"
 
 
-def status(plan: Plan) -> Status:
-    """What has become of all jobs of a plan."""
-    store, jobs = plan.store, plan.jobs.values()
+def status(jobs: Sequence[ListedJob], store: Store) -> Status:
+    """What has become of all jobs of an experiment."""
     states = {job.key: state_of(job, store) for job in jobs}
     counts = {kind: Counter(states[job.key] for job in jobs if job.kind == kind) for kind in KINDS}
     running = [job.label for job in jobs if states[job.key] == "running"]

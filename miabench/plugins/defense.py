@@ -103,10 +103,12 @@ class Defense(Plugin, frozen=True):
     Attributes:
         tune: ranges of the hyper-parameters that `miabench tune` chooses, by name.
         claim: what reports must say of its trainings beside the results, if anything.
+        baseline: whether it is training without a defense, with which all others are compared; one built-in alone is.
     """
 
     tune: ClassVar[Mapping[str, Range]] = {}
     claim: ClassVar[Claim | None] = None
+    baseline: ClassVar[bool] = False
 
     def unsupported(self, data: Data, model: Model) -> str | None:
         """Why this defense cannot be used on this data and model (the cell is then "n/a"), or None."""
@@ -145,7 +147,7 @@ class Defense(Plugin, frozen=True):
 
         return LossCriterion(self.loss)
 
-    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor | tuple[Tensor, Tensor]:
+    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor | tuple[Tensor, Any]:
         """What the network is shown of one mini-batch while it is trained; not called where `fit` is overridden.
 
         Args:
@@ -154,9 +156,9 @@ class Defense(Plugin, frozen=True):
             generator: the only source of chance, a stream of this hook's own on x's device.
 
         Returns:
-            Inputs (B, ...). A defense that mixes records, as mixup does, returns (inputs, targets): what the loss gets
-            in place of classes, shares of classes (B, C) of x's dtype, which `F.cross_entropy` takes as they are. They
-            go together because nothing else leads from here to the loss: plugins keep nothing.
+            Inputs (B, ...), or (inputs, targets): what the defense's own loss gets as `targets` in place of classes.
+            So a defense that mixes records, as mixup does, tells its loss how: plugins keep nothing, and nothing else
+            leads from here to there.
         """
         return x
 
@@ -176,6 +178,12 @@ class Defense(Plugin, frozen=True):
                 gives the same answer.
         """
         return logits
+
+    @classmethod
+    @final
+    def is_baseline(cls) -> bool:
+        """Whether this class itself says that it is the baseline; a defense that is made from it is none."""
+        return bool(vars(cls).get("baseline"))
 
     @final
     def server(self) -> Serve | None:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from miabench.auditing.audit import GAP, MODEL_FREE, Audit
-from miabench.metrics.names import MAIN, TITLES
-from miabench.reports.numbers.summary import printed
-from miabench.reports.tables.terminal_layout import Column, Item, Rows, open_console, print_columns, print_note
+from miabench.metrics.names import ACCURACIES, MAIN, TITLES
+from miabench.reports.numbers.lines import printed
+from miabench.reports.tables.table import Row, Table, Value
+from miabench.reports.tables.terminal import print_table
+from miabench.reports.tables.terminal_layout import open_console, print_note
 from miabench.reports.words.footnotes import Reasons
+
+
+class Measured(NamedTuple):
+    """What one row of an audit is about; accuracies have no attack."""
+
+    attack: str | None
+    metric: str
 
 
 def write(audit: Audit, form: str) -> None:
@@ -40,23 +49,32 @@ def show(console: Console, audit: Audit) -> None:
     """Print the attacks as a table, then what must be said beside it.
 
     Args:
-        console: whose width the table fits; see `miabench.reports.tables.terminal_layout.open_console`.
+        console: whose width the table fits; see `terminal_layout.open_console`.
         audit: what was found.
     """
-    values = {(one["attack"], one["metric"]): one for one in _rows(audit)}
-    train, test = (values[None, f"{part}_accuracy"] for part in ("train", "test"))
-    names = list(dict.fromkeys(audit.table["attack"].dropna()))
     reasons = Reasons()
-    cells = {key: _item(one, reasons) for key, one in values.items() if key[0] is not None}
-    columns = [Column("attack", [Item((name,)) for name in names], names=True)]
-    for metric in MAIN:
-        columns.append(Column(TITLES[metric], [cells.get((name, metric), Item(("",))) for name in names]))
-    title = f"{train['n_members']:,} members and {test['n_nonmembers']:,} non-members of {audit.num_classes} classes"
-    print_columns(console, Rows(f"{title}: each attack, in percent [95% interval]", [False] * len(names)), columns)
-    for note in (*_notes(audit, train["value"], test["value"]), *reasons.notes()):
+    print_table(console, audit_table(audit, reasons))
+    for note in (*_notes(audit), *reasons.notes()):
         print_note(console, note)
     for warning in audit.warnings:
         print_note(console, f"warning: {warning}")
+
+
+def audit_table(audit: Audit, reasons: Reasons) -> Table:
+    """A row per attack, a column per metric."""
+    measured = _measured(audit)
+    train, test = (measured[Measured(None, name)] for name in ACCURACIES)
+    title = f"{train['n_members']:,} members and {test['n_nonmembers']:,} non-members of {audit.num_classes} classes"
+    names = dict.fromkeys(audit.table["attack"].dropna())
+    rows = [
+        Row((name,), tuple(_value(measured.get(Measured(name, metric)), reasons) for metric in MAIN)) for name in names
+    ]
+    headers = tuple(TITLES[metric] for metric in MAIN)
+    return Table(f"{title}: each attack, in percent [95% interval]", ("attack",), headers, (tuple(rows),))
+
+
+def _measured(audit: Audit) -> Mapping[Measured, Mapping[str, Any]]:
+    return {Measured(one["attack"], one["metric"]): one for one in _rows(audit)}
 
 
 def _rows(audit: Audit) -> list[dict[str, Any]]:
@@ -67,13 +85,17 @@ def _rows(audit: Audit) -> list[dict[str, Any]]:
     ]
 
 
-def _item(one: Mapping[str, Any], reasons: Reasons) -> Item:
+def _value(one: Mapping[str, Any] | None, reasons: Reasons) -> Value:
+    if one is None:
+        return Value("")
     if one["reason"] is not None:
-        return Item(("n/a", f"[{reasons.number(one['reason'])}]"))
-    return Item((printed(one["value"]), f"[{printed(one['low'])}, {printed(one['high'])}]"))
+        return Value("n/a", note=reasons.number(one["reason"]))
+    return Value.of(one["value"], f"[{printed(one['low'])}, {printed(one['high'])}]")
 
 
-def _notes(audit: Audit, train: float, test: float) -> Iterator[str]:
+def _notes(audit: Audit) -> Iterator[str]:
+    measured = _measured(audit)
+    train, test = (measured[Measured(None, name)]["value"] for name in ACCURACIES)
     yield f"accuracy on members {printed(train)}, on non-members {printed(test)}; {audit.shadows} shadow models"
     yield "intervals are over records: they say nothing about other trainings of the model"
     yield f"{GAP}: the baseline that calls a record a member if it is classified correctly; it needs no outputs"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, model_validator
 
 from miabench.errors import MissingStepError, UserError
 from miabench.experiment.cell_names import cell_label
-from miabench.experiment.model import Experiment
+from miabench.experiment.model import FORMER_BASELINE, Experiment
 from miabench.files.atomic import replace_file, write_file
 from miabench.files.json import read_json, sealed
 from miabench.plugins.attack import Access
@@ -22,12 +23,21 @@ FOLDER = "experiments"  # of a store
 REMEDY = "make it anew with"
 
 
+class CellKey(NamedTuple):
+    """What names a cell: the label is the defense and whatever differs from its defaults."""
+
+    dataset: str
+    model: str
+    label: str
+
+
 class Cell(BaseModel, frozen=True):
     """Dataset x model x defense with one setting of its hyper-parameters.
 
     Attributes:
         params: the hyper-parameters that differ from the defaults or among the settings of one defense.
         by_default: those of them that have their defaults.
+        is_baseline: whether the defense is none: what others are compared with.
         reason: why the cell is "n/a", or None.
         claim: what the defense has reports say of its trainings, or None.
         counts: members, non-members and withheld records of the target, by name.
@@ -38,6 +48,7 @@ class Cell(BaseModel, frozen=True):
     defense: str
     params: dict[str, Any]
     by_default: list[str] = []
+    is_baseline: bool = False
     reason: str | None = None
     claim: Claim | None = None
     counts: dict[str, int] = {}
@@ -46,6 +57,19 @@ class Cell(BaseModel, frozen=True):
     def label(self) -> str:
         """The defense and whatever differs from its defaults."""
         return cell_label(self.defense, self.params)
+
+    @property
+    def key(self) -> CellKey:
+        """What names the cell among an experiment's."""
+        return CellKey(self.dataset, self.model, self.label)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_former_baseline(cls, value: Any) -> Any:
+        """Indexes that were stored before cells said it know the baseline by its name alone."""
+        if isinstance(value, dict) and "is_baseline" not in value:
+            return {**value, "is_baseline": value.get("defense") == FORMER_BASELINE}
+        return value
 
 
 class AttackInfo(BaseModel, frozen=True):
@@ -103,7 +127,7 @@ class Index(BaseModel, frozen=True):
     def save(self, store: Store) -> None:
         """Keep the index in the store, under the resolved experiment's hash."""
         store.room(FOLDER)
-        with replace_file(store.folder / FOLDER / f"{stem_of(self.experiment)}.json") as path:
+        with replace_file(store.folder / FOLDER / file_name(self.experiment)) as path:
             write_file(path, sealed(self.model_dump_json(indent=1).encode()))
 
     @classmethod
@@ -113,32 +137,37 @@ class Index(BaseModel, frozen=True):
         Raises:
             UserError: this store has never seen the experiment; its index is damaged.
         """
-        path = store.folder / FOLDER / f"{stem_of(experiment)}.json"
+        path = store.folder / FOLDER / file_name(experiment)
         if not path.exists():
             raise MissingStepError(
-                f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings; "
-                "make them with",
+                f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings",
                 "run",
             )
         try:
-            return read_index(path)
+            return cls.read(path)
         except UserError as error:
             raise MissingStepError(str(error), "run") from None
 
+    @classmethod
+    def all(cls, store: Store) -> Iterator[Self]:
+        """The indexes of all experiments that a store knows; one that cannot be read is left out."""
+        for path in sorted((store.folder / FOLDER).glob("*.json")):
+            with suppress(UserError):
+                yield cls.read(path)
 
-def read_index(path: Path) -> Index:
-    """The index in a file of a store.
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The index in a file of a store.
 
-    Raises:
-        UserError: it is not what was written, or another experiment's.
-    """
-    index = read_json(path, TypeAdapter(Index), REMEDY)
-    if stem_of(index.experiment) != path.stem:
-        raise UserError(f"{path} is that of another experiment, {stem_of(index.experiment)}; {REMEDY}")
-    return index
+        Raises:
+            UserError: it is not what was written, or another experiment's.
+        """
+        index = read_json(path, TypeAdapter(cls), REMEDY)
+        if file_name(index.experiment) != path.name:
+            raise UserError(f"{path} is that of another experiment, {file_name(index.experiment)}; {REMEDY}")
+        return index
 
 
-def stem_of(experiment: Experiment) -> str:
-    """What the index of an experiment is called: its name, and the hash of all that decides its results."""
-    name = experiment.name.replace("/", "-")
-    return f"{name}-{digest(hashed(experiment))[:12]}"
+def file_name(experiment: Experiment) -> str:
+    """What files about an experiment are called: its name and hash."""
+    return f"{experiment.name.replace('/', '-')}-{digest(hashed(experiment))[:12]}.json"

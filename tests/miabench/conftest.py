@@ -65,6 +65,7 @@ class Builder:
         counts |= {"reference": fake.withheld} if fake.withheld else {}
         same = ("dataset", "model", "defense", "params", "by_default", "reason")
         names = {name: getattr(fake, name) for name in same}
+        names["is_baseline"] = fake.defense == "ce"
         self.cells.append(Cell(**names, counts={} if fake.reason else counts))
         for run in range(runs):
             self._add_entry(fake, run, None, of_run(fake.accuracy, run))
@@ -121,7 +122,7 @@ class Builder:
         with self.store.write(scores, self.about) as folder:
             np.savez(folder / "arrays.npz", **given.save())
         with self.store.write(metrics, {}) as folder:
-            (folder / "rows.json").write_text(json.dumps(measure_attack(given, CLASSES)))
+            (folder / "rows.json").write_text(json.dumps(measure_attack(given)))
             (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
 
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from miabench.reports.numbers.summary import Line, Summary
+from miabench.reports.numbers.evidence import Change, Stored, attack_change
+from miabench.reports.numbers.influences import shared
+from miabench.reports.numbers.lines import Summary
+from miabench.results.index import CellKey
+from miabench.results.results import Results
 
-Gaps: TypeAlias = Mapping[tuple[str, str, str], Mapping[str, float]]
+Gaps: TypeAlias = Mapping[CellKey, Mapping[str, Change]]
 
 
-def adaptivity_gaps(summary: Summary) -> Gaps:
-    """Mean of the metric under the adaptive attacker minus that under the non-adaptive one.
+def adaptivity_gaps(results: Results, summary: Summary) -> Gaps:
+    """Mean of the metric under the adaptive attacker minus that under the non-adaptive one, with an interval.
 
     Returns:
-        Fractions, by (dataset, model, label) and attack; empty unless both attackers were run.
+        By cell and attack; empty unless both attackers were run. Attacks of which a metric has no intervals are left
+        out.
     """
-    lines = {(line.cell.dataset, line.cell.model, line.cell.label, line.attacker): line for line in summary.lines}
-    return {
-        key: _gap(line, lines[*key, "non-adaptive"])
-        for (*names, attacker), line in lines.items()
-        if attacker == "adaptive" and (*names, "non-adaptive") in lines
-        for key in [(names[0], names[1], names[2])]
-    }
-
-
-def _gap(adaptive: Line, other: Line) -> dict[str, float]:
-    pairs = {attack: (value.mean, other.attacks[attack].mean) for attack, value in adaptive.attacks.items()}
-    return {attack: a - b for attack, (a, b) in pairs.items() if a is not None and b is not None}
+    others = {line.cell.key: line for line in summary.lines if line.attacker == "non-adaptive"}
+    found = {}
+    for line in summary.lines:
+        if line.attacker == "adaptive" and line.cell.key in others:
+            own, other = (Stored(results, summary, one) for one in (line, others[line.cell.key]))
+            scope = shared([own.correct, other.correct])
+            changes = {name: attack_change(own, other, name, scope) for name in line.attacks} if scope else {}
+            found[line.cell.key] = {name: change for name, change in changes.items() if change is not None}
+    return found

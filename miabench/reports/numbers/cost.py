@@ -8,13 +8,13 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from miabench.results.index import Cell, Entry
+from miabench.results.index import Cell, CellKey, Entry
 from miabench.results.results import Results
 from miabench.store.manifest import AnsweringCost, Manifest, TrainingCost
 from miabench.store.store import Ref
 from miabench.training.meter import COSTS
 
-Costs: TypeAlias = Mapping[tuple[str, str, str], "Cost"]
+Costs: TypeAlias = Mapping[CellKey, "Cost"]
 
 
 class Setup(NamedTuple):
@@ -69,9 +69,9 @@ class Cost:
 
 
 def costs(results: Results) -> Costs:
-    """Costs by (dataset, model, label) of every cell that has a finished target."""
+    """Costs of every cell that has a finished target."""
     found = ((cell, _cost(results, cell)) for cell in results.index.cells)
-    return {(cell.dataset, cell.model, cell.label): cost for cell, cost in found if cost is not None}
+    return {cell.key: cost for cell, cost in found if cost is not None}
 
 
 def _cost(results: Results, cell: Cell) -> Cost | None:

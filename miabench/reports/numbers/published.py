@@ -13,8 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from miabench.evaluation.measure import ACCURACIES
+
 TABLES = Path(__file__).with_name("uai24.csv")
 PAPER_RUNS = 5  # section 5.1
+TOO_EXPENSIVE = "too expensive"  # section 5.1: "the cost of the white-box attack on DenseNet is too high"
+NOT_GIVEN = "not given"  # Table 3 has no accuracies
+ROUNDING = 0.00005  # of a published mean, which is given in percent with two decimals
+QUANTITIES = (*ACCURACIES, "nn", "entropy", "m-entropy", "grad-x")  # those of the paper
+ABLATION = ("imp-relaxloss", "relaxed-center-loss", "crl")  # Table 2: CRL without centers, and so on
 
 
 class Moments(NamedTuple):

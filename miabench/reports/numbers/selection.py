@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from miabench.errors import UserError, nearest
-from miabench.reports.numbers.summary import Line, Summary
+from miabench.reports.numbers.best import strongest
+from miabench.reports.numbers.lines import Summary, TableRow
 
 WORST = "worst"  # sorts by the strongest attack
-ACCURACIES: dict[str, Callable[[Line], float | None]] = {
+ACCURACIES: dict[str, Callable[[TableRow], float | None]] = {
     "train-accuracy": lambda line: line.train.mean,
     "test-accuracy": lambda line: line.test.mean,
 }
@@ -52,7 +53,7 @@ def select(summary: Summary, selection: Selection) -> Summary:
     lines = [
         replace(line, attacks={name: line.attacks[name] for name in columns})
         for line in summary.lines
-        if line.undefended or _matches((line.cell.defense, line.cell.label), selection.rows)
+        if line.is_baseline or _matches((line.cell.defense, line.cell.label), selection.rows)
     ]
     notes = summary.notes
     if len(lines) < len(summary.lines):
@@ -77,24 +78,25 @@ def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
     return not patterns or any(name == pattern or fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
-def _sorted(lines: Sequence[Line], key: str | None) -> list[Line]:
+def _sorted(lines: Sequence[TableRow], key: str | None) -> list[TableRow]:
     """Sorted within each dataset and model; what has no value stands last."""
     if key is None:
         return list(lines)
-    sites = list(dict.fromkeys(line.place[:2] for line in lines))
+    sites = list(dict.fromkeys(line.site for line in lines))
 
-    def order(line: Line) -> tuple[int, bool, float]:
+    def order(line: TableRow) -> tuple[int, bool, float]:
         value = _sort_value(line, key)
-        return sites.index(line.place[:2]), value is None, value or 0.0
+        return sites.index(line.site), value is None, value or 0.0
 
     return sorted(lines, key=order)
 
 
-def _sort_value(line: Line, key: str) -> float | None:
+def _sort_value(line: TableRow, key: str) -> float | None:
     """What is sorted by, lowest first."""
     if key in ACCURACIES:
         value = ACCURACIES[key](line)
         return None if value is None else -value
     if key == WORST:
-        return max((value.mean for value in line.attacks.values() if value.mean is not None), default=None)
+        top = strongest(line, list(line.attacks))
+        return None if top is None else top.mean
     return line.attacks[key].mean if key in line.attacks else None

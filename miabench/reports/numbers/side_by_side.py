@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 
 from scipy.special import stdtrit
 
@@ -20,13 +19,16 @@ from miabench.evaluation.measure import ACCURACIES
 from miabench.experiment.load import load_experiment, presets
 from miabench.experiment.model import Experiment
 from miabench.metrics.estimates import TAIL, Estimate
-from miabench.reports.numbers.published import Moments, PaperCell, paper
-from miabench.reports.numbers.summary import Line, Statistic, Summary
+from miabench.reports.numbers.lines import RunStats, Summary, TableRow
+from miabench.reports.numbers.published import (
+    NOT_GIVEN,
+    QUANTITIES,
+    TOO_EXPENSIVE,
+    Moments,
+    PaperCell,
+    paper,
+)
 
-TOO_EXPENSIVE = "too expensive"  # section 5.1: "the cost of the white-box attack on DenseNet is too high"
-NOT_GIVEN = "not given"  # Table 3 has no accuracies
-ROUNDING = 0.00005  # of a published mean, which is given in percent with two decimals
-QUANTITIES = (*ACCURACIES, "nn", "entropy", "m-entropy", "grad-x")  # those of the paper
 PRESET = re.compile(r"(uai24/[\w-]+)(@.*)?")  # what an experiment made from a preset is called, scaled or not
 RECORDS = re.compile(r" records=\S+")
 WITH_GLOVE = re.compile(r"arxiv10 path=.* glove=.*")  # files that only their owner can name
@@ -44,7 +46,7 @@ class Pair:
     quantity: str
     published: Moments | None
     why: str | None
-    measured: Statistic
+    measured: RunStats
 
     @property
     def difference(self) -> float | None:
@@ -67,14 +69,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedCell:
     """One measured line beside the paper's.
 
     Attributes:
         other_data: what the line was measured on, where that is not the paper's dataset; None where it is.
     """
 
-    line: Line
+    line: TableRow
     paper: PaperCell
     table: str
     other_data: str | None
@@ -82,7 +84,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class PaperComparison:
     """Everything that can be compared.
 
     Attributes:
@@ -92,7 +94,7 @@ class SideBySide:
         notes: facts about the measured results.
     """
 
-    compared: tuple[Compared, ...]
+    compared: tuple[ComparedCell, ...]
     absent: tuple[str, ...]
     unpublished: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -110,61 +112,7 @@ def welch(published: Moments, measured: Moments) -> Estimate:
     return Estimate(difference, difference - half, difference + half)
 
 
-class Apart(NamedTuple):
-    """A published value and a measured one that differ by more than the spread of both allows."""
-
-    line: Line
-    paper: PaperCell
-    quantity: str
-    published: Moments
-    measured: Moments
-
-    @property
-    def difference(self) -> float:
-        """Measured minus published."""
-        return self.measured.mean - self.published.mean
-
-
-@dataclass(frozen=True)
-class Outside:
-    """The published values outside the spread of the measured ones.
-
-    Attributes:
-        values: the largest difference first.
-        tried: how many were compared.
-        warnings: where training was not the paper's.
-    """
-
-    values: tuple[Apart, ...]
-    tried: int
-    warnings: tuple[str, ...]
-
-
-def outside(summary: Summary) -> Outside:
-    """Published values outside the spread: Welch's 95% interval is on one side of zero, by more than the rounding.
-
-    Nothing is compared of a scaled experiment, of other data, or of a single run.
-    """
-    experiment = summary.index.experiment
-    lines = _adaptive(summary) if experiment.scale is None else []
-    compared = [one for line in lines if (one := _compare(line, experiment)) is not None and one.other_data is None]
-    tried = [
-        Apart(one.line, one.paper, pair.quantity, *pair.moments)
-        for one in compared
-        for pair in one.pairs
-        if pair.moments is not None and (summary.metric == "auc" or pair.quantity in ACCURACIES)
-    ]
-    values = sorted(filter(_is_apart, tried), key=lambda value: -abs(value.difference))
-    warnings = _other_schedules([(value.line, value.paper) for value in values], experiment)
-    return Outside(tuple(values), len(tried), tuple(warnings))
-
-
-def _is_apart(value: Apart) -> bool:
-    _, low, high = welch(value.published, value.measured)
-    return low > ROUNDING or high < -ROUNDING
-
-
-def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
+def side_by_side(summary: Summary, anyway: bool = False) -> PaperComparison:
     """Put every line of a report that the paper has beside the paper's.
 
     Args:
@@ -175,10 +123,10 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
         UserError: nothing can be compared; or not like with like, without `anyway`.
     """
     experiment = summary.index.experiment
-    lines = _adaptive(summary)
+    lines = adaptive_lines(summary)
     if not lines:
         raise UserError("the paper's attacker is adaptive; this experiment's is not: set attacker.shadow_defense=same")
-    found = [(line, _compare(line, experiment)) for line in lines]
+    found = [(line, compare_line(line, experiment)) for line in lines]
     compared = tuple(one for _, one in found if one is not None)
     if not compared:
         raise UserError(_nothing(lines))
@@ -187,11 +135,11 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
         raise UserError(
             *(f"{reason}; compare it with the paper's numbers all the same with --anyway" for reason in reasons)
         )
-    return SideBySide(
+    return PaperComparison(
         compared=compared,
         absent=tuple(dict.fromkeys(_words(line) for line, one in found if one is None)),
         unpublished=_unpublished({one.paper.defense for one in compared}),
-        warnings=(*reasons, *_other_schedules([(one.line, one.paper) for one in compared], experiment)),
+        warnings=(*reasons, *other_schedules([(one.line, one.paper) for one in compared], experiment)),
         notes=tuple(note for note in summary.notes if note not in experiment.remarks()),  # those stand here anyway
     )
 
@@ -199,11 +147,12 @@ def side_by_side(summary: Summary, anyway: bool = False) -> SideBySide:
 # --- which line of the paper ---
 
 
-def _adaptive(summary: Summary) -> list[Line]:
+def adaptive_lines(summary: Summary) -> list[TableRow]:
+    """The lines of the adaptive attacker, who is the paper's."""
     return [line for line in summary.lines if line.attacker == "adaptive"]
 
 
-def _paper_cell(line: Line, experiment: Experiment) -> PaperCell | None:
+def _paper_cell(line: TableRow, experiment: Experiment) -> PaperCell | None:
     """What a measured line is compared with: the paper's dataset, or the one that other data stands for."""
     name, model = line.cell.dataset.split()[0], line.cell.model
     datasets = dict.fromkeys(cell.dataset for cell in paper() if cell.model == model)
@@ -223,7 +172,7 @@ def _preset(experiment: Experiment) -> Experiment | None:
     return load_experiment(named[1]) if named and named[1] in presets() else None
 
 
-def _compare(line: Line, experiment: Experiment) -> Compared | None:
+def compare_line(line: TableRow, experiment: Experiment) -> ComparedCell | None:
     """A line beside the paper's; None where the paper has none."""
     cell = _paper_cell(line, experiment)
     if cell is None:
@@ -239,7 +188,7 @@ def _compare(line: Line, experiment: Experiment) -> Compared | None:
             pairs.append(Pair(label, published, why if published is None else None, statistic))
     whole = RECORDS.sub("", line.cell.dataset) if experiment.scale is not None else line.cell.dataset
     other = None if whole == cell.dataset or WITH_GLOVE.fullmatch(whole) else line.cell.dataset
-    return Compared(line, cell, paper_line.table, other, tuple(pairs))
+    return ComparedCell(line, cell, paper_line.table, other, tuple(pairs))
 
 
 def _quantity(label: str) -> str | None:
@@ -248,11 +197,11 @@ def _quantity(label: str) -> str | None:
     return name if name in QUANTITIES and name in (label, "nn") else None
 
 
-def _words(line: Line) -> str:
+def _words(line: TableRow) -> str:
     return f"{line.cell.dataset}, {line.cell.model}, {line.cell.label}"
 
 
-def _nothing(lines: Sequence[Line]) -> str:
+def _nothing(lines: Sequence[TableRow]) -> str:
     have = dict.fromkeys(f"{cell.dataset} with {cell.model}" for cell in paper())
     defenses = dict.fromkeys(cell.defense for cell in paper())
     return (
@@ -265,7 +214,7 @@ def _nothing(lines: Sequence[Line]) -> str:
 # --- like with like ---
 
 
-def _not_alike(compared: Sequence[Compared], experiment: Experiment) -> Iterator[str]:
+def _not_alike(compared: Sequence[ComparedCell], experiment: Experiment) -> Iterator[str]:
     if experiment.scale is not None:
         yield f"{experiment.name} is a scaled experiment ({experiment.scale:g} of the pool)"
     for other, name in dict.fromkeys((one.other_data, one.paper.dataset) for one in compared):
@@ -278,7 +227,7 @@ def _not_alike(compared: Sequence[Compared], experiment: Experiment) -> Iterator
             yield f"{other} is other data than the paper's {name}{jpeg}"
 
 
-def _other_schedules(compared: Sequence[tuple[Line, PaperCell]], experiment: Experiment) -> Iterator[str]:
+def other_schedules(compared: Sequence[tuple[TableRow, PaperCell]], experiment: Experiment) -> Iterator[str]:
     """Where training is not the paper's for another reason than the scale."""
     if experiment.scale is not None:
         return

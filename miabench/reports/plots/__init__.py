@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.summary import Summary
-from miabench.reports.plots import against_cost, heat_map, histograms, roc
-from miabench.reports.plots import origin_boundary as origin
+from miabench.reports.numbers.lines import Summary
+from miabench.reports.plots import against_cost, heat_map, histograms, origin_boundary, roc
 from miabench.reports.plots.against_accuracy import draw, draw_ablation, trade_off
 from miabench.reports.plots.figure import SUFFIXES, Figures, save
-from miabench.reports.plots.records import see
+from miabench.reports.plots.records import load_records
 from miabench.results.results import Results
 
 __all__ = ["all_figures", "all_plots", "draw", "draw_ablation", "trade_off"]
@@ -48,7 +47,7 @@ def all_figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figur
     yield "cost", against_cost.draw(summary, costs(results))
     yield "attacks", heat_map.draw(summary)
     yield "roc", roc.draw(results, summary)
-    views = see(results, summary)
+    views = load_records(results, summary)
     yield "boundary-histograms", histograms.draw(views, histograms.BOUNDARY)
     yield "confidence-histograms", histograms.draw(views, histograms.CONFIDENCE)
-    yield "origin-boundary", origin.draw(views)
+    yield "origin-boundary", origin_boundary.draw(views)

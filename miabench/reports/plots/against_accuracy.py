@@ -9,17 +9,17 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from miabench.reports.numbers.summary import Line, Summary, summarize
-from miabench.reports.plots import figure as sheet
+from miabench.reports.numbers.lines import Site, Summary, TableRow
+from miabench.reports.numbers.published import ABLATION
+from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import scatter
-from miabench.reports.plots.measure import Measure
+from miabench.reports.plots.axis import Measure
+from miabench.reports.plots.figure import abreast, add_legend, check_suffix, label_figure, open_figure, save
 from miabench.reports.plots.scatter import Panel, Point
 from miabench.reports.plots.sites import in_experiment_order, sites
 from miabench.reports.plots.style import Look, choose_looks
 from miabench.reports.plots.words import records_of, runs_of
 from miabench.results.results import Results
-
-ABLATION = ("imp-relaxloss", "relaxed-center-loss", "crl")  # the paper's Table 2: CRL without centers, and so on
 
 
 def trade_off(results: Results, path: str | Path) -> list[Path]:
@@ -36,50 +36,50 @@ def trade_off(results: Results, path: str | Path) -> list[Path]:
         UserError: another suffix.
     """
     path = Path(path)
-    sheet.check_suffix(path)
-    return sheet.save(draw(summarize(results)), path.with_suffix(""), [path.suffix])
+    check_suffix(path)
+    return save(draw(summarize(results)), path.with_suffix(""), [path.suffix])
 
 
-def draw(summary: Summary) -> dict[sheet.Site, Figure]:
+def draw(summary: Summary) -> dict[Site, Figure]:
     """The trade-off of all cells, by dataset and model."""
     return _figures(summary, summary.lines, "test accuracy")
 
 
-def draw_ablation(summary: Summary) -> dict[sheet.Site, Figure]:
+def draw_ablation(summary: Summary) -> dict[Site, Figure]:
     """The trade-off of CRL and of its parts (Figure 7), where there are two of them or more."""
-    chosen = [line for line in summary.lines if line.cell.defense in ABLATION or line.undefended]
-    parts = {site: {line.cell.defense for line in chosen if line.place[:2] == site} for site in sites(summary)}
-    lines = [line for line in chosen if len(parts[line.place[:2]] & {*ABLATION}) > 1]
+    chosen = [line for line in summary.lines if line.cell.defense in ABLATION or line.is_baseline]
+    parts = {site: {line.cell.defense for line in chosen if line.site == site} for site in sites(summary)}
+    lines = [line for line in chosen if len(parts[line.site] & {*ABLATION}) > 1]
     return _figures(summary, lines, "the parts of CRL, test accuracy")
 
 
-def _figures(summary: Summary, lines: Sequence[Line], what: str) -> dict[sheet.Site, Figure]:
-    looks = choose_looks(line.cell.defense for line in summary.lines)
+def _figures(summary: Summary, lines: Sequence[TableRow], what: str) -> dict[Site, Figure]:
+    looks = choose_looks(line.cell for line in summary.lines)
     figures = {}
     for site in sites(summary):
-        own = in_experiment_order(summary, [line for line in lines if line.place[:2] == site])
+        own = in_experiment_order(summary, [line for line in lines if line.site == site])
         panels = list(_panels(own, Measure.of(summary))) if own else []
         if any(panel.points for panel in panels):
             figures[site] = _figure(own, panels, looks, what)
     return figures
 
 
-def _panels(lines: Sequence[Line], measure: Measure) -> Iterator[Panel]:
+def _panels(lines: Sequence[TableRow], measure: Measure) -> Iterator[Panel]:
     attackers = dict.fromkeys(line.attacker for line in lines)
     for attack, attacker in itertools.product(lines[0].attacks, attackers):
         title = f"{attack} ({attacker})" if len(attackers) > 1 else attack
         yield Panel(title, [*_points([line for line in lines if line.attacker == attacker], attack)], measure)
 
 
-def _points(lines: Sequence[Line], attack: str) -> Iterator[Point]:
+def _points(lines: Sequence[TableRow], attack: str) -> Iterator[Point]:
     for line in lines:
         (x, x_std), (y, y_std) = scatter.percent(line.test), scatter.percent(line.attacks[attack])
         if x is not None and y is not None:
             yield Point(line, x, y, x_std, y_std)
 
 
-def _figure(lines: Sequence[Line], panels: Sequence[Panel], looks: Mapping[str, Look], what: str) -> Figure:
-    figure, every = sheet.open_sheet(len(panels), sheet.abreast(len({line.attacker for line in lines})))
+def _figure(lines: Sequence[TableRow], panels: Sequence[Panel], looks: Mapping[str, Look], what: str) -> Figure:
+    figure, every = open_figure(len(panels), abreast(len({line.attacker for line in lines})))
     keys = {point.line.key for panel in panels for point in panel.points}
     shown = [line for line in lines if line.key in keys]
     series = scatter.make_series(shown, looks)
@@ -90,12 +90,12 @@ def _figure(lines: Sequence[Line], panels: Sequence[Panel], looks: Mapping[str, 
         scatter.draw_panel(axes, panel, series)
     name = panels[0].measure.name
     x, y = "test accuracy (%), more is better", f"{name} of the attack (%), less is better"
-    sheet.label_sheet(figure, _heading(shown, f"{what} against {name} of each attack"), x, y)
-    sheet.add_legend(figure, [*scatter.legend(series, panels, every[0])])
+    label_figure(figure, _heading(shown, f"{what} against {name} of each attack"), x, y)
+    add_legend(figure, [*scatter.legend(series, panels, every[0])])
     return figure
 
 
-def _heading(lines: Sequence[Line], what: str) -> str:
+def _heading(lines: Sequence[TableRow], what: str) -> str:
     runs = max(line.test.runs for line in lines)
     bars = f"mean and standard deviation over {runs_of(runs)}" if runs > 1 else runs_of(runs)
     cells = [line.cell for line in lines]

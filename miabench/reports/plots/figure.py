@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from miabench.errors import UserError
+from miabench.reports.numbers.lines import Site
 from miabench.reports.plots.words import slug, wrapped
 
-Site: TypeAlias = tuple[str, str]  # dataset and model: the cells in one figure
-Figures: TypeAlias = Mapping[Site, Figure]
+Figures: TypeAlias = Mapping[Site, Figure]  # the cells of one dataset and model are in one figure
 
 NO_DATES: Mapping[str, dict[str, Any]] = {  # the same results give the same file
     ".png": {},
@@ -39,7 +39,7 @@ def abreast(attackers: int) -> int:
     return ABREAST // attackers * attackers
 
 
-def open_sheet(panels: int, most: int = ABREAST, size: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
+def open_figure(panels: int, most: int = ABREAST, size: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels, at most so many side by side, and room for a legend at its right."""
     rows = math.ceil(panels / most)
     columns = math.ceil(panels / rows)  # rows as full as can be: four panels are two by two
@@ -48,7 +48,7 @@ def open_sheet(panels: int, most: int = ABREAST, size: tuple[float, float] = PAN
     return figure, [_open_panel(figure, (rows, columns, i + 1)) for i in range(panels)]
 
 
-def label_sheet(figure: Figure, heading: str, x: str, y: str) -> None:
+def label_figure(figure: Figure, heading: str, x: str, y: str) -> None:
     """Say what the figure shows, and what the axes of all panels are; the figure grows by the heading's lines."""
     text = wrapped(heading, int((figure.get_figwidth() - LEGEND) * LETTERS))
     figure.set_figheight(figure.get_figheight() + LINE * (text.count("\n") + 1))
@@ -81,8 +81,8 @@ def save(figures: Figures, stem: Path, suffixes: Sequence[str]) -> list[Path]:
         suffixes: some of .png, .svg and .pdf.
     """
     written = []
-    for (dataset, model), figure in figures.items():
-        name = f"{stem.name}-{slug(dataset)}-{slug(model)}" if len(figures) > 1 else stem.name
+    for site, figure in figures.items():
+        name = f"{stem.name}-{slug(site.dataset)}-{slug(site.model)}" if len(figures) > 1 else stem.name
         for suffix in suffixes:
             written.append(stem.with_name(name + suffix))
             written[-1].parent.mkdir(parents=True, exist_ok=True)

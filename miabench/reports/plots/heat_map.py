@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from miabench.reports.numbers.summary import Line, Summary
-from miabench.reports.plots import figure as sheet
-from miabench.reports.plots.measure import Measure
+from miabench.reports.numbers.lines import Site, SiteKey, Summary, TableRow
+from miabench.reports.numbers.names import title_of
+from miabench.reports.plots.axis import Measure
+from miabench.reports.plots.figure import LEGEND, label_figure
 from miabench.reports.plots.sites import choose, sites
-from miabench.reports.plots.words import escaped, mean_over, records_of, title_of
+from miabench.reports.plots.words import escaped, mean_over, records_of
 
 MOST_ROWS = 40
 CELL = (0.72, 0.26)  # inches
@@ -22,27 +23,27 @@ EQUAL_CONTRAST = 0.179  # luminance at which white and black are equally legible
 LEAST_SPAN = 20.0  # points that the shades cover at least
 
 
-def draw(summary: Summary) -> dict[sheet.Site, Figure]:
+def draw(summary: Summary) -> dict[Site, Figure]:
     """A panel per attacker, by dataset and model: a row per cell, a column per attack.
 
     Where there is no number, the word of the table stands: n/a, failed or missing.
     """
     figures = {}
     for site in sites(summary):
-        first = [line for line in summary.lines if line.place == (*site, summary.attackers[0])]
+        first = [line for line in summary.lines if line.site_key == SiteKey(*site, summary.attackers[0])]
         chosen, choice = choose(summary, first, MOST_ROWS)
         labels = {line.cell.label for line in chosen}
-        lines = [line for line in summary.lines if line.place[:2] == site and line.cell.label in labels]
+        lines = [line for line in summary.lines if line.site == site and line.cell.label in labels]
         if any(value.mean is not None for line in lines for value in line.attacks.values()):
             figures[site] = _figure(summary, lines, choice)
     return figures
 
 
-def _figure(summary: Summary, lines: Sequence[Line], choice: str) -> Figure:
+def _figure(summary: Summary, lines: Sequence[TableRow], choice: str) -> Figure:
     rows, columns, panels = len(lines) // len(summary.attackers), len(lines[0].attacks), len(summary.attackers)
     names = LETTER * max(len(title_of(line.cell)) for line in lines)
     width = max(names + panels * columns * CELL[0] + 1.2, 6.0)
-    figure = Figure(figsize=(width + sheet.LEGEND, rows * CELL[1] + 1.4), layout="constrained")
+    figure = Figure(figsize=(width + LEGEND, rows * CELL[1] + 1.4), layout="constrained")
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
     measure = Measure.of(summary)
     low = min(measure.guessing, float(np.nanmin(values)))
@@ -62,11 +63,11 @@ def _figure(summary: Summary, lines: Sequence[Line], choice: str) -> Figure:
         f"{mean_over(runs)}; {records_of(cells)}",
         *([choice] if choice else []),
     ]
-    sheet.label_sheet(figure, "\n".join(text), "", "")
+    label_figure(figure, "\n".join(text), "", "")
     return figure
 
 
-def _draw_panel(axes: Axes, lines: Sequence[Line], limits: tuple[float, float]) -> AxesImage:
+def _draw_panel(axes: Axes, lines: Sequence[TableRow], limits: tuple[float, float]) -> AxesImage:
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
     image = axes.imshow(values, cmap="Blues", vmin=limits[0], vmax=limits[1], aspect="auto")
     axes.set_xticks(range(values.shape[1]), [*map(escaped, lines[0].attacks)], rotation=30, ha="right", fontsize=8)
@@ -86,6 +87,6 @@ def _legible(shade: Sequence[float]) -> str:
     return "black" if luminance > EQUAL_CONTRAST else "white"
 
 
-def _percent(line: Line, attack: str) -> float:
+def _percent(line: TableRow, attack: str) -> float:
     mean = line.attacks[attack].mean
     return np.nan if mean is None else 100 * mean

@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from miabench.metrics.estimates import Floats
-from miabench.reports.plots import figure as sheet
-from miabench.reports.plots.records import Seen, View, Views
-from miabench.reports.plots.words import escaped, records_of, runs_of, title_of
+from miabench.reports.numbers.lines import Site
+from miabench.reports.numbers.names import title_of
+from miabench.reports.plots.figure import add_legend, label_figure, open_figure
+from miabench.reports.plots.records import CellRecords, RecordsBySite, SiteRecords
+from miabench.reports.plots.words import escaped, records_of, runs_of
 
 BINS = np.linspace(0, 1, 41)
 MEMBERS, OTHERS = "#0072B2", "#E69F00"  # dark and light: apart in grey too
@@ -23,7 +25,7 @@ ABREAST = 4
 
 
 class Quantity(NamedTuple):
-    """What is counted: the field of `Seen`, its name in the heading and on the axis."""
+    """What is counted: the field of `CellRecords`, its name in the heading and on the axis."""
 
     field: str
     name: str
@@ -38,7 +40,7 @@ BOUNDARY = Quantity(
 CONFIDENCE = Quantity("confidence", "confidence", "softmax probability of the true class")
 
 
-def draw(views: Views, quantity: Quantity) -> dict[sheet.Site, Figure]:
+def draw(views: RecordsBySite, quantity: Quantity) -> dict[Site, Figure]:
     """A panel per cell, by dataset and model: shares of the members and of the non-members in 40 equal bins.
 
     Shares are means over runs. The overlap coefficient is the sum over bins of the smaller of the two shares: 1 where
@@ -60,8 +62,8 @@ def overlaps(one: Floats, other: Floats) -> Floats:
     return overlap
 
 
-def _figure(site: sheet.Site, view: View, quantity: Quantity) -> Figure:
-    figure, every = sheet.open_sheet(len(view.cells), ABREAST)
+def _figure(site: Site, view: SiteRecords, quantity: Quantity) -> Figure:
+    figure, every = open_figure(len(view.cells), ABREAST)
     for axes, seen in zip(every, view.cells, strict=True):
         _draw_panel(axes, seen, getattr(seen, quantity.field))
     runs = max(len(seen.to_boundary) for seen in view.cells)
@@ -71,14 +73,14 @@ def _figure(site: sheet.Site, view: View, quantity: Quantity) -> Figure:
         f"{runs_of(runs)}; {records_of(cells)}; 40 bins; more overlap is better; each panel has its own vertical scale",
         *([view.choice] if view.choice else []),
     ]
-    sheet.label_sheet(figure, "\n".join(lines), quantity.axis, "share of the records in each bin (%)")
+    label_figure(figure, "\n".join(lines), quantity.axis, "share of the records in each bin (%)")
     outlined = Patch(facecolor=to_rgba(OTHERS, THIN), edgecolor="black", linewidth=0.8, label="non-members")
     both = Patch(facecolor=BOTH, label="both: the overlap")
-    sheet.add_legend(figure, [Patch(facecolor=MEMBERS, label="members"), outlined, both])
+    add_legend(figure, [Patch(facecolor=MEMBERS, label="members"), outlined, both])
     return figure
 
 
-def _draw_panel(axes: Axes, seen: Seen, values: Floats) -> None:
+def _draw_panel(axes: Axes, seen: CellRecords, values: Floats) -> None:
     members, others = shares(values[:, seen.members]), shares(values[:, ~seen.members])
     axes.stairs(100 * members.mean(axis=0), BINS, fill=True, color=MEMBERS)
     axes.stairs(100 * others.mean(axis=0), BINS, fill=True, color=OTHERS, alpha=THIN)

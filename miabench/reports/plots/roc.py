@@ -6,17 +6,19 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from miabench.reports.numbers.summary import Line, Summary
-from miabench.reports.plots import figure as sheet
+from miabench.reports.numbers.lines import Site, Summary, TableRow
+from miabench.reports.numbers.names import how_chosen, title_of
+from miabench.reports.plots.figure import LARGE_PANEL, abreast, add_legend, label_figure, open_figure
 from miabench.reports.plots.roc_band import Curve, roc
-from miabench.reports.plots.sites import how_chosen, one_per_defense, sites
+from miabench.reports.plots.sites import one_per_defense, sites
 from miabench.reports.plots.style import LABEL_WIDTH, Look, choose_looks
-from miabench.reports.plots.words import escaped, mean_over, records_of, title_of, wrapped
+from miabench.reports.plots.words import escaped, mean_over, records_of, wrapped
 from miabench.results.results import Results
 
 TOP = 1.15  # of the axes: a line at 1 is seen
@@ -25,17 +27,17 @@ TOP = 1.15  # of the axes: a line at 1 is seen
 class Drawn(NamedTuple):
     """One curve: of a cell, in the look of its defense."""
 
-    line: Line
+    line: TableRow
     curve: Curve
     look: Look
 
 
-def draw(results: Results, summary: Summary) -> dict[sheet.Site, Figure]:
+def draw(results: Results, summary: Summary) -> dict[Site, Figure]:
     """A panel per attack with a curve for one setting of each defense, by dataset and model."""
-    looks = choose_looks(line.cell.defense for line in summary.lines)
+    looks = choose_looks(line.cell for line in summary.lines)
     figures = {}
     for site in sites(summary):
-        lines = [line for line in summary.lines if line.place[:2] == site]
+        lines = [line for line in summary.lines if line.site == site]
         panels = {title: drawn for title, drawn in _panels(results, summary, lines, looks) if drawn}
         if panels:
             figures[site] = _figure(summary, lines, panels)
@@ -43,7 +45,7 @@ def draw(results: Results, summary: Summary) -> dict[sheet.Site, Figure]:
 
 
 def _panels(
-    results: Results, summary: Summary, lines: Sequence[Line], looks: Mapping[str, Look]
+    results: Results, summary: Summary, lines: Sequence[TableRow], looks: Mapping[str, Look]
 ) -> Iterator[tuple[str, list[Drawn]]]:
     chosen = [*one_per_defense(summary, [line for line in lines if line.attacker == summary.attackers[0]])]
     labels = {line.cell.label for line in chosen}
@@ -53,15 +55,17 @@ def _panels(
         yield title, [*_curves(results, own, attack, looks)]
 
 
-def _curves(results: Results, lines: Sequence[Line], attack: str, looks: Mapping[str, Look]) -> Iterator[Drawn]:
+def _curves(results: Results, lines: Sequence[TableRow], attack: str, looks: Mapping[str, Look]) -> Iterator[Drawn]:
     for line in lines:
-        records = results.records(line.cell, line.attacker, attack)
-        if records is not None:
-            yield Drawn(line, roc(records.values, records.members), looks[line.cell.defense])
+        runs = [*results.targets(line.cell, line.attacker, attack).values()]
+        if runs:  # under protocol pool runs have members of their own: the first speaks
+            alike = [one for one in runs if np.array_equal(one.members, runs[0].members)]
+            scores = np.stack([one.values for one in alike])
+            yield Drawn(line, roc(scores, runs[0].members), looks[line.cell.defense])
 
 
-def _figure(summary: Summary, lines: Sequence[Line], panels: Mapping[str, Sequence[Drawn]]) -> Figure:
-    figure, every = sheet.open_sheet(len(panels), sheet.abreast(len(summary.attackers)), sheet.LARGE_PANEL)
+def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Sequence[Drawn]]) -> Figure:
+    figure, every = open_figure(len(panels), abreast(len(summary.attackers)), LARGE_PANEL)
     least = min(float(one.curve.fpr[0]) for drawn in panels.values() for one in drawn)
     for axes, (title, drawn) in zip(every, panels.items(), strict=True):
         axes.set(xscale="log", yscale="log", xlim=(least, TOP), ylim=(least, TOP))
@@ -77,9 +81,9 @@ def _figure(summary: Summary, lines: Sequence[Line], panels: Mapping[str, Sequen
         *([how_chosen(summary)] if len(cells) < len({line.cell.label for line in lines}) else []),
     ]
     x, y = "false positive rate, from one false positive on", "true positive rate, less is better"
-    sheet.label_sheet(figure, "\n".join(text), x, y)
+    label_figure(figure, "\n".join(text), x, y)
     guessing = Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label="guessing")
-    sheet.add_legend(figure, [*map(_handle, shown.values()), Patch(color="0.8", label="95% interval"), guessing])
+    add_legend(figure, [*map(_handle, shown.values()), Patch(color="0.8", label="95% interval"), guessing])
     return figure
 
 

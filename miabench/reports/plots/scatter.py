@@ -12,8 +12,10 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from miabench.reports.numbers.summary import BASELINE, Line, Statistic
-from miabench.reports.plots.measure import Measure
+from miabench.metrics.dominance import MORE_AND_LESS, pareto_front
+from miabench.reports.numbers.lines import RunStats, TableRow
+from miabench.reports.numbers.names import with_baseline
+from miabench.reports.plots.axis import Measure
 from miabench.reports.plots.style import Look, handle
 from miabench.reports.plots.words import escaped
 
@@ -44,7 +46,7 @@ class Series(NamedTuple):
 class Point(NamedTuple):
     """One cell in one panel; a spread is None for one run."""
 
-    line: Line
+    line: TableRow
     x: float
     y: float
     x_std: float | None
@@ -57,16 +59,16 @@ class Panel(NamedTuple):
     title: str
     points: Sequence[Point]
     measure: Measure
-    better: tuple[int, int] = (1, -1)
+    better: tuple[int, int] = MORE_AND_LESS
 
 
-def percent(value: Statistic) -> tuple[float | None, float | None]:
+def percent(value: RunStats) -> tuple[float | None, float | None]:
     """Mean and standard deviation in percent."""
     mean, std = value.mean, value.std
     return None if mean is None else 100 * mean, None if std is None else 100 * std
 
 
-def make_series(lines: Sequence[Line], looks: Mapping[str, Look]) -> list[Series]:
+def make_series(lines: Sequence[TableRow], looks: Mapping[str, Look]) -> list[Series]:
     """One series per defense, in the order of the lines."""
     return [_series(name, lines, looks[name]) for name in dict.fromkeys(line.cell.defense for line in lines)]
 
@@ -110,29 +112,15 @@ def accuracy_limits(panels: Sequence[Panel]) -> tuple[float, float]:
     return _around(_ends((point.x, point.x_std) for panel in panels for point in panel.points))
 
 
-def pareto_front(points: Iterable[tuple[float, float]], better: tuple[int, int] = (1, -1)) -> list[tuple[float, float]]:
-    """The points that no other beats (at least as good in both, better in one), each once, by x.
-
-    Args:
-        points: x and y of each.
-        better: 1 where more is better, -1 where less is, for x and for y.
-    """
-    front: list[tuple[float, float]] = []
-    for x, y in sorted(set(points), key=lambda p: (-better[0] * p[0], -better[1] * p[1])):  # from the best x
-        if not front or better[1] * y > better[1] * front[-1][1]:
-            front.append((x, y))
-    return sorted(front)
-
-
 def _short(value: object) -> str:
     """A number as long as a plot has room for."""
     return str(value) if not isinstance(value, float) or len(str(value)) <= 6 else f"{value:.3g}"
 
 
-def _series(defense: str, lines: Iterable[Line], look: Look) -> Series:
+def _series(defense: str, lines: Sequence[TableRow], look: Look) -> Series:
     cells = {line.cell.label: line.cell.params for line in lines if line.cell.defense == defense}
     varying = _varying(list(cells.values()))
-    label = f"{defense} (no defense)" if defense == BASELINE else defense
+    label = next(with_baseline(defense, line.cell) for line in lines if line.cell.defense == defense)
     if len(cells) > MOST_TAGS:
         return Series(defense, look, f"{label}, {len(cells)} settings of {', '.join(varying)}", {}, len(varying) == 1)
     if len(varying) < 2:
@@ -151,9 +139,10 @@ def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _shade(axes: Axes, panel: Panel) -> None:
     """What some point beats in both quantities; the edge is the front."""
-    front = pareto_front(((point.x, point.y) for point in panel.points), panel.better)
-    if not front:
+    if not panel.points:
         return
+    points = [(point.x, point.y) for point in panel.points]
+    front = sorted(points[i] for i in pareto_front(points, panel.better))
     (low, high), worst = axes.get_xlim(), axes.get_ylim()[panel.better[1] < 0]
     xs, ys = zip(*front, strict=True)
     if panel.better[0] > 0:  # each point beats what is left of it
@@ -164,9 +153,9 @@ def _shade(axes: Axes, panel: Panel) -> None:
 
 
 def _draw_reference(axes: Axes, points: Sequence[Point]) -> None:
-    """Thin lines through the undefended cell: the trade-off of no defense."""
+    """Thin lines through the baseline: the trade-off of no defense."""
     for point in points:
-        if point.line.undefended:
+        if point.line.is_baseline:
             axes.axvline(point.x, color="0.6", linewidth=0.6, linestyle=":", zorder=0.5)
             axes.axhline(point.y, color="0.6", linewidth=0.6, linestyle=":", zorder=0.5)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from matplotlib.lines import Line2D
 
-from miabench.reports.numbers.summary import BASELINE
 from miabench.reports.plots.words import wrapped
+from miabench.results.index import Cell
 
 Marker: TypeAlias = str | tuple[int, Literal[1], int]  # as matplotlib names it; a tuple is a star: points, 1, degrees
 T = TypeVar("T")
@@ -24,33 +27,32 @@ class Look(NamedTuple):
 
 # Okabe and Ito's palette for all kinds of colour vision, without the yellow, which is lost on white; grey and wine.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#767676", "#882255")
-FIXED = {  # no two share a marker; what the paper compares in one figure (Figures 4, 5, 7) shares no colour
-    BASELINE: Look("black", "*"),
-    "crl": Look("#0072B2", "o"),
-    "relaxloss": Look("#D55E00", "s"),
-    "imp-relaxloss": Look("#009E73", "^"),
-    "relaxed-center-loss": Look("#CC79A7", "D"),
-    "label-smoothing": Look("#56B4E9", "v"),
-    "confidence-penalty": Look("#E69F00", "P"),
-    "early-stopping": Look("#767676", "X"),
-    "advreg": Look("#009E73", "<"),
-    "dmp": Look("#CC79A7", ">"),
-    "dmp-gan": Look("#E69F00", (4, 1, 0)),
-    "dp-sgd": Look("#882255", "d"),
-    "center-loss": Look("#882255", "p"),
-    "memguard": Look("#56B4E9", (8, 1, 0)),
-}
-MARKERS = tuple(look.marker for name, look in FIXED.items() if name != BASELINE)
+BASELINE = Look("black", "*")
+# Of built-in defenses: no two share a marker; what the paper compares in one figure (Figures 4, 5, 7) shares no colour.
+LOOKS = Path(__file__).with_name("looks.json")
 LABEL_WIDTH = 30  # characters of a label in a legend before it goes on in the next line
 
 
-def choose_looks(defenses: Iterable[str]) -> dict[str, Look]:
+def choose_looks(cells: Iterable[Cell]) -> dict[str, Look]:
     """A look for each defense: its own for a built-in one, else one that no other has, of the rarest colour."""
-    names = set(defenses)
-    looks = {name: look for name, look in FIXED.items() if name in names}
-    for name in sorted(names - set(FIXED)):
+    names = {cell.defense: cell.is_baseline for cell in cells}
+    looks = {name: BASELINE for name, is_baseline in names.items() if is_baseline}
+    looks |= {name: look for name, look in fixed_looks().items() if name in names}
+    for name in sorted(names.keys() - looks.keys()):
         looks[name] = _rarest(list(looks.values()), start=zlib.crc32(name.encode()))
     return looks
+
+
+@cache
+def fixed_looks() -> Mapping[str, Look]:
+    """The looks of built-in defenses but the baseline, by name."""
+    looks = json.loads(LOOKS.read_text(encoding="utf-8"))
+    return {name: Look(color, _marker(marker)) for name, (color, marker) in looks.items()}
+
+
+def _marker(marker: str | Sequence[int]) -> Marker:
+    """A marker as JSON writes it: a name, or a star's points, 1, and degrees."""
+    return marker if isinstance(marker, str) else (marker[0], 1, marker[2])
 
 
 def handle(label: str, color: str, marker: Marker = "o", *, filled: bool = True) -> Line2D:
@@ -62,9 +64,10 @@ def handle(label: str, color: str, marker: Marker = "o", *, filled: bool = True)
 
 def _rarest(used: Sequence[Look], start: int) -> Look:
     """The first look, counted from `start`, that is no other's, then has the rarest colour, then the rarest marker."""
-    taken = [*FIXED.values(), *used]
+    fixed = fixed_looks().values()
+    taken, markers_of_fixed = [*fixed, *used], [look.marker for look in fixed]
     colors, markers = [look.color for look in used], [look.marker for look in used]
-    looks = [Look(color, marker) for color in _turned(COLORS, start) for marker in _turned(MARKERS, start)]
+    looks = [Look(color, marker) for color in _turned(COLORS, start) for marker in _turned(markers_of_fixed, start)]
     return min(looks, key=lambda look: (taken.count(look), colors.count(look.color), markers.count(look.marker)))
 
 

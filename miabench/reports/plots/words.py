@@ -7,7 +7,6 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from miabench.reports.numbers.summary import BASELINE
 from miabench.reports.tables.terminal_layout import plain
 from miabench.results.index import Cell
 
@@ -42,11 +41,6 @@ def runs_of(runs: int) -> str:
 def mean_over(runs: int) -> str:
     """What a value is, where the spread is not shown."""
     return f"mean over {runs_of(runs)}" if runs > 1 else runs_of(runs)
-
-
-def title_of(cell: Cell) -> str:
-    """A cell's label as the title of its panel."""
-    return f"{cell.label} (no defense)" if cell.defense == BASELINE else cell.label
 
 
 def _numbers(cells: Sequence[Cell], part: str) -> str:

@@ -1,115 +1,29 @@
-"""What the written tables say, whatever their form: names and values as plain text, dataset by dataset.
+"""The one table of all reports: names and values as plain text, whatever the form they are shown in.
 
-Markdown, LaTeX and HTML escape and lay out this text; none of them computes anything.
+The terminal, Markdown, LaTeX and HTML escape and lay out this text; none of them computes or rounds anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from miabench.metrics import Estimate
 from miabench.metrics.names import TITLES
-from miabench.reports.numbers.adaptivity import adaptivity_gaps
+from miabench.reports.numbers.adaptivity import Gaps
 from miabench.reports.numbers.cost import Cost, Costs
-from miabench.reports.numbers.difference import Difference, Differences
-from miabench.reports.numbers.summary import BASELINE, Line, Statistic, Summary, printed
-from miabench.reports.tables.terminal import approach, cell_key
-from miabench.reports.words import footnotes
-
-
-@dataclass(frozen=True)
-class Value:
-    """One value.
-
-    Attributes:
-        text: a number as printed, or why there is none.
-        spread: what stands beside it: a standard deviation or an interval.
-        note: number of the footnote that says why there is no number.
-        best: whether it is marked.
-        number: to sort by.
-    """
-
-    text: str
-    spread: str = ""
-    note: int | None = None
-    best: bool = False
-    number: float | None = None
-
-    @property
-    def words(self) -> str:
-        """All of it as text."""
-        note = "" if self.note is None else f"[{self.note}]"
-        return " ".join(filter(None, (self.text, self.spread, note)))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line: names in the order of the sheet's, then values."""
-
-    line: Line
-    names: tuple[str, ...]
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table of one dataset.
-
-    Attributes:
-        names: headers of the columns that say what a line is about.
-        headers: of the values.
-    """
-
-    dataset: str
-    title: str
-    names: tuple[str, ...]
-    headers: tuple[str, ...]
-    entries: tuple[Entry, ...]
-
-
-def results(summary: Summary, reasons: footnotes.Reasons) -> list[Sheet]:
-    """Accuracy and the attacks of every line, laid out like the paper's tables."""
-    sheets = []
-    for dataset, lines in _by_dataset(summary.lines):
-        headers = ("train acc. ↑", "test acc. ↑", *(f"{attack} ↓" for attack in lines[0].attacks))
-        title = f"{_place(lines)}: accuracy, and {TITLES[summary.metric]} of each attack, in percent"
-        rows = [[_value(value, reasons) for value in (line.train, line.test, *line.attacks.values())] for line in lines]
-        sheets.append(_sheet(dataset, title, headers, list(zip(lines, rows, strict=True))))
-    return sheets
-
-
-def differences(summary: Summary, compared: Differences) -> list[Sheet]:
-    """How much each defended line differs from the undefended one; datasets without any are left out."""
-    sheets = []
-    for dataset, lines in _by_dataset([line for line in summary.lines if line.key in compared]):
-        headers = ("test acc. ↑", *(f"{attack} ↓" for attack in lines[0].attacks))
-        title = f"{_place(lines)}: difference to {BASELINE}, in points of accuracy and AUC [95% interval]"
-        rows = []
-        for line in lines:
-            comparison = compared[line.key]
-            changes = [comparison.accuracy, *(comparison.attacks.get(attack) for attack in line.attacks)]
-            rows.append((line, [_change(change) for change in changes]))
-        sheets.append(_sheet(dataset, title, headers, rows))
-    return sheets
-
-
-def gaps(summary: Summary) -> list[Sheet]:
-    """The adaptivity gap of each attack; none unless both attackers were run."""
-    found = adaptivity_gaps(summary)
-    lines = [line for line in summary.lines if line.attacker == "adaptive" and cell_key(line) in found]
-    sheets = []
-    for dataset, own in _by_dataset(lines):
-        title = f"{_place(own)}: adaptivity gap: {TITLES[summary.metric]} of the adaptive attacker minus that of the "
-        headers = tuple(own[0].attacks)
-        rows = [(line, [_gap(found[cell_key(line)].get(attack)) for attack in headers]) for line in own]
-        sheets.append(_sheet(dataset, title + "non-adaptive one, in points", headers, rows))
-    return sheets
-
+from miabench.reports.numbers.duels import Matrices
+from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
+from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.lines import STATES, RunStats, Summary, TableRow, printed, signed
+from miabench.reports.numbers.names import approach, baseline_name
+from miabench.reports.words.footnotes import Reasons
 
 COST_HEADERS = (
     "trainings",
     "CPU seconds",
-    f"ratio to {BASELINE}",
+    "ratio to {}",
     "wall seconds",
     "records forward",
     "records backward",
@@ -118,74 +32,343 @@ COST_HEADERS = (
 )
 
 
-def spent(summary: Summary, costs: Costs) -> list[Sheet]:
+@dataclass(frozen=True)
+class Value:
+    """What stands in one place of a table.
+
+    Attributes:
+        text: a number as printed, or why there is none.
+        spread: what stands beside it: a standard deviation or an interval.
+        below: what stands on a line of its own below both.
+        note: number of the footnote that says why there is no number.
+        best: whether it is marked.
+        number: to sort by; None where the text is no number.
+    """
+
+    text: str
+    spread: str = ""
+    below: str = ""
+    note: int | None = None
+    best: bool = False
+    number: float | None = None
+
+    @classmethod
+    def of(cls, fraction: float, spread: str = "", below: str = "", *, best: bool = False) -> Value:
+        """A fraction in percent."""
+        return cls(printed(fraction), spread, below, best=best, number=fraction)
+
+    @property
+    def beside(self) -> str:
+        """All but what stands below, as text."""
+        return " ".join(filter(None, (self.text, self.spread, self.footnote)))
+
+    @property
+    def footnote(self) -> str:
+        """The reference to the footnote, as text; empty without one."""
+        return "" if self.note is None else f"[{self.note}]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        names: what the row is about, in the order of the table's names.
+        values: in the order of the table's headers.
+        line: what of the results the row shows, for links and shades; None where it shows something else.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Value, ...]
+    line: TableRow | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the row says nothing of the defense, since its trainings collapsed."""
+        return self.line is not None and bool(self.line.collapsed)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        title: what it shows, of which dataset.
+        names: headers of the columns that say what a row is about.
+        headers: of the values.
+        sections: rows that belong together; a rule is drawn between sections.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    headers: tuple[str, ...]
+    sections: tuple[tuple[Row, ...], ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all sections."""
+        return tuple(itertools.chain.from_iterable(self.sections))
+
+
+def new_names(section: Sequence[Row]) -> Iterator[tuple[str, ...]]:
+    """The names of each row in a section, blank where they and all before them repeat those of the row above."""
+    above: tuple[str, ...] = ()
+    for row in section:
+        yield tuple("" if row.names[: i + 1] == above[: i + 1] else name for i, name in enumerate(row.names))
+        above = row.names
+
+
+# --- the tables of a report ---
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """What the tables of a report show.
+
+    Attributes:
+        summary: all its lines are shown.
+        judged: of these lines.
+        gaps: of the cells, where both attackers were run.
+        duels: of the defenses, where there are three or more.
+        costs: of the cells; what is missing is left out.
+    """
+
+    summary: Summary
+    judged: Judgement
+    gaps: Gaps
+    duels: Matrices
+    costs: Costs
+
+
+def report_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """The worst cases of each dataset; then, attack by attack, what they are the worst of; gaps and costs."""
+    return [*worst_tables(made, reasons), *detailed_tables(made, reasons)]
+
+
+def detailed_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """All but the worst cases."""
+    return [
+        *results_tables(made, reasons),
+        *attack_tables(made, reasons),
+        *duel_tables(made),
+        *gaps_tables(made),
+        *cost_tables(made.summary, made.costs),
+    ]
+
+
+def worst_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """Accuracy and the strongest attack of each level of access, a section for each."""
+    tables = []
+    for lines in _by_dataset(made.summary.lines):
+        known = [column for line in lines for column in made.judged.lines[line.key].worst]
+        metrics = list(dict.fromkeys(column.metric for column in known))
+        if metrics:
+            shown, names = _names(lines)
+            sections = [
+                _worst_section(made, lines, names, [Column(level, metric) for metric in metrics], reasons)
+                for level in levels(made.summary.index)
+            ]
+            headers = ("test acc. ↑", *(f"{TITLES[metric]} ↓" for metric in metrics))
+            title = f"{_about(lines)}: the strongest attack of each kind, in percent [95% interval]"
+            tables.append(Table(title, ("attacks", *shown), headers, tuple(sections)))
+    return tables
+
+
+def _worst_section(
+    made: Tabled,
+    lines: Sequence[TableRow],
+    names: Sequence[tuple[str, ...]],
+    columns: Sequence[Column],
+    reasons: Reasons,
+) -> tuple[Row, ...]:
+    rows = []
+    for line, own in zip(lines, names, strict=True):
+        known = made.judged.lines[line.key].worst
+        worst = [_worst(known.get(one), line, (line.key, one) in made.judged.best, reasons) for one in columns]
+        accuracy = replace(mean_over_runs(line.test, reasons), spread="")  # so that 80 columns are enough
+        rows.append(Row((columns[0].level, *own), (accuracy, *worst), line))
+    return tuple(rows)
+
+
+def _worst(found: Worst | None, line: TableRow, best: bool, reasons: Reasons) -> Value:
+    if found is None:
+        state = min((value.state for value in line.attacks.values()), key=STATES.index, default="n/a")
+        why = next((value.reason for value in line.attacks.values() if value.reason), "too few records")
+        return Value("n/a" if state == "done" else state, note=reasons.number(why))
+    case = found.case
+    among = f", {found.among}" if found.missing else ""
+    return replace(Value.of(case.value, interval(case.low, case.high), best=best), below=f"{found.attack}{among}")
+
+
+def results_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """Accuracy and the attacks of every line, laid out like the paper's tables."""
+
+    def values(line: TableRow) -> list[Value]:
+        attacks = [
+            mean_over_runs(value, reasons, (line.key, attack) in made.judged.best)
+            for attack, value in line.attacks.items()
+        ]
+        return [mean_over_runs(line.train, reasons), mean_over_runs(line.test, reasons), *attacks]
+
+    tables = []
+    for lines in _by_dataset(made.summary.lines):
+        headers = ("train acc. ↑", "test acc. ↑", *(f"{attack} ↓" for attack in lines[0].attacks))
+        title = f"{_about(lines)}: accuracy, and {TITLES[made.summary.metric]} of each attack, in percent"
+        tables.append(_table(title, headers, lines, values))
+    return tables
+
+
+def attack_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """A section per line with its attacks as rows: mean, interval, and the difference to the baseline."""
+    name = baseline_name(made.summary.lines)
+    headers = ("mean", "95% interval", f"minus {name} [95% interval]", "so it is")
+    tables = []
+    for lines in _by_dataset(made.summary.lines):
+        shown, names = _names(lines)
+        sections = tuple(tuple(_attack_rows(made, line, own, reasons)) for line, own in zip(lines, names, strict=True))
+        title = f"{_about(lines)}: {TITLES[made.summary.metric]} of each attack, in percent; differences in points"
+        tables.append(Table(title, (*shown, "quantity"), headers, sections))
+    return tables
+
+
+def _attack_rows(made: Tabled, line: TableRow, names: tuple[str, ...], reasons: Reasons) -> Iterator[Row]:
+    evidence = made.judged.lines[line.key]
+    accuracy = evidence.changes.get(ACCURACY)
+    yield Row((*names, "test acc. ↑"), _detailed(line.test, evidence.accuracy, accuracy, reasons), line)
+    for attack, value in line.attacks.items():
+        best = (line.key, attack) in made.judged.best
+        known = evidence.attacks.get(attack), evidence.changes.get(attack)
+        yield Row((*names, f"{attack} ↓"), _detailed(value, *known, reasons, best), line)
+
+
+def _detailed(
+    value: RunStats, estimate: Estimate | None, change_: Change | None, reasons: Reasons, best: bool = False
+) -> tuple[Value, ...]:
+    between = Value("") if estimate is None else Value(interval(estimate.low, estimate.high))
+    word = Value("") if change_ is None else Value(change_.verdict.word)
+    difference = Value("") if change_ is None else change(change_)
+    return mean_over_runs(value, reasons, best), between, difference, word
+
+
+def duel_tables(made: Tabled) -> list[Table]:
+    """Which defense leaks less than which in the worst case."""
+    words = {1: "less", 0: "≈", -1: "more"}
+    tables = []
+    for site_key, found in made.duels.items():
+        names = [approach(line) for line in found.lines]
+        rows = tuple(
+            Row((name,), tuple(Value("" if i == j else words[int(one)]) for j, one in enumerate(outcomes)))
+            for i, (name, outcomes) in enumerate(zip(names, found.outcomes, strict=True))
+        )
+        title = (
+            f"{', '.join(site_key)}: worst case of the row against that of the column, {TITLES[made.summary.metric]} "
+            "(less: it leaks less; ≈: not distinguishable)"
+        )
+        tables.append(Table(title, ("approach",), tuple(line.cell.label for line in found.lines), (rows,)))
+    return tables
+
+
+def gaps_tables(made: Tabled) -> list[Table]:
+    """The adaptivity gap of each attack; none unless both attackers were run."""
+
+    def values(line: TableRow) -> list[Value]:
+        return [change(made.gaps[line.cell.key].get(attack)) for attack in line.attacks]
+
+    tables = []
+    adaptive = [line for line in made.summary.lines if line.attacker == "adaptive" and line.cell.key in made.gaps]
+    for lines in _by_dataset(adaptive):
+        title = (
+            f"{_about(lines)}: adaptivity gap: {TITLES[made.summary.metric]} of the adaptive attacker minus that of "
+            "the non-adaptive one, in points [95% interval]"
+        )
+        tables.append(_table(title, tuple(lines[0].attacks), lines, values))
+    return tables
+
+
+def cost_tables(summary: Summary, costs: Costs) -> list[Table]:
     """What one target of each cell cost; datasets without any are left out."""
-    lines = [line for line in summary.lines if line.attacker == summary.attackers[0] and cell_key(line) in costs]
-    sheets = []
-    for dataset, own in _by_dataset(lines):
-        title = f"{_place(own)}: cost of one target, everything it starts from included"
-        bases = {line.cell.model: costs[cell_key(line)] for line in own if line.undefended}
-        rows = [(line, _cost(costs[cell_key(line)], bases.get(line.cell.model))) for line in own]
-        sheets.append(_sheet(dataset, title, COST_HEADERS, rows))
-    return sheets
+    bases = {line.site: costs.get(line.cell.key) for line in summary.lines if line.is_baseline}
+
+    def values(line: TableRow) -> list[Value]:
+        return list(_cost(costs[line.cell.key], bases.get(line.site)))
+
+    headers = tuple(header.format(baseline_name(summary.lines)) for header in COST_HEADERS)
+    lines = [line for line in summary.lines if line.attacker == summary.attackers[0] and line.cell.key in costs]
+    return [
+        _table(f"{_about(own)}: cost of one target, everything it starts from included", headers, own, values)
+        for own in _by_dataset(lines)
+    ]
 
 
-def reading(summary: Summary) -> Iterator[str]:
-    """How to read the numbers; what the terminal marks with a star is bold here."""
-    for note in footnotes.reading(summary):
-        yield f"bold: {note[2:]}" if note.startswith("* ") else note
+def _by_dataset(lines: Sequence[TableRow]) -> list[list[TableRow]]:
+    datasets = dict.fromkeys(line.cell.dataset for line in lines)
+    return [[line for line in lines if line.cell.dataset == dataset] for dataset in datasets]
 
 
-def _by_dataset(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
-    for dataset in dict.fromkeys(line.cell.dataset for line in lines):
-        yield dataset, [line for line in lines if line.cell.dataset == dataset]
-
-
-def _place(lines: Sequence[Line]) -> str:
+def _about(lines: Sequence[TableRow]) -> str:
     """The dataset, and the model where there is one: it needs no column then."""
     models = dict.fromkeys(line.cell.model for line in lines)
     return ", ".join([lines[0].cell.dataset, *(models if len(models) == 1 else ())])
 
 
-def _sheet(dataset: str, title: str, headers: tuple[str, ...], rows: Sequence[tuple[Line, list[Value]]]) -> Sheet:
+def _table(
+    title: str, headers: tuple[str, ...], lines: Sequence[TableRow], values: Callable[[TableRow], list[Value]]
+) -> Table:
+    """A row per line, a section per model."""
+    shown, names = _names(lines)
+    rows = [Row(own, tuple(values(line)), line) for own, line in zip(names, lines, strict=True)]
+    sections = itertools.groupby(rows, key=lambda row: row.line and row.line.cell.model)
+    return Table(title, shown, headers, tuple(tuple(own) for _, own in sections))
+
+
+def _names(lines: Sequence[TableRow]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """What names lines: of model and attacker only those in which they differ, and the approach."""
     parts = {
-        "model": [line.cell.model for line, _ in rows],
-        "approach": [approach(line) for line, _ in rows],
-        "attacker": [line.attacker for line, _ in rows],
+        "model": [line.cell.model for line in lines],
+        "approach": [approach(line) for line in lines],
+        "attacker": [line.attacker for line in lines],
     }
-    shown = [name for name, values in parts.items() if name == "approach" or len(set(values)) > 1]
-    names = zip(*(parts[name] for name in shown), strict=True)
-    entries = (Entry(line, own, tuple(values)) for own, (line, values) in zip(names, rows, strict=True))
-    return Sheet(dataset, title, tuple(shown), headers, tuple(entries))
+    shown = tuple(name for name, own in parts.items() if name == "approach" or len(set(own)) > 1)
+    return shown, list(zip(*(parts[name] for name in shown), strict=True))
 
 
-def _value(value: Statistic, reasons: footnotes.Reasons) -> Value:
+# --- values ---
+
+
+def mean_over_runs(value: RunStats, reasons: Reasons, best: bool = False) -> Value:
+    """A mean with its spread, or why there is none."""
     if value.mean is None:
         return Value(value.state, note=reasons.number(value.reason or ""))
-    spread = "" if value.std is None else f"(±{printed(value.std)})"
-    return Value(printed(value.mean), spread, best=value.best, number=value.mean)
+    return Value.of(value.mean, "" if value.std is None else plus_minus(value.std), best=best)
 
 
-def _change(change: Difference | None) -> Value:
-    if change is None:
+def interval(low: float, high: float) -> str:
+    """The ends of an interval of fractions, in percent."""
+    return f"[{printed(low)}, {printed(high)}]"
+
+
+def plus_minus(std: float) -> str:
+    """A standard deviation of fractions, in percent."""
+    return f"(±{printed(std)})"
+
+
+def change(value: Change | None) -> Value:
+    """A difference of fractions in points, with its interval."""
+    if value is None:
         return Value("n/a")
-    value, low, high = (f"{100 * number:+.2f}" for number in (change.value, change.low, change.high))
-    return Value(value, f"[{low}, {high}]", number=change.value)
+    return Value(signed(value.value), f"[{signed(value.low)}, {signed(value.high)}]", number=value.value)
 
 
-def _gap(value: float | None) -> Value:
-    return Value("n/a") if value is None else Value(f"{100 * value:+.2f}", number=value)
+def _number(value: float | None, form: Callable[[float], str]) -> Value:
+    return Value("n/a") if value is None else Value(form(value), number=value)
 
 
-def _cost(cost: Cost, base: Cost | None) -> list[Value]:
-    numbers = (
-        (cost.trainings, "g"),
-        (cost.cpu_seconds, ",.2f"),
-        (cost.ratio(base), ",.2f"),
-        (cost.seconds, ",.2f"),
-        (cost.forwarded, ",.0f"),
-        (cost.differentiated, ",.0f"),
-        (cost.withheld, ",.0f"),
-        (cost.answering, ",.3f"),
-    )
-    return [Value("n/a" if number is None else f"{number:{form}}", number=number) for number, form in numbers]
+def _cost(cost: Cost, base: Cost | None) -> Iterator[Value]:
+    yield _number(cost.trainings, "{:g}".format)
+    yield _number(cost.cpu_seconds, "{:,.2f}".format)
+    yield _number(cost.ratio(base), "{:,.2f}".format)
+    yield _number(cost.seconds, "{:,.2f}".format)
+    yield _number(cost.forwarded, "{:,.0f}".format)
+    yield _number(cost.differentiated, "{:,.0f}".format)
+    yield _number(cost.withheld, "{:,.0f}".format)
+    yield _number(cost.answering, "{:,.3f}".format)

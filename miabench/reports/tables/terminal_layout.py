@@ -38,10 +38,17 @@ FORMS = (Form(False, 26), Form(True, 26), Form(True, 16))  # the first that fits
 
 
 class Item(NamedTuple):
-    """What stands in one place of a table: parts that are printed side by side, or one below the other."""
+    """What stands in one place of a table.
+
+    Attributes:
+        parts: printed side by side, or one below the other.
+        style: of all of it, as rich names it.
+        below: printed below the parts in every form.
+    """
 
     parts: tuple[str, ...]
     style: str = ""
+    below: str = ""
 
 
 class Column(NamedTuple):
@@ -62,14 +69,8 @@ class Column(NamedTuple):
         """An item as text of one line or more."""
         if self.names:
             return "\n".join(textwrap.wrap(plain(" ".join(item.parts)), form.name_width, break_on_hyphens=False))
-        return ("\n" if form.stacked else " ").join(item.parts)
-
-
-class Rows(NamedTuple):
-    """What a table says beside its columns: its title, and after which rows a rule is drawn."""
-
-    title: str
-    ends: Sequence[bool]
+        beside = ("\n" if form.stacked else " ").join(item.parts)
+        return f"{beside}\n{plain(item.below)}" if item.below else beside
 
 
 def open_console(file: TextIO | None = None) -> Console:
@@ -83,12 +84,19 @@ def open_console(file: TextIO | None = None) -> Console:
     return console
 
 
-def print_columns(console: Console, rows: Rows, columns: Sequence[Column]) -> None:
-    """Print columns as one table, or as several where they do not fit."""
+def print_columns(console: Console, title: str, ends: Sequence[bool], columns: Sequence[Column]) -> None:
+    """Print columns as one table, or as several where they do not fit.
+
+    Args:
+        console: whose width they fit.
+        title: stands above the table.
+        ends: of each row, whether a rule is drawn below it.
+        columns: with an item for each row.
+    """
     form = next((form for form in FORMS if _width(columns, form) <= console.width), FORMS[-1])
     for i, part in enumerate(_parts(columns, form, console.width)):
-        print_note(console, f"{rows.title} (continued)" if i else rows.title, style="bold")
-        console.print(_table(rows.ends, part, form), crop=False)
+        print_note(console, f"{title} (continued)" if i else title, style="bold")
+        console.print(_table(ends, part, form), crop=False)
         console.print()
 
 
@@ -120,7 +128,6 @@ def _parts(columns: Sequence[Column], form: Form, width: int) -> Iterator[list[C
 
 
 def _table(ends: Sequence[bool], columns: Sequence[Column], form: Form) -> Table:
-
     width = _width(columns, form)  # more than the console has if it must be
     table = Table(box=box.SIMPLE_HEAD, width=width, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     for column in columns:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from miabench.reports.numbers.side_by_side import Apart, outside
-from miabench.reports.numbers.summary import Statistic, Summary, printed
-from miabench.reports.tables.published_table import NAMES
+from miabench.reports.numbers.deviations import Deviation, deviations
+from miabench.reports.numbers.evidence import Judgement
+from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.lines import RunStats, Summary, printed, signed
+from miabench.reports.numbers.names import quantity_name
 from miabench.reports.words import footnotes
 
 FEW_RUNS = 3  # with fewer trainings a spread says next to nothing
@@ -15,10 +17,10 @@ NAMED = 5  # cells (or values) that are named before the others are counted
 OUTSIDE = "published value outside the spread"
 
 
-def alerts(summary: Summary) -> Iterator[str]:
+def alerts(summary: Summary, judged: Judgement) -> Iterator[str]:
     """Warnings, each a sentence without a full stop."""
     experiment = summary.index.experiment
-    if experiment.runs < FEW_RUNS:
+    if experiment.protocol != "pool" and experiment.runs < FEW_RUNS:
         trainings = "one training" if experiment.runs == 1 else f"{experiment.runs} trainings"
         yield f"{trainings} per cell: too few to tell a defense from luck; --runs 5 is usual"
     if experiment.shadows == 1:
@@ -29,14 +31,29 @@ def alerts(summary: Summary) -> Iterator[str]:
     collapsed = [f"{line.cell.model} {line.cell.label}" for line in summary.lines if line.collapsed]
     if collapsed:
         yield f"test accuracy is at chance in {_names(dict.fromkeys(collapsed))}: attacks on them say nothing"
+    yield from turned(summary, judged)
     yield from _not_reproduced(summary)
+
+
+def turned(summary: Summary, judged: Judgement) -> Iterator[str]:
+    """Where a defense leaks less by AUC and more where false alarms are few."""
+    for line in summary.lines:
+        changes = judged.lines[line.key].changes
+        for level in levels(summary.index):
+            auc, low = (changes.get(Column(level, metric)) for metric in ("auc", "tpr@1%"))
+            if auc and low and auc.value < 0 < low.value:
+                yield (
+                    f"{line.cell.dataset}, {line.cell.model} {line.cell.label} leaks less by AUC ({signed(auc.value)} "
+                    f"points, {level} attacks) and more at 1% false positives ({signed(low.value)} points): it hides "
+                    "most records and exposes some"
+                )
 
 
 def _not_reproduced(summary: Summary) -> Iterator[str]:
     """Published values that the measured ones differ from by more than the spread of both allows."""
-    found = outside(summary)
+    found = deviations(summary)
     for value in found.values[:NAMED]:
-        yield f"{OUTSIDE}: {_apart(value)}"
+        yield f"{OUTSIDE}: {_in_words(value)}"
     if found.values:
         yield (
             f"{OUTSIDE}: {len(found.values)} of {found.tried} compared (about 1 in 20 would be so by chance); side by "
@@ -45,8 +62,8 @@ def _not_reproduced(summary: Summary) -> Iterator[str]:
     yield from found.warnings
 
 
-def _apart(value: Apart) -> str:
-    quantity = NAMES.get(value.quantity, value.quantity)
+def _in_words(value: Deviation) -> str:
+    quantity = quantity_name(value.quantity)
     published, measured = (f"{printed(one.mean)} (±{printed(one.std)})" for one in (value.published, value.measured))
     where = f"{value.paper.dataset} {value.paper.model} {value.line.cell.label}"
     return f"{where}, {quantity}: published {published}, measured {measured}"
@@ -63,7 +80,7 @@ def _absent(summary: Summary) -> Iterator[str]:
         yield f"{'failed' if state == 'failed' else 'missing'} in {_names(cells)}: {reason}"
 
 
-def _is_absent(value: Statistic) -> bool:
+def _is_absent(value: RunStats) -> bool:
     return value.state in ("failed", "missing")
 
 

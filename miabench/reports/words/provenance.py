@@ -15,7 +15,7 @@ PROTOCOLS = {
 }
 SHADOWS = {
     "same": "under the target's defense (adaptive attacker)",
-    "ce": "without defense (non-adaptive attacker)",
+    "baseline": "without defense (non-adaptive attacker)",
     "both": "under the target's defense (adaptive attacker), and without it (non-adaptive)",
 }
 COMPUTED_FROM = ("miabench", "python", "torch", "numpy")  # versions that a caption names

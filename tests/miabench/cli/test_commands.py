@@ -156,7 +156,11 @@ def test_failed_jobs_end_with_status_1(command, tmp_path):
     ("kind", "body", "expected"),
     [
         ("Dataset", "def load(self, root):\n        open('/no/such')", "FileNotFoundError: [Errno 2] No such file or"),
-        ("Defense", "def withhold(self):\n        return 1 / 0\n    def loss(self, *batch): ...", "ZeroDivisionError: div"),
+        (
+            "Defense",
+            "def withhold(self):\n        return 1 / 0\n    def loss(self, *batch): ...",
+            "ZeroDivisionError: div",
+        ),
         ("Attack", "def probes(self):\n        return 1 / 0", "ZeroDivisionError: division by zero"),
         ("Model", "def unsupported(self, domain):\n        return 1 / 0", "ZeroDivisionError: division by zero"),
     ],
@@ -238,3 +242,27 @@ def test_every_plugin_is_described(command, kind):
         assert item["about"]
         assert all(parameter["meaning"] for parameter in item["parameters"]), item["name"]
         assert command("list", kind, item["name"])[0] == 0
+
+
+def test_a_dry_run_says_why_cells_are_not_applicable(command, tmp_path):
+    (tmp_path / "never.py").write_text(
+        "from miabench import Defense\nclass Never(Defense, frozen=True):\n"
+        "    def unsupported(self, data, model):\n        return 'it needs a moon'\n"
+        "    def loss(self, logits, features, targets, epoch):\n        return logits.sum()\n"
+    )
+    options = ("--plugin", "never.py", "--defense", "never", "--executor", "inline")
+    code, out, err = command("run", "tiny.toml", "--defense", "ce", *options, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "1 to run, 1 n/a" in out
+    assert "n/a: never on toy mlp hidden=[16]: it needs a moon" in out
+    code, out, _ = command("run", "tiny.toml", *options)
+    assert code == 1, "nothing at all was measured"
+
+
+def test_a_command_line_needs_only_its_verb_changed(command):
+    line = ("tiny.toml", "--epochs", "2", "--workers", "1", "--executor", "inline")
+    assert command("run", *line)[0] == 0
+    for verb in ("report", "status"):
+        assert command(verb, *line)[0] == 0
+    assert command("gate", *line, "--max", "auc=1")[0] == 0
+    assert "--workers" not in command("gate", "--help")[1]

@@ -30,7 +30,7 @@ from miabench.plugins import discover as discovery
 from miabench.plugins.attack import Logits, Probe
 from miabench.plugins.discover import KINDS, discover, probe_class
 from miabench.plugins.probes import FeatureNorm, LogOdds, TrueProbability
-from miabench.results.index import Index
+from miabench.results.index import Cell, Index
 from miabench.store.hashed import NEVER, hashed
 from miabench.store.store import Store
 from miabench.training.schedule import Schedule
@@ -127,7 +127,6 @@ PLAIN = {
     "model": "mlp",
     "defense": ["ce", {"name": "dp-sgd", "schedule": {"lr": 0.5}}],
     "attacks": ["nn"],
-    "schedule": {},
 }
 MARKED = {
     "name": "a/b",
@@ -137,7 +136,6 @@ MARKED = {
     "attacks": "entropy",
     "device": "cuda",
     "scale": 0.5,
-    "schedule": {},
     "unpublished": ["crl.alpha_rce"],
     "tuned": {"crl": {"study": "s", "parameters": ["alpha_rce"]}},
 }
@@ -162,6 +160,20 @@ def test_the_key_of_a_network_stays():
 )
 def test_the_addresses_of_indexes_stay(tmp_path, experiment, name):
     assert address(tmp_path, experiment) == name
+
+
+def test_the_baseline_as_shadow_defense_has_the_address_of_its_former_name(tmp_path):
+    """Stored under `ce`, before the baseline had a word."""
+    for i, who in enumerate(("ce", "baseline")):
+        experiment = PLAIN | {"schedule": {"epochs": 2}, "attacker": {"shadow_defense": who}}
+        assert address(tmp_path / str(i), experiment) == "experiment-1cd7d7b50025.json"
+
+
+def test_an_index_that_was_stored_before_cells_said_it_knows_its_baseline():
+    stored = {"dataset": "bits", "model": "mlp", "params": {}}
+    assert Cell.model_validate(stored | {"defense": "ce"}).is_baseline
+    assert not Cell.model_validate(stored | {"defense": "crl"}).is_baseline
+    assert not Cell.model_validate(stored | {"defense": "ce", "is_baseline": False}).is_baseline
 
 
 def test_which_gpu_is_in_no_address(tmp_path):

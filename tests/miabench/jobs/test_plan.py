@@ -152,6 +152,13 @@ def test_non_adaptive_attackers_train_their_shadows_under_ce(plan):
     assert {entry.attacker for entry in made.index.entries} == {None, "non-adaptive"}
 
 
+def test_the_baseline_has_a_word_and_its_former_name_means_the_same(plan):
+    named, former = (plan(defense=["crl"], attacker={"shadow_defense": who}) for who in ("baseline", "ce"))
+    assert named.jobs.keys() == former.jobs.keys()
+    assert named.index.experiment == former.index.experiment
+    assert [cell.is_baseline for cell in plan(defense=["crl", "ce"]).index.cells] == [False, True]
+
+
 def test_both_attackers(plan):
     made = plan(defense=["crl"], attacker={"shadow_defense": "both"})
     assert len(keys(made)) == 5

@@ -100,6 +100,10 @@ def test_clash_of_two_files(write, tmp_path):
         ("import no_such_module", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module' ("),
         ("x = 1\ny = 1 / 0", "ZeroDivisionError: division by zero ("),
         ("def f(:", "SyntaxError: "),
+        (
+            GOOD + "    baseline = True\n",
+            "mine.py: Mine says baseline = True; the built-in baseline is the only one",
+        ),
         ("raise ValueError('two\\nlines')", "ValueError: two lines ("),
         ("import sys\nsys.exit(3)", "SystemExit: 3 ("),
     ],
@@ -133,12 +137,13 @@ def test_all_problems_of_one_plugin_at_once():
 
 def test_an_installed_package(tmp_path, monkeypatch):
     """A distribution made by hand: its plugin is addressed as <distribution>/<name>."""
-    (tmp_path / "acme.py").write_text(GOOD)
+    (tmp_path / "acme.py").write_text(GOOD + "\nclass Base(Defense, frozen=True):\n    baseline = True\n")
     info = tmp_path / "acme_mia-1.2.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-mia\nVersion: 1.2.0\n")
     (info / "entry_points.txt").write_text(
-        "[miabench.defenses]\nmine = acme:Mine\nbroken = acme:NoSuchClass\n[miabench.attacks]\nwrong = acme:Mine\n"
+        "[miabench.defenses]\nmine = acme:Mine\nbase = acme:Base\nbroken = acme:NoSuchClass\n"
+        "[miabench.attacks]\nwrong = acme:Mine\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     plugins = discover()
@@ -148,9 +153,19 @@ def test_an_installed_package(tmp_path, monkeypatch):
     assert "defense acme-mia/broken cannot be loaded: AttributeError" in message(
         plugins.get("defense", "acme-mia/broken").build, {}
     )
+    assert "defense acme-mia/base: Base says baseline = True" in message(
+        plugins.get("defense", "acme-mia/base").build, {}
+    )
     assert "attack acme-mia/wrong cannot be loaded: TypeError: it is no Attack" in message(
         plugins.get("attack", "acme-mia/wrong").build, {}
     )
+
+
+def test_one_built_in_defense_is_the_baseline_and_what_is_made_from_it_is_none(write):
+    text = "from miabench.defenses.ce import CrossEntropy\nclass Mine(CrossEntropy, frozen=True):\n    pass\n"
+    plugins = discover([write("mine.py", text)])
+    assert [found.name for found in plugins.all("defense") if found.load().is_baseline()] == ["ce"]
+    assert plugins.baseline().name == "ce"
 
 
 def test_names_are_unique_per_kind_only():

@@ -23,7 +23,7 @@ def results(make_results):
 @pytest.mark.parametrize(
     ("form", "start"),
     [
-        ("table", "toy: accuracy"),
+        ("table", "toy, mlp: accuracy"),
         ("csv", "dataset,model,defense"),
         ("json", '{"experiment": {'),
         ("markdown", "**toy, mlp: accuracy"),
@@ -70,7 +70,7 @@ def test_a_table_is_made_without_what_is_slow_to_load(results):
     )
     command = [sys.executable, "-P", "-c", code, str(results.store.folder)]
     done = subprocess.run(command, input=results.index.model_dump_json(), capture_output=True, text=True)
-    assert done.stdout.startswith("toy: accuracy")
+    assert done.stdout.startswith("toy, mlp: accuracy")
     assert done.stderr == "set()\n"
 
 

@@ -43,7 +43,7 @@ def test_what_is_dominated(make_results):
 
 def test_ce_itself_where_nothing_is_better(make_results):
     results = make_results(CE, WORSE)
-    assert advise(results, 1.0).chosen.line.undefended
+    assert advise(results, 1.0).chosen.line.is_baseline
 
 
 def test_how_sure_it_is(make_results):
@@ -102,9 +102,13 @@ def test_withheld_records_do_not_count(make_results):
     assert {one.line.cell.defense for one in advise(results, 5.0).candidates} == {"ce", "relaxloss"}
 
 
-def test_without_ce_there_is_none(make_results):
-    results = make_results(CHEAP, DEAR)
-    assert list(recommend(results, summarize(results), 5.0)) == []
+def test_without_ce_there_is_none_and_the_words_say_why(make_results):
+    advice = advise(make_results(CHEAP, DEAR), 5.0)
+    assert (advice.chosen, advice.candidates) == (None, ())
+    assert list(in_words(advice)) == [
+        "toy, mlp, adaptive attacker: no finished training without defense to compare with, so no defense is "
+        "recommended"
+    ]
 
 
 def test_in_words(make_results):

@@ -3,6 +3,7 @@
 import pytest
 
 from miabench.errors import UserError
+from miabench.reports.numbers.best import baselines
 from miabench.reports.numbers.selection import Selection, select
 from miabench.reports.numbers.summary import summarize
 
@@ -33,7 +34,7 @@ def test_rows_by_defense_or_label_with_ce(summary):
     assert labels(summary, rows=("*=2", "dmp")) == ["ce", "crl alpha_rce=2", "dmp", "ce"]
     shown = select(summary, Selection(rows=("*=2",)))
     assert shown.notes[-1] == "3 of 5 lines are shown; marks are among all"
-    assert shown.baseline(shown.lines[1]) == shown.lines[0]
+    assert baselines(shown.lines)[shown.lines[1].site_key] == shown.lines[0]
 
 
 def test_columns_are_attacks(summary):

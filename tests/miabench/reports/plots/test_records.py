@@ -14,7 +14,7 @@ from miabench.reports.plots import against_cost, all_plots, histograms
 from miabench.reports.plots import origin_boundary as origin
 from miabench.reports.plots.figure import SUFFIXES, save
 from miabench.reports.plots.histograms import BOUNDARY, CONFIDENCE, overlaps, shares
-from miabench.reports.plots.records import distance_to_boundary, see
+from miabench.reports.plots.records import distance_to_boundary, load_records
 from miabench.results.index import Index
 from miabench.results.results import Results
 from miabench.store.store import Store
@@ -53,7 +53,7 @@ def test_distance_to_the_boundary_is_the_largest_probability_minus_the_second():
 
 
 def test_what_is_seen_of_each_record(results, by_hand):
-    (view,) = see(results, summarize(results)).values()
+    (view,) = load_records(results, summarize(results)).values()
     assert [seen.cell.label for seen in view.cells] == ["ce", "crl"]
     assert view.choice == ""
     for i, seen in enumerate(view.cells):
@@ -76,7 +76,7 @@ def test_the_overlap_coefficient():
 
 @pytest.mark.parametrize("quantity", [BOUNDARY, CONFIDENCE])
 def test_histograms_are_of_members_and_non_members_with_their_overlap(results, by_hand, quantity):
-    (one,) = histograms.draw(see(results, summarize(results)), quantity).values()
+    (one,) = histograms.draw(load_records(results, summarize(results)), quantity).values()
     assert len(one.axes) == 2
     for i, axes in enumerate(one.axes):
         counted = []
@@ -100,7 +100,7 @@ def test_histograms_are_of_members_and_non_members_with_their_overlap(results, b
 
 
 def test_distance_to_the_origin_against_distance_to_the_boundary(results, by_hand):
-    (one,) = origin.draw(see(results, summarize(results))).values()
+    (one,) = origin.draw(load_records(results, summarize(results))).values()
     assert [axes.get_title() for axes in one.axes] == ["ce (no defense)", "crl"]
     member, _, p, norm = by_hand[1, 0]
     falling = -np.sort(-p, axis=1)
@@ -113,13 +113,13 @@ def test_distance_to_the_origin_against_distance_to_the_boundary(results, by_han
 
 
 def test_at_most_a_thousand_points_of_each_kind_are_drawn():
-    from miabench.reports.plots.records import Seen, View
+    from miabench.reports.plots.records import CellRecords, SiteRecords
     from miabench.results.index import Cell
 
     members = np.arange(3000) < 1500
     cell = Cell(dataset="toy", model="mlp", defense="ce", params={}, counts={"members": 1500, "non-members": 1500})
     ones = np.ones((1, 3000))
-    (one,) = origin.draw({("toy", "mlp"): View([Seen(cell, members, ones / 2, ones, ones)], "")}).values()
+    (one,) = origin.draw({("toy", "mlp"): SiteRecords([CellRecords(cell, members, ones / 2, ones, ones)], "")}).values()
     assert len(one.axes[0].collections[0].get_offsets()) == 2000
     assert "at most 1,000 of each drawn" in one.get_suptitle().replace("\n ", "")
 
@@ -205,5 +205,5 @@ def test_a_figure_is_laid_out_once_for_all_formats(results, tmp_path, monkeypatc
     monkeypatch.setattr(
         ConstrainedLayoutEngine, "execute", lambda self, fig: laid_out.append(fig) or execute(self, fig)
     )
-    save(histograms.draw(see(results, summarize(results)), BOUNDARY), tmp_path / "plot", SUFFIXES)
+    save(histograms.draw(load_records(results, summarize(results)), BOUNDARY), tmp_path / "plot", SUFFIXES)
     assert len(laid_out) == 1

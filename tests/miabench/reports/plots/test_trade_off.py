@@ -9,13 +9,20 @@ from miabench.plugins.discover import discover
 from miabench.reports.numbers.selection import Selection, select
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import draw, draw_ablation, trade_off
-from miabench.reports.plots.scatter import MOST_TAGS, pareto_front
-from miabench.reports.plots.style import COLORS, FIXED, MARKERS, choose_looks
+from miabench.reports.plots.scatter import MOST_TAGS
+from miabench.reports.plots.style import COLORS, choose_looks, fixed_looks
+from miabench.results.index import Cell
 
 
 def figure(results):
     (one,) = draw(summarize(results)).values()
     return one
+
+
+def looks_of(*defenses):
+    cells = [Cell(dataset="toy", model="mlp", defense=name, params={}, is_baseline=name == "ce") for name in defenses]
+    looks = choose_looks(cells)
+    return {name: looks[name] for name in defenses}
 
 
 def bars(axes):
@@ -150,33 +157,27 @@ def test_collapsed_cells_are_hollow(make_results):
 
 
 def test_built_in_defenses_have_one_look_and_no_two_share_a_marker(make_results):
-    assert set(FIXED) == {found.name for found in discover().all("defense") if found.source == "built-in"}
-    assert len({look.marker for look in FIXED.values()}) == len(FIXED)
-    alone, among = choose_looks(["advreg"]), choose_looks(["ce", "crl", "aaa", "advreg"])
-    assert alone["advreg"] == among["advreg"] == FIXED["advreg"]
+    built_in = {found.name for found in discover().all("defense") if found.source == "built-in"}
+    fixed = looks_of(*built_in)
+    assert fixed_looks().keys() == built_in - {"ce"}
+    assert len({look.marker for look in fixed.values()}) == len(fixed)
+    alone, among = looks_of("advreg"), looks_of("ce", "crl", "aaa", "advreg")
+    assert alone["advreg"] == among["advreg"] == fixed["advreg"]
     one = figure(make_results({}, {"defense": "advreg"}))
     assert [marker for marker, *_ in bars(one.axes[0])] == ["*", "<"]
 
 
 def test_what_one_figure_of_the_paper_compares_shares_no_colour():
     compared = ["ce", "crl", "relaxloss", "imp-relaxloss", "relaxed-center-loss"]
-    assert len({FIXED[name].color for name in compared}) == len(compared)
+    assert len({look.color for look in looks_of(*compared).values()}) == len(compared)
 
 
 def test_plugins_get_looks_that_no_other_has():
-    looks = choose_looks(["ce", "crl", *(f"plugin-{i}" for i in range(7))])
+    looks = looks_of("ce", "crl", *(f"plugin-{i}" for i in range(7)))
     assert {look.color for look in looks.values()} == {*COLORS, "black"}
-    many = choose_looks([*FIXED, *(f"plugin-{i}" for i in range(40))])
+    many = looks_of("ce", *fixed_looks(), *(f"plugin-{i}" for i in range(40)))
     assert len(set(many.values())) == len(many)
-    assert len({look.marker for look in many.values()}) == len(MARKERS) + 1
-
-
-def test_the_pareto_front():
-    points = [(80, 90), (75, 70), (70, 75), (60, 55), (60, 60), (75, 70), (50, 55)]
-    assert pareto_front(points) == [(60, 55), (75, 70), (80, 90)]
-    assert pareto_front(points, better=(-1, -1)) == [(50, 55)]
-    assert pareto_front([(1, 5), (2, 3), (3, 4)], better=(-1, -1)) == [(1, 5), (2, 3)]
-    assert pareto_front([]) == []
+    assert len({look.marker for look in many.values()}) == len(fixed_looks()) + 1
 
 
 def test_what_is_beaten_is_shaded(make_results):
@@ -197,7 +198,7 @@ def test_the_ablation_shows_the_parts_of_crl_only(make_results):
     (one,) = draw_ablation(summarize(results)).values()
     assert legend(one)[:4] == ["ce (no defense)", "crl", "imp-relaxloss", "relaxed-center-loss"]
     assert [marker for marker, *_ in bars(one.axes[0])] == [
-        FIXED[name].marker for name in ("ce", "crl", *["imp-relaxloss", "relaxed-center-loss"])
+        look.marker for look in looks_of("ce", "crl", "imp-relaxloss", "relaxed-center-loss").values()
     ]
 
 

@@ -37,8 +37,8 @@ def test_the_layout_of_table_1(make_results, report):
     )
     text = report(results)
     lines = text.splitlines()
-    assert lines[0] == "toy: accuracy, and AUC of each attack, in percent"
-    assert fields(text, "model") == ["approach", "train acc. ↑", "test acc. ↑", "entropy ↓", "nn ↓"]
+    assert lines[0] == "toy, mlp: accuracy, and AUC of each attack, in percent"
+    assert fields(text, "approach") == ["train acc. ↑", "test acc. ↑", "entropy ↓", "nn ↓"]
     assert fields(text, "ce (no defense)") == ["100.00 (±0.00)", "85.00 (±7.07)", "85.00 (±7.07)", "75.00 (±0.00)"]
     assert fields(text, "crl alpha_rce=0.5†") == ["100.00 (±0.00)", "80.00 (±0.00)", "*60.00 (±0.00)", "*70.00 (±0.00)"]
     assert "± is the spread (standard deviation) over 2 trainings on fixed splits" in lines
@@ -53,7 +53,7 @@ def test_the_differences_have_their_own_table(make_results, report):
         {"defense": "advreg", "accuracy": 0.9, "withheld": 10, "auc": {"entropy": 0.8, "nn": 0.8}},
     )
     text = report(results)
-    _, table = text.split("toy: difference to ce, in points of accuracy and AUC [95% interval]\n")
+    _, table = text.split("toy, mlp: difference to ce, in points of accuracy and AUC [95% interval]\n")
     assert "ce (no defense)" not in table
     assert [field.split(" ")[0] for field in fields(table, "crl")] == ["-10.00", "-30.00", "n/a"]
     summary = summarize(results)
@@ -132,14 +132,14 @@ def test_two_attackers_have_a_line_each(make_results, report):
 
 def test_each_dataset_has_its_table(make_results, report):
     text = report(make_results({"dataset": "bits"}, {"dataset": "digits"}))
-    assert "bits: accuracy, and AUC of each attack, in percent" in text
-    assert "digits: accuracy, and AUC of each attack, in percent" in text
+    assert "bits, mlp: accuracy, and AUC of each attack, in percent" in text
+    assert "digits, mlp: accuracy, and AUC of each attack, in percent" in text
     assert "digits: each target has 40 members, 40 non-members, none withheld" in text
 
 
 def test_the_metric_is_named(make_results, report):
     text = report(make_results({}), metric="tpr@1%")
-    assert text.startswith("toy: accuracy, and TPR at 1% FPR of each attack, in percent")
+    assert text.startswith("toy, mlp: accuracy, and TPR at 1% FPR of each attack, in percent")
     assert "[1] needs 100 non-members, has 40" in text
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from miabench.reports.tables.terminal_layout import Column, Item, Rows, open_console, plain, print_columns, print_note
+from miabench.reports.tables.terminal_layout import Column, Item, open_console, plain, print_columns, print_note
 
 
 def names(*texts):
@@ -19,7 +19,7 @@ def values(header, *texts):
 def render(columns, width):
     console = open_console(io.StringIO())
     console.width = width
-    print_columns(console, Rows("a title", [False] * len(columns[0].items)), columns)
+    print_columns(console, "a title", [False] * len(columns[0].items), columns)
     return console.file.getvalue()
 
 
@@ -71,7 +71,7 @@ def test_numbers_are_aligned_at_their_right_end():
 
 def test_a_rule_separates_groups():
     console = open_console(io.StringIO())
-    print_columns(console, Rows("t", [True, False]), [names("a", "b"), values("nn", "1", "2")])
+    print_columns(console, "t", [True, False], [names("a", "b"), values("nn", "1", "2")])
     rows = [line.split() for line in console.file.getvalue().splitlines()]
     assert rows[rows.index(["a", "1"]) + 1] == []
 
@@ -106,6 +106,6 @@ def test_a_code_page_without_the_signs_does_not_end_the_report():
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
     console = open_console(file)
-    print_columns(console, Rows("t", [False]), [names("ce"), values("nn ↓", "50.00 (±1.00)")])
+    print_columns(console, "t", [False], [names("ce"), values("nn ↓", "50.00 (±1.00)")])
     file.flush()
     assert b"50.00 (?1.00)" in raw.getvalue()

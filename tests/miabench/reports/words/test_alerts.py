@@ -5,8 +5,8 @@ import html
 import pytest
 
 from miabench.experiment.load import load_experiment
+from miabench.reports.numbers.deviations import Deviation, deviates, deviations
 from miabench.reports.numbers.published import Moments, PaperCell
-from miabench.reports.numbers.side_by_side import Apart, _is_apart, outside
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.page.page import to_html
 from miabench.reports.words.alerts import alerts
@@ -145,12 +145,12 @@ def test_of_many_the_largest_are_named(make_results):
 @pytest.mark.parametrize(("measured", "apart"), [(0.99996, False), (1.00004, False), (0.9999, True)])
 def test_the_rounding_of_a_published_value_is_no_difference(measured, apart):
     cell = PaperCell("cifar10", "resnet18", "ce")
-    assert _is_apart(Apart(None, cell, "train_accuracy", Moments(1.0, 0.0, 5), Moments(measured, 0.0, 5))) == apart
+    assert deviates(Deviation(None, cell, "train_accuracy", Moments(1.0, 0.0, 5), Moments(measured, 0.0, 5))) == apart
 
 
 def test_the_spread_is_that_of_the_runs(make_results):
     """Both are about 6 points above 70.31 (±0.33): of two runs that differ by 2.5 the interval is 31 points wide."""
     cells = [TABLE1A | {"accuracy": (0.75, 0.775)}, TABLE1A | {"params": {"lr": 1}, "accuracy": 0.775}]
-    found = outside(summarize(of_preset(make_results(*cells))))
+    found = deviations(summarize(of_preset(make_results(*cells))))
     tested = [value for value in found.values if value.quantity == "test_accuracy"]
     assert [value.line.cell.label for value in tested] == ["ce lr=1"]

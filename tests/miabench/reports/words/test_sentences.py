@@ -23,7 +23,7 @@ def test_the_strongest_attack_and_the_accuracy(make_results, say):
         {"defense": "advreg", "accuracy": 0.85, "auc": {"entropy": 0.95, "nn": 0.7}},
         {"defense": "dmp", "accuracy": 0.8, "auc": {"entropy": 0.9, "nn": 0.7}},
     )
-    assert say(results, within=20) == [
+    assert say(results, max_accuracy_loss=20) == [
         "toy, mlp: without defense the strongest attack, entropy, reaches 90.00% AUC at 80.00% test accuracy.",
         "crl lowers the strongest attack from 90.00% to 70.00% AUC (nn) and costs 10.00 points of test accuracy.",
         "advreg raises the strongest attack from 90.00% to 95.00% AUC and gains 5.00 points of test accuracy.",
@@ -93,7 +93,7 @@ def test_a_defense_that_cannot_be_used(make_results, say):
 
 def test_without_an_undefended_cell(make_results, say):
     assert say(make_results({"defense": "crl"})) == [
-        "toy, mlp: there is no finished cell without defense (ce) to compare with."
+        "toy, mlp: there is no finished cell without defense to compare with."
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from miabench.metrics.names import GUESSING, TITLES
-from miabench.reports.numbers.summary import Summary
+from miabench.reports.numbers.lines import Summary
 
 
 class Measure(NamedTuple):

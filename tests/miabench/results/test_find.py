@@ -1,0 +1,53 @@
+"""What `report` and `gate` find in a store: whatever names the experiment in `run`, and the runs that there are."""
+
+import pytest
+
+import miabench
+from miabench.cli import commands
+
+
+@pytest.fixture(scope="module")
+def tiny_store(tmp_path_factory, tiny):
+    store = tmp_path_factory.mktemp("store")
+    table = miabench.run(tiny(), runs=2, attack=["margin", "entropy"], store=store, executor="inline")
+    assert set(table.run) == {0, 1}
+    return store
+
+
+def test_fewer_runs_than_were_asked_for(tiny, tiny_store):
+    made = miabench.report(tiny(), runs=5, attack=["margin", "entropy"], store=tiny_store)
+    assert set(made.table.run) == {0, 1}
+    assert "5 runs were asked for; there are 2" in str(made)
+
+
+def test_more_runs_than_were_asked_for(tiny, tiny_store):
+    made = miabench.report(tiny(), runs=1, attack=["margin", "entropy"], store=tiny_store)
+    assert set(made.table.run) == {0}
+    assert "asked for" not in str(made)
+    assert made.table.value.notna().any()
+
+
+def test_attacks_that_are_named_are_those_of_a_gate(tiny, tiny_store):
+    among_others = miabench.gate(tiny(attacks=["margin", "entropy"]), runs=2, attack="entropy", max="auc=1",
+                                 store=tiny_store)  # fmt: skip
+    assert {"entropy" in finding.what for finding in among_others} == {True}
+    assert len(among_others) == 2
+    every = miabench.gate(tiny(), runs=2, attack=["margin", "entropy"], max={"auc": 1}, store=tiny_store)
+    assert len(every) == 4
+
+
+def test_what_was_never_run_is_answered_with_what_was(tiny, tiny_store, monkeypatch, capsys):
+    with pytest.raises(miabench.UserError) as error:
+        miabench.report(tiny(), seed=3, store=tiny_store)
+    assert "; it has 'tiny' (toy; mlp; ce; margin, entropy; 3 epochs, 2 runs, seed 0); make them with" in str(
+        error.value
+    )
+    monkeypatch.setattr("sys.argv", ["miabench", "report", "--dataset", "digits", "--store", str(tiny_store)])
+    with pytest.raises(SystemExit):
+        commands.main()
+    assert capsys.readouterr().err.endswith(f"make them with: miabench run --dataset digits --store {tiny_store}\n")
+
+
+def test_other_settings_are_not_taken_for_other_runs(tiny, tiny_store):
+    with pytest.raises(miabench.UserError, match="has no results of experiment 'tiny'"):
+        miabench.report(tiny(), runs=5, epochs=4, attack=["margin", "entropy"], store=tiny_store)
