@@ -54,6 +54,17 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def temporary_folder(within: Path) -> Iterator[Path]:
+    """A folder for the block of `with` to work in, below another."""
+    folder = within / f".{_writer()}.tmp"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; what is written there replaces `path` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,8 @@ from miabench.files.json import read_json, sealed
 
 VERSION = 2  # of the format; 1 had no format.json, and manifests, indexes and failures without checksums
 
+FORMAT_FILE = "format.json"
+
 
 class Format(BaseModel, frozen=True, extra="forbid"):
     """What format.json says."""
@@ -39,7 +41,9 @@ def open_folder(folder: Path, create: bool) -> None:
         _make(folder)
     elif not folder.exists():
         raise MissingStepError(f"there is no store {folder}; choose another with --store, or", "run")
-    _check_format(folder, create)
+    if not check_format(folder) and create:
+        with replace_file(folder / FORMAT_FILE) as temporary:
+            write_file(temporary, sealed(Format(format=VERSION).model_dump_json().encode()))
     if create:
         for place in (folder, *(inner for inner in folder.iterdir() if inner.is_dir() and not inner.is_symlink())):
             remove_leftovers(place)
@@ -77,17 +81,21 @@ def _make(folder: Path) -> None:
         raise UserError(f"cannot write to the store {folder}; choose another with --store")
 
 
-def _check_format(folder: Path, create: bool) -> None:
-    path = folder / "format.json"
-    if path.exists():
-        found = read_json(path, FORMAT, "remove it: it is made anew").format
-        if found > VERSION:
-            raise UserError(
-                f"the store {folder} has format {found}, of a newer miabench; this one reads formats up to {VERSION}"
-            )
-    elif create:
-        with replace_file(path) as temporary:
-            write_file(temporary, sealed(Format(format=VERSION).model_dump_json().encode()))
+def check_format(folder: Path) -> bool:
+    """Whether a store says its format, which this version reads.
+
+    Raises:
+        UserError: it is a newer version's; the file is damaged.
+    """
+    path = folder / FORMAT_FILE
+    if not path.exists():
+        return False
+    found = read_json(path, FORMAT, "remove it: it is made anew").format
+    if found > VERSION:
+        raise UserError(
+            f"the store {folder} has format {found}, of a newer miabench; this one reads formats up to {VERSION}"
+        )
+    return True
 
 
 def data_folder(root: str | Path | None) -> Path:
