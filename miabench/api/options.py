@@ -65,6 +65,10 @@ class ExperimentOptions(TypedDict, total=False):
     device: Annotated[str, Option("auto, cpu, cuda, cuda:1 or mps", "NAME")]
     precision: Annotated[str, Option("float32, tf32 or float64", "NAME")]
     threads: Annotated[int, Option("CPU threads of every job", "N", int)]
+    keep_weights: Annotated[
+        Literal["all", "targets", "none"],
+        Option("whose weights stay once all is measured: all (default), targets or none", "NAME"),
+    ]
     plugin: Annotated[Files, Option("a Python file that holds a plugin (repeatable)", "FILE", list[str])]
     plugins: Annotated[Files, SameAs("plugin")]
     set: Annotated[
