@@ -26,7 +26,11 @@ from miabench.store.store import Store
 from miabench.training.serving import Served
 
 FOUND = {found.name: found for found in discover().all("defense") if found.source == "built-in"}
-WITH_CRITERION = [name for name, found in FOUND.items() if found.load().criterion is not miabench.Defense.criterion]
+WITH_CRITERION = [
+    name
+    for name, found in FOUND.items()
+    if not (found.load().criterion is miabench.Defense.criterion and found.load().loss is miabench.Defense.loss)
+]
 WITH_CENTERS = [name for name, found in FOUND.items() if "center_lr" in found.load().model_fields]
 CHEAPER = {"dmp-gan": {"gan_epochs": 2}, "early-stopping": {"stop_epoch": 3}}  # for a schedule of four epochs
 
