@@ -21,6 +21,7 @@ OWN_LOOPS = {
     "dmp": {},
     "dp-sgd": {"noise_multiplier": 1e-12},
     "early-stopping": {"patience": 9},
+    "hamp": {"samples": 5},
 }
 
 
