@@ -32,7 +32,11 @@ WITH_CRITERION = [
     if not (found.load().criterion is miabench.Defense.criterion and found.load().loss is miabench.Defense.loss)
 ]
 WITH_CENTERS = [name for name, found in FOUND.items() if "center_lr" in found.load().model_fields]
-CHEAPER = {"dmp-gan": {"gan_epochs": 2}, "early-stopping": {"stop_epoch": 3}}  # for a schedule of four epochs
+CHEAPER = {  # for a schedule of four epochs
+    "dmp-gan": {"gan_epochs": 2},
+    "early-stopping": {"stop_epoch": 3},
+    "selena": {"sub_models": 3, "left_out": 1},
+}
 
 every_defense = pytest.mark.parametrize("name", FOUND)
 

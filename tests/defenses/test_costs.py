@@ -81,3 +81,17 @@ def test_memguard(do):
         EPOCHS * MEMBERS,
         OTHERS,
     )
+
+
+def test_selena(do):
+    """K - L times the members in all, as each is left out of L; L answers to each member; and the network."""
+    sub_models, network = 3 * EPOCHS * 40, EPOCHS * 40
+    defense = {"name": "selena", "sub_models": 5, "left_out": 2}
+    assert cost(do, defense) == (6, sub_models + 2 * 40 + network, sub_models + network, 0)
+
+
+@pytest.mark.parametrize(("fine_tune_epochs", "ran"), [(None, EPOCHS // 2), (2, 2)])
+def test_pruning(do, fine_tune_epochs, ran):
+    """CE's training, and the epochs after pruning."""
+    both_ways = EPOCHS * 40 + ran * 40
+    assert cost(do, {"name": "pruning", "fine_tune_epochs": fine_tune_epochs}) == (2, both_ways, both_ways, 0)
