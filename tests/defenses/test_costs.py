@@ -73,9 +73,10 @@ def test_dp_sgd(do, physical_batch_size):
     assert cost(do, defense, schedule={"epochs": EPOCHS, "batch_size": 40}) == expected
 
 
-def test_memguard(do):
-    """CE's training, and its answers to members and others; the guard learns from those, and sees no record."""
-    assert cost(do, {"name": "memguard", **WITHHELD}) == (
+@pytest.mark.parametrize("name", ["memguard", "purifier"])
+def test_what_serves_learns_from_answers(do, name):
+    """CE's training, and its answers to members and others; guard and reformer see no record."""
+    assert cost(do, {"name": name, **WITHHELD}) == (
         2,
         EPOCHS * MEMBERS + MEMBERS + OTHERS,
         EPOCHS * MEMBERS,
