@@ -32,6 +32,11 @@ def test_a_snapshot_costs_the_training_up_to_it(do, stop_epoch):
     assert cost(do, {"name": "early-stopping", "stop_epoch": stop_epoch}) == expected
 
 
+def test_weight_decay(do):
+    """CE's training, taken over as it is."""
+    assert cost(do, {"name": "weight-decay"}) == (1, EPOCHS * 40, EPOCHS * 40, 0)
+
+
 def test_patience(do):
     """The validation part is answered after every epoch."""
     defense = {"name": "early-stopping", "patience": EPOCHS, "validation_fraction": 0.25}

@@ -81,6 +81,6 @@ def test_what_is_not_seen_is_not_learnt(name):
 
 
 def test_no_loop_is_left_out():
-    """Memguard and purifier train no classifier, and dmp-gan's loop is dmp's."""
+    """Memguard, purifier and weight-decay train no classifier, and dmp-gan's loop is dmp's."""
     fit = {found.name for found in discover().all("defense") if found.load().fit is not miabench.Defense.fit}
-    assert fit - {"memguard", "purifier", "dmp-gan"} == OWN_LOOPS.keys() - {"ce"}
+    assert fit - {"memguard", "purifier", "weight-decay", "dmp-gan"} == OWN_LOOPS.keys() - {"ce"}
