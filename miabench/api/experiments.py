@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from miabench.api.options import ExperimentOptions, RunOptions, StoredOptions, fields, option
-from miabench.errors import UserError
+from miabench.errors import MissingStepError, UserError
 
 if TYPE_CHECKING:
     from miabench.experiment.model import Experiment
@@ -53,9 +53,13 @@ def planned(source: Source, options: RunOptions, say: bool) -> Plan:
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data.
     """
-    from miabench.jobs.plan import make_plan
+    from miabench.experiment.check import check_names
 
+    workers_in(options)
     experiment = resolved(source, options)
+    check_names(experiment)
+    from miabench.jobs.plan import make_plan  # imports torch
+
     plan = make_plan(experiment, paths(options))
     for warning in plan.index.warnings if say else ():
         sys.stderr.write(f"warning: {warning}\n")
@@ -68,12 +72,20 @@ def stored(source: Source, options: StoredOptions) -> Results:
     Raises:
         UserError: there is no such store, or it was never run there with these settings.
     """
+    from miabench.experiment.check import check_names
     from miabench.results.find import find_index
-    from miabench.results.results import Results
     from miabench.store.store import Store
 
-    store = Store(options.get("store", STORE), create=False)
-    return Results(find_index(store, resolved(source, options)), store)
+    experiment = resolved(source, options)
+    try:
+        store = Store(options.get("store", STORE), create=False)
+        index = find_index(store, experiment)
+    except MissingStepError:
+        check_names(experiment)  # a name that nothing has is the better answer
+        raise
+    from miabench.results.results import Results  # imports pandas
+
+    return Results(index, store)
 
 
 def paths(options: RunOptions) -> Paths:
@@ -90,9 +102,19 @@ def executor_config(options: RunOptions) -> ExecutorConfig:
     Raises:
         UserError: a number of workers that is none.
     """
+    workers = workers_in(options)
     from miabench.jobs.stages import ExecutorConfig
 
+    return ExecutorConfig(options.get("executor", "local"), workers)
+
+
+def workers_in(options: RunOptions) -> int | None:
+    """How many workers are asked for; None for as many as there are cores.
+
+    Raises:
+        UserError: a number that is none.
+    """
     workers = str(options.get("workers", "auto"))
     if workers != "auto" and not (workers.isdecimal() and int(workers)):
         raise UserError(f"--workers {workers!r}: give a number of 1 or more, or auto")
-    return ExecutorConfig(options.get("executor", "local"), None if workers == "auto" else int(workers))
+    return None if workers == "auto" else int(workers)

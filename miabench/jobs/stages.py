@@ -11,7 +11,6 @@ from miabench.jobs.executors.base import Event
 from miabench.jobs.plan import Plan
 from miabench.jobs.scheduler import Outcome, make_executor, run_jobs
 from miabench.jobs.specs import Stage
-from miabench.results.job_list import save_jobs
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def run_stages(
     if "train" not in stages:
         _refuse_untrained(plan)
     plan.index.save(store)
-    save_jobs(store, plan.index.experiment, plan.listed)
+    plan.listed.save(store, plan.index.experiment)
     outcome = run_jobs(
         plan.stage(*stages),
         lambda: make_executor(executor.executor, executor.workers, plan.context, on_event),

@@ -29,6 +29,8 @@ class Influences(NamedTuple):
         over: (..., R): by how much a value may exceed what it estimates, whatever the sample; 0 for an AUC.
         under: (..., R): by how much it may fall short.
         own_threshold: whether each run chooses its own threshold: the error is then skewed.
+        rarer: of numbers on a union of records (see `miabench.metrics.union`), the records of the rarer kind of the
+            run that has fewest.
     """
 
     values: Floats
@@ -37,6 +39,7 @@ class Influences(NamedTuple):
     over: Floats
     under: Floats
     own_threshold: bool = False
+    rarer: int | None = None
 
     @property
     def runs(self) -> int:
@@ -51,7 +54,7 @@ class Influences(NamedTuple):
     @property
     def fewest(self) -> int:
         """Records of the rarer kind."""
-        return min(int(kind.sum()) for kind in self.kinds)
+        return self.rarer or min(int(kind.sum()) for kind in self.kinds)
 
     def pick(self, index: int) -> Influences:
         """Those of one item of the first axis."""
@@ -81,6 +84,7 @@ class Influences(NamedTuple):
             over=self.over + other.under,
             under=self.under + other.over,
             own_threshold=self.own_threshold or other.own_threshold,
+            rarer=None if self.rarer is None or other.rarer is None else min(self.rarer, other.rarer),
         )
 
 

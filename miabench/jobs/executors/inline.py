@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from miabench.errors import DISK_FULL, TrainingError, UserError, disk_is_full
 from miabench.jobs.executors.base import Event
 from miabench.jobs.specs import Context, Job
-from miabench.plugins.discover import PluginFile, describe
+from miabench.plugins.discover import PluginFile
+from miabench.plugins.plugin_files import describe
 
 
 class Inline:

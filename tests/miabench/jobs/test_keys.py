@@ -125,21 +125,17 @@ SPEC_KEYS = {
 PLAIN = {
     "dataset": "bits",
     "model": "mlp",
-    "schedule": {},
     "defense": ["ce", {"name": "dp-sgd", "schedule": {"lr": 0.5}}],
     "attacks": ["nn"],
-    "schedule": {},
 }
 MARKED = {
     "name": "a/b",
     "dataset": {"name": "bits", "records": 0.5},
     "model": "mlp",
-    "schedule": {},
     "defense": "crl",
     "attacks": "entropy",
     "device": "cuda",
     "scale": 0.5,
-    "schedule": {},
     "unpublished": ["crl.alpha_rce"],
     "tuned": {"crl": {"study": "s", "parameters": ["alpha_rce"]}},
 }
