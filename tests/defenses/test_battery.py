@@ -65,7 +65,11 @@ def test_it_builds_and_is_described(name):
 
 BATCH, CLASSES, FEATURES = 8, 4, 5
 EPOCHS = [1, 2]  # odd and even
-NOT_GRADIENTS = {"center-loss": [{"centers": "wen"}]}  # moves its centers by a rule that is no gradient of the loss
+NOT_GRADIENTS = {  # move their centers by a rule that is no gradient of the loss
+    "center-loss": [{"centers": "wen"}],
+    "crl": [{"center_gradient": "rcl"}],
+    "relaxed-center-loss": [{"center_gradient": "rcl"}],
+}
 
 
 def variants(name):

@@ -147,6 +147,13 @@ def test_who_is_drawn_differs_and_nobody_is_where_there_is_no_gap():
     swapper.draw(z, known, torch.Generator().manual_seed(1))
     assert len(swapper.drawn) == 50
     assert not torch.equal(swapper.drawn, z[:50])
+    swapper.draw(
+        z,
+        (torch.arange(200) % 100 < 80) & ((torch.arange(200) < 100) | (torch.arange(200) % 2 == 0)),
+        torch.Generator(),
+    )  # 80 of 100 members, 40 of 100 others
+    assert swapper(z).sum() == 40
+    assert not swapper(z)[80:].any(), "who is wrong already is not made wrong"
     for right in (torch.ones(200).bool(), torch.zeros(200).bool(), torch.arange(200) >= 50):
         swapper.draw(z, right, torch.Generator().manual_seed(1))
         assert len(swapper.drawn) == 0
