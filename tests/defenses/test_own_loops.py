@@ -31,7 +31,7 @@ GIVEN = ("teacher", "net", "sub-model 0", "sub-model 1")
 class Watch(nn.Module):
     """Remembers in which mode it was differentiated."""
 
-    modes: ClassVar = set()
+    modes: ClassVar[set[bool]] = set()
 
     def forward(self, x):
         if torch.is_grad_enabled():
