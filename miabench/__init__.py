@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from miabench.auditing.result import Audit as Audit
     from miabench.cli.listing import list_plugins as list_plugins
     from miabench.cli.new import new as new
+    from miabench.data.augmentation import crop_flip as crop_flip
     from miabench.data.pool import Data as Data
     from miabench.data.pool import Domain as Domain
     from miabench.errors import TrainingError as TrainingError
@@ -115,6 +116,7 @@ _HOME = {
     "State": "miabench.plugins.attack",
     "Train": "miabench.plugins.defense",
     "Criterion": "miabench.training.criterion",
+    "crop_flip": "miabench.data.augmentation",
     "Data": "miabench.data.pool",
     "TrainingError": "miabench.errors",
     "UserError": "miabench.errors",
