@@ -127,6 +127,7 @@ def tune(
     experiment: Source = None,
     *,
     budget: Annotated[int, Option("trainings for each defense", "N", int)],
+    models: Annotated[int, Option("of a trial, each the target once; even, 6 or more", "N", int)] = 6,
     progress: bool = False,
     **options: Unpack[RunOptions],
 ) -> "Tuning":
@@ -135,6 +136,7 @@ def tune(
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         budget: trainings for each defense.
+        models: of a trial, each the target once: what a trial costs at least.
         progress: say on standard error how each trial ended.
         **options: see the signature.
 
@@ -143,7 +145,7 @@ def tune(
 
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data; a budget below one trial's cost;
-            more than one dataset or model; Optuna is not installed.
+            an odd number of models, or too few; more than one dataset or model; Optuna is not installed.
     """
     from miabench.experiment.check import check_names
 
@@ -153,7 +155,7 @@ def tune(
     from miabench.tuning.search import TuneConfig
     from miabench.tuning.search import tune as search
 
-    config = TuneConfig(wanted, budget)
+    config = TuneConfig(wanted, budget, models)
     heard = _say_trial if progress else lambda defense, number, trial: None
     return Tuning(config.experiment, search(config, paths(options), executor_config(options), heard))
 

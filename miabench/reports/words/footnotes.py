@@ -57,7 +57,7 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
     guessing = 100 * GUESSING[summary.metric]
     yield f"{TITLES[summary.metric]}: {guessing:g} is guessing, 100 tells every member from every non-member"
     runs = experiment.runs
-    if experiment.protocol == "pool":
+    if experiment.paired:
         yield f"± is the spread (standard deviation) over {experiment.models} models, each with members of its own"
     elif runs > 1:
         yield f"± is the spread (standard deviation) over {runs} trainings on fixed splits"
