@@ -89,10 +89,13 @@ def perform(
     plan = planned(experiment, options, say=progress)
     from miabench.jobs.progress import Display
     from miabench.jobs.stages import run_stages
+    from miabench.jobs.weights import retrained
     from miabench.results.results import Results
 
     executor = executor_config(options)
     if progress:
+        if again := len(retrained(plan)):
+            sys.stderr.write(f"warning: {again} trainings are done again, as their weights were removed\n")
         with Display(plan.missing(*stages)) as display:
             outcome = run_stages(plan, stages, executor, display)
         sys.stderr.write(f"{outcome}\n")
@@ -127,7 +130,7 @@ def tune(
     experiment: Source = None,
     *,
     budget: Annotated[int, Option("trainings for each defense", "N", int)],
-    models: Annotated[int, Option("of a trial, each the target once; even, 6 or more", "N", int)] = 6,
+    trial_models: Annotated[int, Option("of a trial, each the target once: even, 6 or more", "N", int)] = 6,
     progress: bool = False,
     **options: Unpack[RunOptions],
 ) -> "Tuning":
@@ -136,7 +139,7 @@ def tune(
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         budget: trainings for each defense.
-        models: of a trial, each the target once: what a trial costs at least.
+        trial_models: of a trial, each the target once: even, 6 or more.
         progress: say on standard error how each trial ended.
         **options: see the signature.
 
@@ -155,7 +158,7 @@ def tune(
     from miabench.tuning.search import TuneConfig
     from miabench.tuning.search import tune as search
 
-    config = TuneConfig(wanted, budget, models)
+    config = TuneConfig(wanted, budget, trial_models)
     heard = _say_trial if progress else lambda defense, number, trial: None
     return Tuning(config.experiment, search(config, paths(options), executor_config(options), heard))
 

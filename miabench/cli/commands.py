@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from miabench.api import auditing, looking, running
+from miabench.cli import stores
 from miabench.cli.options import Given, again, command, taken
 from miabench.errors import DISK_FULL, UserError, disk_is_full
 
@@ -20,6 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(stores.app, name="store")
 
 
 class Format(StrEnum):
@@ -37,14 +40,6 @@ class Published(StrEnum):
     """Papers whose values come with the package."""
 
     UAI24 = "uai24"
-
-
-class AuditFormat(StrEnum):
-    """How an audit is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 class Kind(StrEnum):
@@ -206,13 +201,14 @@ def gate(given: Given) -> None:
 def audit(
     given: Given,
     format: Annotated[
-        AuditFormat, _option("table (default), csv or json, on standard output", "NAME")
-    ] = AuditFormat.TABLE,
+        Format, _option("table (default), csv, json, markdown, latex or html, on standard output", "NAME")
+    ] = Format.TABLE,
+    out: Annotated[Path | None, _option("to write: all formats, the audit, and its ROC curves", "FOLDER")] = None,
 ) -> None:
-    """Attack predictions that were made elsewhere, with any framework."""
+    """Attack predictions made elsewhere, or a network of yours."""
     from miabench.reports.audit_table import write
 
-    write(auditing.audit(**given), format.value)
+    write(auditing.audit(**given), format.value, out)
 
 
 @command(app, looking.status)
