@@ -144,7 +144,7 @@ def tune(
         **options: see the signature.
 
     Returns:
-        The Pareto fronts of all defenses; printed, they are one experiment file, to be run on the target half.
+        The Pareto fronts of all defenses; printed, they are one experiment file, to be run.
 
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data; a budget below one trial's cost;

@@ -50,8 +50,8 @@ def load_experiment(
             raw.pop(key, None)
     if paired and "runs" in raw and not isinstance(source, Experiment):
         raise UserError(
-            f"{where}: runs = {raw['runs']!r}: under protocol {raw['protocol']} every model is a target: set models, or "
-            "protocol = disjoint, which repeats every training"
+            f"{where}: runs = {raw['runs']!r}: under protocol {raw['protocol']} every model is a target: set models, "
+            "or protocol = disjoint, which repeats every training"
         )
     try:
         experiment = Experiment.model_validate(raw)

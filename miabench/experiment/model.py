@@ -208,6 +208,10 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
         """Whether models come in pairs, each the target of one run."""
         return self.protocol != "disjoint"
 
+    def as_file(self) -> dict[str, Any]:
+        """What an experiment file of it says, every key written out; pairs of models know no `runs`."""
+        return self.model_dump(mode="json", exclude={"runs"} if self.paired else set())
+
     @model_validator(mode="before")
     @classmethod
     def _shadows_of_pairs(cls, value: Any) -> Any:

@@ -1,11 +1,13 @@
 """Whole runs under protocol pool: who is compared with whom, and what is refused."""
 
 import json
+import tomllib
 
 import pytest
 
 import miabench
 from miabench.experiment.load import load_experiment
+from miabench.files.toml import toml_text
 from miabench.reports.write import Report, report
 from miabench.results.index import Index
 from miabench.results.results import Results
@@ -119,6 +121,12 @@ def test_online_attacks_are_not_for_halves(tiny, tmp_path):
     table = miabench.run(experiment, store=tmp_path, executor="inline")
     (reason,) = set(table[table.attack == "counts"].reason)
     assert reason.startswith("it needs reference models trained with and without each record")
+
+
+@pytest.mark.parametrize("protocol", ["disjoint", "tune", "pool"])
+def test_an_experiment_reads_back_as_its_file_says(tiny, protocol):
+    experiment = load_experiment(pool(tiny) | {"protocol": protocol})
+    assert load_experiment(tomllib.loads(toml_text(experiment.as_file()))) == experiment
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,14 @@ def trial_of(experiment, folder):
     return make_plan(load_experiment(experiment).model_copy(update=trial), Paths(folder))
 
 
+def under(protocol, experiment):
+    """The experiment under a protocol; a pool has six models and no runs."""
+    if protocol == "disjoint":
+        return experiment
+    kept = {key: value for key, value in experiment.items() if key != "runs"}
+    return kept | {"protocol": "pool", "models": 6, "shadows": 4, "population": 0.0}
+
+
 def views_of(plan):
     specs = [job.spec for job in plan.jobs.values() if job.kind == "attack"]
     return [view for spec in specs for view in (spec.target, *spec.shadows, *spec.others)]
@@ -113,9 +121,7 @@ def test_no_record_of_the_target_half_takes_part(search, tmp_path, tiny, monkeyp
     monkeypatch.setattr("miabench.tuning.search.make_plan", lambda *given: plans.append(make_plan(*given)) or plans[-1])
     monkeypatch.setattr("miabench.tuning.search._Search._next", lambda *given: None)
     experiment = tiny(attacks=["rmia", "margin"], defense=["advreg"], attacker={"shadow_defense": shadow_defense})
-    if protocol == "pool":
-        experiment = {key: value for key, value in experiment.items() if key != "runs"} | {"protocol": "pool"}
-    search(30, experiment)
+    search(30, under(protocol, experiment))
     (plan,) = plans
     store = Store(tmp_path / "store")
     views = views_of(plan)
@@ -185,10 +191,7 @@ def test_the_outcome_is_the_same_whatever_the_target_half_holds(search, with_fil
 @pytest.mark.parametrize("protocol", ["disjoint", "pool"])
 def test_a_trial_shares_no_training_with_the_experiment(tmp_path, tiny, protocol):
     """Nor its random streams: under the same records it would start from other weights."""
-    experiment = tiny()
-    if protocol == "pool":
-        experiment = {key: value for key, value in experiment.items() if key != "runs"}
-        experiment |= {"protocol": "pool", "models": 6, "population": 0.0}
+    experiment = under(protocol, tiny())
     plans = [
         make_plan(load_experiment(experiment), Paths(tmp_path / "store")),
         trial_of(experiment, tmp_path / "store"),
@@ -380,14 +383,14 @@ def test_too_few_models_or_an_odd_number(search, models):
 
 
 def test_a_larger_budget_goes_on_and_the_same_costs_nothing(search):
-    (whole,), _ = search(6 * (STARTUP + 3), folder="one", defense=["crl"])
+    (whole,), _ = search(6 * (STARTUP + 2), folder="one", defense=["crl"])
     (part,), _ = search(18, defense=["crl"])
     assert figures(part) == figures(whole)[:3]
-    (rest,), news = search(6 * (STARTUP + 3), defense=["crl"])
+    (rest,), news = search(6 * (STARTUP + 2), defense=["crl"])
     assert figures(rest) == figures(whole)
-    assert [number for _, number, _ in news] == list(range(3, STARTUP + 3))
-    assert len({trial.values["alpha_rce"] for trial in rest.trials}) == STARTUP + 3
-    (again,), news = search(6 * (STARTUP + 3), defense=["crl"])
+    assert [number for _, number, _ in news] == list(range(3, STARTUP + 2))
+    assert len({trial.values["alpha_rce"] for trial in rest.trials}) == STARTUP + 2
+    (again,), news = search(6 * (STARTUP + 2), defense=["crl"])
     assert (figures(again), news) == (figures(whole), [])
 
 
@@ -596,15 +599,17 @@ def test_the_front_by_hand(tiny):
     assert [point.choice.params["alpha"] for point in front] == [0.1 * (n + 1) for n in (1, 5, 0, 6)]
 
 
-def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path):
+@pytest.mark.parametrize("protocol", ["disjoint", "pool"])
+def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path, protocol):
     """What is printed reads back, to the last bit, as the tuned experiment with all points; those are trained so."""
-    experiment = tiny(defense=["ce", "crl"])
+    experiment = under(protocol, tiny(defense=["ce", "crl"]))
     studies, _ = search(18, experiment)
     text = front_text(load_experiment(experiment), studies)
     tuned = load_experiment(tomllib.loads(text))
     fronts = [best_points(study) for study in studies]
     assert tuned.defense == [point.choice for front in fronts for point in front]
-    assert tuned.protocol == "disjoint"
+    assert tuned.protocol == protocol
+    assert ("half of the records took part in tuning ce, crl" in tuned.remarks()) == (protocol == "pool")
     assert tuned.name == f"{load_experiment(experiment).name}-tuned"
     for study, front in zip(studies, fronts, strict=True):
         assert tuned.tuned[study.defense].study == study.key
@@ -638,8 +643,7 @@ def test_a_pool_of_tuned_values_says_that_half_of_its_records_took_part(tiny):
     """Under protocol disjoint the target half was left alone; of a defense that does not take part nothing is said."""
     tuned = {name: {"study": "0" * 32, "parameters": ["alpha"]} for name in ("relaxloss", "crl")}
     said = "half of the records took part in tuning relaxloss"
-    pool = {"protocol": "pool", "models": 6, "defense": ["ce", "relaxloss"], "tuned": tuned}
-    without_runs = {key: value for key, value in tiny(**pool).items() if key != "runs"} | {"shadows": 4}
-    assert said in load_experiment(without_runs).remarks()
-    assert not any("took part" in one for one in load_experiment(without_runs | {"tuned": {}}).remarks())
+    pool = under("pool", tiny(defense=["ce", "relaxloss"], tuned=tuned))
+    assert said in load_experiment(pool).remarks()
+    assert not any("took part" in one for one in load_experiment(pool | {"tuned": {}}).remarks())
     assert not any("took part" in one for one in load_experiment(tiny(defense=["relaxloss"], tuned=tuned)).remarks())
