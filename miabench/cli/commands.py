@@ -180,7 +180,7 @@ def tune(given: Given) -> None:
     Needs the extra `tune`. Prints the Pareto fronts of all defenses as one experiment.
     """
     typer.echo(running.tune(**given, progress=True))
-    typer.echo("next: keep what was printed as a file, tuned.toml, and run it on the target half:", err=True)
+    typer.echo("next: keep what was printed as a file, tuned.toml, and run it:", err=True)
     typer.echo("miabench run tuned.toml", err=True)
 
 

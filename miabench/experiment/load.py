@@ -47,13 +47,14 @@ def load_experiment(
     if source is None and "runs" in replaced and "protocol" not in replaced:
         raw["protocol"] = "disjoint"  # whose word it is; the default preset's own protocol knows no runs
         raw.pop("models", None)
-    if raw.get("protocol") == "pool" and "protocol" in replaced:
+    paired = raw.get("protocol") in ("pool", "tune")
+    if paired and "protocol" in replaced:
         for key in {"runs", "shadows"} - replaced:  # the source's are another protocol's
             raw.pop(key, None)
-    if raw.get("protocol") == "pool" and "runs" in raw and not isinstance(source, Experiment):
+    if paired and "runs" in raw and not isinstance(source, Experiment):
         raise UserError(
-            f"{where}: runs = {raw['runs']!r}: under protocol pool every model is a target: set models, or protocol = "
-            "disjoint, which repeats every training"
+            f"{where}: runs = {raw['runs']!r}: under protocol {raw['protocol']} every model is a target: set models, "
+            "or protocol = disjoint, which repeats every training"
         )
     try:
         experiment = Experiment.model_validate(raw)
