@@ -1,4 +1,4 @@
-"""Every kind of file that a store or a data root holds is flipped, byte by byte: refused by name, or nothing changes."""
+"""Bytes of every kind of file in a store and a data root are flipped: it is refused by name, or nothing changes."""
 
 import re
 import shutil
