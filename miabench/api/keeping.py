@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from miabench.results.verification import Verification
 
 PathLike: TypeAlias = str | Path
-Folder = Annotated[PathLike, Option(f"of trained models and results (default ./{STORE})", "FOLDER")]
+Folder = Annotated[PathLike, Option("of trained models and results", "FOLDER")]
 Names: TypeAlias = str | Sequence[str]
 
 
