@@ -23,7 +23,9 @@ ARGUMENT = typer.Argument(
 )
 
 
-def command(app: typer.Typer, function: Function) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, function: Function, name: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command of a body `(given, ...)`: it has its own options and those of a function of the library.
 
     The body gets what the user gave of the function's options as a dictionary, to be handed on. A command on an
@@ -43,8 +45,7 @@ def command(app: typer.Typer, function: Function) -> Callable[[Callable[..., Non
 
         keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in (*own, *special, *common)]
         wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
-        name = body.__name__.rstrip("_")
-        STEPS[name] = function
+        STEPS[name or body.__name__] = function
         app.command(name)(wrapped)
         return body
 
