@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,11 +89,16 @@ def executor_config(options: RunOptions) -> ExecutorConfig:
     """Who does the jobs.
 
     Raises:
-        UserError: a number of workers that is none.
+        UserError: a number of workers that is none; a timeout that cannot be kept.
     """
     from miabench.jobs.stages import ExecutorConfig
 
     workers = str(options.get("workers", "auto"))
     if workers != "auto" and not (workers.isdecimal() and int(workers)):
         raise UserError(f"--workers {workers!r}: give a number of 1 or more, or auto")
-    return ExecutorConfig(options.get("executor", "local"), None if workers == "auto" else int(workers))
+    executor, timeout = options.get("executor", "local"), options.get("job_timeout")
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise UserError(f"--job-timeout {timeout}: give seconds above 0")
+    if timeout is not None and executor == "inline":
+        raise UserError("--job-timeout ends worker processes, and --executor inline has none: leave one of them away")
+    return ExecutorConfig(executor, None if workers == "auto" else int(workers), timeout)

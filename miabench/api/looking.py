@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miabench.reports.write import Report
     from miabench.results.gate import Finding
     from miabench.results.results import Results
+    from miabench.store.store import Store
 
 METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
 
@@ -197,20 +198,33 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         **options: see the signature.
 
     Returns:
-        Counts of jobs by kind and state, and which are running or failed; printed, a line of each.
+        Counts of jobs by kind and state, how far running ones are, why others failed, and how long all takes;
+        printed, a line of each.
 
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data.
     """
+    if found := watched(experiment, **options):
+        return found
     from miabench.jobs.status import status as status_of
-    from miabench.results.job_list import load_jobs
+
+    with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
+        plan = planned(experiment, {**options, "store": elsewhere}, say=False)
+        return status_of(plan.listed, _existing(options) or plan.store)
+
+
+def watched(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status | None":
+    """As `status`, from the store alone; None where the experiment was never run with it."""
+    from miabench.jobs.status import status as status_of
+    from miabench.results.job_list import begun, load_jobs
+
+    store, one = _existing(options), resolved(experiment, options)
+    jobs = load_jobs(store, one) if store else None
+    return None if store is None or jobs is None else status_of(jobs, store, begun(store, one))
+
+
+def _existing(options: RunOptions) -> "Store | None":
     from miabench.store.store import Store
 
     folder = Path(options.get("store", STORE))
-    held = Store(folder, create=False) if folder.expanduser().exists() else None
-    jobs = load_jobs(held, resolved(experiment, options)) if held else None
-    if jobs is not None and held is not None:
-        return status_of(jobs, held)
-    with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
-        plan = planned(experiment, {**options, "store": elsewhere}, say=False)
-        return status_of(plan.listed, held or plan.store)
+    return Store(folder, create=False) if folder.expanduser().exists() else None

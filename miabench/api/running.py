@@ -115,7 +115,7 @@ def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRu
         UserError: whatever is wrong with the experiment, its files or its data.
     """
     from miabench.jobs.estimate import estimate as estimate_of
-    from miabench.jobs.scheduler import workers_on
+    from miabench.jobs.stages import workers_on
 
     plan = planned(experiment, options, say=False)
     return estimate_of(plan, executor_config(options).workers or workers_on(plan.context.device))

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from miabench import metrics, seeds
 from miabench.auditing.predictions import Predictions, check_paths, read_all
-from miabench.errors import TrainingError, UserError
+from miabench.errors import TrainingError, UserError, text_of
 from miabench.evaluation.measure import (
     ATTACK_METRICS,
     NEED_SHADOWS,
@@ -122,8 +122,8 @@ def _attack_rows(found: PluginInfo[Attack], target: Observed, shadows: Sequence[
         if reason is None:
             asked, *learnt_on = (_with_derived(model, attack) for model in (target, *shadows))
             rows = _measured(attack, asked, learnt_on)
-    except Exception as error:
-        reason = str(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
+    except (Exception, SystemExit) as error:
+        reason = text_of(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
     for one in rows or [row(metric, None, members_of(target), reason) for metric in ATTACK_METRICS]:
         yield {"attack": found.name} | one
 

@@ -54,7 +54,17 @@ class Plan:
     @property
     def listed(self) -> list[ListedJob]:
         """All jobs, as `miabench status` needs to know them."""
-        return [ListedJob(kind=job.kind, key=job.key, label=job.label, gives=job.gives) for job in self.jobs.values()]
+        return [
+            ListedJob(
+                kind=job.kind,
+                key=job.key,
+                label=job.label,
+                gives=job.gives,
+                weight=job.weight,
+                epochs=job.snapshots[-1] if job.snapshots else 0,
+            )
+            for job in self.jobs.values()
+        ]
 
     def missing(self, *stages: Stage) -> dict[str, Job]:
         """Those of them of which something is not stored."""

@@ -75,6 +75,9 @@ class Display:
             self._running[event.job.key] = (event.job.label, "")
         elif event.kind == "progress":
             self._epoch(event.job, event.record or {})
+        elif event.kind == "retried":
+            self._running.pop(event.job.key, None)
+            self._console.print(f"[{self._count()}] tried once more: {event.job.label}: {event.why}", soft_wrap=True)
         else:
             self._ended(event)
 

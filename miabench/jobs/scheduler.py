@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from miabench.errors import DISK_FULL
 from miabench.jobs.executors.base import Event, Executor
-from miabench.jobs.specs import Context, Job
+from miabench.jobs.specs import Job
+from miabench.jobs.stopping import on_stop
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Store
 
@@ -37,24 +37,6 @@ class Outcome:
         )
 
 
-def make_executor(name: str, workers: int | None, context: Context, on_event: Callable[[Event], None]) -> Executor:
-    """An executor by name: `inline` or `local`; workers None means one per core (one in all on an accelerator)."""
-    if name == "inline":
-        from miabench.jobs.executors.inline import Inline
-
-        return Inline(context, on_event)
-    from miabench.jobs.executors.local import Local
-
-    slots = workers or workers_on(context.device)
-    return Local(context.model_copy(update={"workers": slots}), slots)
-
-
-def workers_on(device: str) -> int:
-    """How many workers `auto` is: one per core that this process may use, or one in all on an accelerator."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if device == "cpu" else 1
-
-
 def run_jobs(
     jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, on_event: Callable[[Event], None]
 ) -> Outcome:
@@ -71,32 +53,49 @@ def run_jobs(
     outcome.stored = len(jobs) - len(todo)
     if not todo:
         return outcome
-    queue = _Queue(todo)
-    workers = executor()
-    running = 0
+    queue, workers = _Queue(todo), executor()
     try:
-        while True:
-            while running < workers.slots and (job := queue.next(workers.waiting())):
-                workers.start(job)
-                on_event(Event("started", job))
-                running += 1
-            if not running:
-                break
-            for event in workers.wait():
-                on_event(event)
-                running -= event.kind != "progress"
-                if event.kind == "done":
-                    outcome.done += 1
-                    queue.finished(event.job.key)
-                elif event.kind == "failed":
-                    outcome.failed[event.job.key] = event.why
-                    queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
+        with on_stop(workers.interrupted):
+            _work_through(queue, workers, outcome, on_event)
     finally:
         workers.close()
     outcome.blocked = {
         key: DISK_FULL if queue.stopped else queue.first_cause(key, outcome.failed) for key in queue.waiting()
     }
     return outcome
+
+
+def _work_through(queue: _Queue, workers: Executor, outcome: Outcome, on_event: Callable[[Event], None]) -> None:
+    """Start what can run, and hear how it ends, until nothing is left that can."""
+    running = 0
+    died: set[str] = set()  # keys of jobs whose worker did
+    while True:
+        while running < workers.slots and (job := queue.next(workers.waiting(), workers.fits)):
+            workers.start(job)
+            on_event(Event("started", job))
+            running += 1
+        if not running:
+            return
+        for heard in workers.wait():
+            event = _once_more(heard, died) if heard.kind == "died" else heard
+            on_event(event)
+            running -= event.kind != "progress"
+            if event.kind == "done":
+                outcome.done += 1
+                queue.finished(event.job.key)
+            elif event.kind == "retried":
+                queue.put_back(event.job)
+            elif event.kind == "failed":
+                outcome.failed[event.job.key] = event.why
+                queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
+
+
+def _once_more(event: Event, died: set[str]) -> Event:
+    """What becomes of a job whose worker died: it is tried a second time."""
+    if event.job.key in died:
+        return replace(event, kind="failed", why=f"{event.why}, twice")
+    died.add(event.job.key)
+    return replace(event, kind="retried")
 
 
 class _Queue:
@@ -113,23 +112,32 @@ class _Queue:
         for key, needs in self._needs.items():
             for need in needs:
                 self._needed_by.setdefault(need, []).append(key)
-        self._ready: dict[frozenset[PluginFile], list[tuple[int, str]]] = {}  # by plugin files; heaps, sorted by order
+        self._ready: dict[tuple[frozenset[PluginFile], tuple[str, ...]], list[tuple[int, str]]] = {}
+        # by plugin files and sort of job; heaps, sorted by order
         for key, needs in self._needs.items():
             if not needs:
                 self._make_ready(key)
 
     def _make_ready(self, key: str) -> None:
-        heap = self._ready.setdefault(frozenset(self._todo[key].plugins), [])
+        job = self._todo[key]
+        heap = self._ready.setdefault((frozenset(job.plugins), job.sort), [])
         heapq.heappush(heap, (self._order[key], key))
 
-    def next(self, preferred: Collection[frozenset[PluginFile]]) -> Job | None:
-        """The first job that can run now: of those of a preferred set of plugin files, if there is one."""
-        ready = {plugins: heap for plugins, heap in self._ready.items() if heap}
-        if self.stopped or not ready:
-            return None
-        _, key = heapq.heappop(min([ready[p] for p in preferred if p in ready] or ready.values()))
-        self._waiting.discard(key)
-        return self._todo[key]
+    def next(self, preferred: Collection[frozenset[PluginFile]], fits: Callable[[Job], bool]) -> Job | None:
+        """The first job that can run now and fits: of those of a preferred set of plugin files, if there is one."""
+        ready = [(plugins not in preferred, heap) for (plugins, _), heap in self._ready.items() if heap]
+        for _, heap in sorted(ready, key=lambda one: (one[0], one[1][0])) if not self.stopped else ():
+            job = self._todo[heap[0][1]]
+            if fits(job):
+                heapq.heappop(heap)
+                self._waiting.discard(job.key)
+                return job
+        return None
+
+    def put_back(self, job: Job) -> None:
+        """A job that was handed out can run again."""
+        self._waiting.add(job.key)
+        self._make_ready(job.key)
 
     def finished(self, key: str) -> None:
         """What a finished job gives is there."""

@@ -24,7 +24,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from pydantic import ValidationError
 
-from miabench.errors import UserError, expected, nearest
+from miabench.errors import UserError, expected, nearest, text_of
 from miabench.plugins.attack import Attack, Probe
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.dataset import Dataset
@@ -129,9 +129,8 @@ class PluginIndex:
 
     def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
         """The plugin files that hold the classes of some plugins, each once, in the plugins' order."""
-        modules = [sys.modules[type(part).__module__] for part in parts]
-        by_path = {file.path: file for file in self.files}
-        found = [by_path.get(str(getattr(module, "__file__", None))) for module in modules]
+        by_module = {_module_name(Path(file.path), file.sha256): file for file in self.files}
+        found = [by_module.get(type(part).__module__) for part in parts]
         return tuple(dict.fromkeys(file for file in found if file))
 
 
@@ -215,7 +214,7 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
         cls = entry.load()
         if not (inspect.isclass(cls) and issubclass(cls, KINDS[kind])):
             raise TypeError(f"it is no {KINDS[kind].__name__}")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{kind} {name} cannot be loaded: {describe(error)}") from error
     _check_baseline(cls, f"{kind} {name}")
     return cls
@@ -241,9 +240,14 @@ def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFi
     return PluginInfo(kind, name, str(path), sha256, lambda: cls), PluginFile(str(path), sha256)
 
 
+def _module_name(path: Path, sha256: str) -> str:
+    """The same for a copy in another folder: it is the same code, and stands under this name in keys."""
+    return f"{MODULE_OF_FILE}{path.stem}_{sha256[:12]}"
+
+
 def _import(path: Path, sha256: str) -> ModuleType:
     """Import a file under a name that holds its hash: an edited file is another module."""
-    name = f"{MODULE_OF_FILE}{path.stem}_{sha256[:12]}"
+    name = _module_name(path, sha256)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -277,7 +281,7 @@ def describe(error: BaseException) -> str:
     files = _plugin_files()
     inside = [frame for frame in frames if frame.filename in files] or frames
     place = f" ({inside[-1].filename}, line {inside[-1].lineno})" if inside else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
+    return f"{type(error).__name__}: {' '.join(text_of(error).split())}{place}"
 
 
 @contextmanager
@@ -287,7 +291,7 @@ def plugin_files_blamed() -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not _plugin_files().intersection(frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)):
             raise
         raise UserError(describe(error)) from error

@@ -22,12 +22,16 @@ class ListedJob(BaseModel, frozen=True):
         key: locks and failures are filed under it.
         label: what is done, in words.
         gives: artifacts that are stored after.
+        weight: expected work, for the estimate of the time left.
+        epochs: of a training; 0 for other jobs.
     """
 
     kind: str
     key: str
     label: str
     gives: tuple[Ref, ...]
+    weight: float = 1.0
+    epochs: int = 0
 
 
 LIST = TypeAdapter(tuple[ListedJob, ...])
@@ -43,6 +47,11 @@ def load_jobs(store: Store, experiment: Experiment) -> Sequence[ListedJob] | Non
     """The jobs of an experiment that was run here before; None where none was, or an earlier version ran it."""
     path = _path(store, experiment)
     return read_json(path, LIST, "make it anew with: miabench run") if path.exists() else None
+
+
+def begun(store: Store, experiment: Experiment) -> float:
+    """When the experiment was run last: its jobs are listed at the beginning. Seconds since 1970."""
+    return _path(store, experiment).stat().st_mtime
 
 
 def _path(store: Store, experiment: Experiment) -> Path:

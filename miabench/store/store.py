@@ -106,6 +106,10 @@ class Store:
         """Whether several artifacts are complete."""
         return all(self.has(ref) for ref in refs)
 
+    def finished_at(self, ref: Ref) -> float:
+        """When a complete artifact was; seconds since 1970."""
+        return self._within(ref, "manifest.json").stat().st_mtime
+
     @contextmanager
     def write(self, ref: Ref, about: Mapping[str, Any]) -> Iterator[Path]:
         """Write an artifact's files into the given folder; the manifest with `about` completes it."""

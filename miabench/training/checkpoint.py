@@ -18,7 +18,7 @@ from torch import Tensor
 
 from miabench.files.atomic import replace_folder, write_file
 
-SECONDS = 60.0  # between two checkpoints of one training
+SECONDS = 60.0  # of work that may be lost; an epoch where that takes longer
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Checkpoint:
 
     Attributes:
         folder: where it is; replaced as a whole.
-        seconds: at least this long between two.
+        seconds: at most this long between two, or an epoch where that takes longer.
     """
 
     folder: Path
