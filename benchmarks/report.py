@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from miabench.reports.numbers.difference import compare
 
 from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
@@ -34,7 +35,6 @@ from miabench.jobs.machine import environment
 from miabench.jobs.plan import Paths, Plan, make_plan
 from miabench.jobs.specs import Job
 from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.difference import compare
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables import csv_json as tidy
 from miabench.reports.tables.terminal import show
@@ -123,7 +123,7 @@ class Faker:
         with self.store.write(entry.records, self._about(self.plan.jobs[entry.records.key])) as folder:
             np.savez(folder / "arrays.npz", **given.save())
         with self.store.write(entry.metrics, self._about(job)) as folder:
-            (folder / "rows.json").write_text(json.dumps(measure_attack(given, CLASSES)))
+            (folder / "rows.json").write_text(json.dumps(measure_attack(given)))
             (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
 
     def _put_answers(self, ref: Ref) -> None:

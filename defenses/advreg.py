@@ -55,14 +55,15 @@ class AdvReg(Defense, frozen=True):
 
         def inference_step(pair: tuple[Tensor, Tensor]) -> Tensor:
             with torch.no_grad():
-                seen, unseen = (net(task.augment(task.x[ids]))[0] for ids in pair)
-            return inference_loss(inference, *((z, task.y[ids]) for z, ids in zip((seen, unseen), pair, strict=True)))
+                seen, unseen = ((net(task.augment(task.x[ids]))[0], task.y[ids]) for ids in pair)
+            return inference_loss(inference, seen, unseen)
 
         for _ in task.epochs(net=net, inference=inference, opt=opt, inference_opt=inference_opt):
             inference.requires_grad_(False)
             task.train_epoch(classifier_step, net, opt)
             inference.requires_grad_(True)
             net.eval()
+            # as many as the smaller part has
             pairs = zip(task.batches(task.ids["train"]), task.batches(task.ids["reference"]), strict=False)
             task.train_epoch(inference_step, inference, inference_opt, batches=pairs, name="inference_loss")
         return net

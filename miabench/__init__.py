@@ -114,6 +114,7 @@ _HOME = {
     "Schedule": "miabench.training.schedule",
     "Task": "miabench.training.task",
 }
+_HELPERS = {"Any", "TYPE_CHECKING", "annotations", "import_module"}
 __all__ = ["__version__", "metrics", *sorted(_HOME)]
 
 
@@ -126,4 +127,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name not in _HELPERS)})

@@ -8,9 +8,15 @@ import pytest
 import miabench
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = dict(
-    re.findall(r"```python\n# (\w+\.py)\n(.*?)```", (ROOT / "docs" / "write-a-defense.md").read_text(), re.S)
-)
+
+
+def whole_files(guide: str) -> dict[str, str]:
+    """A guide's examples that are whole files, by name."""
+    return dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", (ROOT / "docs" / guide).read_text(), re.S))
+
+
+EXAMPLES = whole_files("write-a-defense.md")
+ATTACKS = whole_files("write-an-attack.md")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -25,8 +31,43 @@ def test_a_worked_example_runs_to_a_row(name, tmp_path, tiny):
     assert rows.value.notna().all()
 
 
-def test_all_three_ways_are_shown():
+def test_all_ways_are_shown():
     assert len(EXAMPLES) == 3
+    assert len(ATTACKS) == 4
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_worked_attack_runs_to_a_row(name, tmp_path, tiny):
+    """Also where some records lack a reference: a shadow's are the other shadows."""
+    path = tmp_path / name
+    path.write_text(ATTACKS[name])
+    attack = path.stem.replace("_", "-")
+    experiment = tiny(attacks=[attack], shadows=4)
+    table = miabench.run(experiment, plugins=[path], store=tmp_path / "store", executor="inline")
+    rows = table[(table.attack == attack) & table.metric.isin(["auc"])]
+    assert rows.value.notna().all()
+    assert rows.value.iloc[0] > 0.5
+
+
+def test_the_attack_with_references_runs_in_a_pool(tmp_path, tiny):
+    path = tmp_path / "harder_than_others.py"
+    path.write_text(ATTACKS[path.name])
+    experiment = {key: value for key, value in tiny(attacks=["harder-than-others"]).items() if key != "runs"}
+    experiment |= {"protocol": "pool", "models": 6, "shadows": 4}
+    table = miabench.run(experiment, plugins=[path], store=tmp_path / "store", executor="inline")
+    assert table[table.metric == "auc"].value.notna().all()
+
+
+def test_mixup_as_the_guide_writes_it(tmp_path, tiny):
+    text = (ROOT / "docs" / "write-a-defense.md").read_text()
+    (mixup,) = re.findall(r"```python\n(class Mixup.*?)```", text, re.S)
+    imports = "import torch\nfrom torch.nn import functional as F\nfrom miabench import Defense\n\n\n"
+    (tmp_path / "mixup.py").write_text(imports + mixup)
+    experiment = tiny(defense=["ce", "mixup"])
+    table = miabench.run(experiment, plugins=[tmp_path / "mixup.py"], store=tmp_path / "store", executor="inline")
+    accuracy = table[table.metric == "train_accuracy"].set_index("defense").value
+    assert accuracy.notna().all()
+    assert accuracy["mixup"] != accuracy["ce"]
 
 
 def test_the_readmes_defense_and_experiment(tmp_path, tiny):

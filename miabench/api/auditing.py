@@ -3,24 +3,21 @@
 Annotations are evaluated here, unlike elsewhere: the command line reads options from them.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
-from miabench.api.options import Option
+from miabench.api.options import Files, Option
 
 if TYPE_CHECKING:
     from miabench.auditing.audit import Audit
 
-PathLike: TypeAlias = str | Path
-
 
 def audit(
-    members: Annotated[PathLike, Option("npz or CSV of predictions for records the model was trained on", "FILE")],
-    nonmembers: Annotated[PathLike, Option("the same for records it was not trained on", "FILE")],
+    members: Annotated[str | Path, Option("npz or CSV of predictions for records the model was trained on", "FILE")],
+    nonmembers: Annotated[str | Path, Option("the same for records it was not trained on", "FILE")],
     *,
-    shadow_members: Annotated[Sequence[PathLike], Option("of a shadow model (repeatable)", "FILE", list[str])] = (),
-    shadow_nonmembers: Annotated[Sequence[PathLike], Option("in the same order (repeatable)", "FILE", list[str])] = (),
+    shadow_members: Annotated[Files, Option("of a shadow model (repeatable)", "FILE", list[str])] = (),
+    shadow_nonmembers: Annotated[Files, Option("in the same order (repeatable)", "FILE", list[str])] = (),
     features: Annotated[bool, Option("also fit a model-free classifier on the files' features", "", bool)] = False,
 ) -> "Audit":
     """Attack predictions that were made elsewhere, with any framework.
@@ -40,5 +37,8 @@ def audit(
     """
     from miabench.auditing.audit import audit as audited
 
-    shadows, others = ([Path(file) for file in files] for files in (shadow_members, shadow_nonmembers))
+    shadows, others = (
+        [Path(files)] if isinstance(files, (str, Path)) else list(map(Path, files))
+        for files in (shadow_members, shadow_nonmembers)
+    )
     return audited(Path(members), Path(nonmembers), shadows, others, features)

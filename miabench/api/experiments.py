@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from miabench.api.options import ExperimentOptions, RunOptions, StoredOptions, fields, option
-from miabench.errors import UserError
+from miabench.errors import MissingStepError, UserError
 
 if TYPE_CHECKING:
     from miabench.experiment.model import Experiment
@@ -54,9 +54,13 @@ def planned(source: Source, options: RunOptions, say: bool) -> Plan:
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data.
     """
-    from miabench.jobs.plan import make_plan
+    from miabench.experiment.check import check_names
 
+    workers_in(options)
     experiment = resolved(source, options)
+    check_names(experiment)
+    from miabench.jobs.plan import make_plan  # imports torch
+
     plan = make_plan(experiment, paths(options))
     for warning in plan.index.warnings if say else ():
         sys.stderr.write(f"warning: {warning}\n")
@@ -69,12 +73,20 @@ def stored(source: Source, options: StoredOptions) -> Results:
     Raises:
         UserError: there is no such store, or it was never run there with these settings.
     """
+    from miabench.experiment.check import check_names
     from miabench.results.find import find_index
-    from miabench.results.results import Results
     from miabench.store.store import Store
 
-    store = Store(options.get("store", STORE), create=False)
-    return Results(find_index(store, resolved(source, options)), store)
+    experiment = resolved(source, options)
+    try:
+        store = Store(options.get("store", STORE), create=False)
+        index = find_index(store, experiment)
+    except MissingStepError:
+        check_names(experiment)  # a name that nothing has is the better answer
+        raise
+    from miabench.results.results import Results  # imports pandas
+
+    return Results(index, store)
 
 
 def paths(options: RunOptions) -> Paths:
@@ -91,14 +103,23 @@ def executor_config(options: RunOptions) -> ExecutorConfig:
     Raises:
         UserError: a number of workers that is none; a timeout that cannot be kept.
     """
-    from miabench.jobs.stages import ExecutorConfig
-
-    workers = str(options.get("workers", "auto"))
-    if workers != "auto" and not (workers.isdecimal() and int(workers)):
-        raise UserError(f"--workers {workers!r}: give a number of 1 or more, or auto")
-    executor, timeout = options.get("executor", "local"), options.get("job_timeout")
+    executor, workers, timeout = options.get("executor", "local"), workers_in(options), options.get("job_timeout")
     if timeout is not None and not 0 < timeout < math.inf:
         raise UserError(f"--job-timeout {timeout}: give seconds above 0")
     if timeout is not None and executor == "inline":
         raise UserError("--job-timeout ends worker processes, and --executor inline has none: leave one of them away")
-    return ExecutorConfig(executor, None if workers == "auto" else int(workers), timeout)
+    from miabench.jobs.stages import ExecutorConfig
+
+    return ExecutorConfig(executor, workers, timeout)
+
+
+def workers_in(options: RunOptions) -> int | None:
+    """How many workers are asked for; None for as many as there are cores.
+
+    Raises:
+        UserError: a number that is none.
+    """
+    workers = str(options.get("workers", "auto"))
+    if workers != "auto" and not (workers.isdecimal() and int(workers)):
+        raise UserError(f"--workers {workers!r}: give a number of 1 or more, or auto")
+    return None if workers == "auto" else int(workers)

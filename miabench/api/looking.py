@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from miabench.results.results import Results
     from miabench.store.store import Store
 
-METRICS = "auc, balanced-accuracy, balanced-accuracy-global, tpr@1% or tpr@0.1%"
+METRICS = "auc, balanced-accuracy, tpr@1%, tnr@1%, calibrated-tpr@1%, advantage, far and others"
 
-Within = Annotated[float, Option("points of accuracy below CE up to which a value is marked", "POINTS", float)]
+Within = Annotated[
+    float, Option("points of accuracy that a defense may cost for its values to be marked", "POINTS", float)
+]
 
 
 @spelled_out
@@ -40,6 +42,7 @@ def report(
         str | Sequence[str], Option("attacks to show, * for anything (repeatable)", "NAME", list[str])
     ] = (),
     sort: Annotated[str | None, Option("an attack, worst, test-accuracy or train-accuracy", "COLUMN")] = None,
+    details: Annotated[bool, Option("every attack, adaptivity gaps and costs too", "", bool)] = False,
     **options: Unpack[StoredOptions],
 ) -> "Report":
     """The stored results of an experiment.
@@ -51,6 +54,7 @@ def report(
         rows: names or labels of the defenses to show, `*` for anything; all if empty.
         columns: labels of the attacks to show, likewise.
         sort: an attack's label or `worst` (lowest first), `test-accuracy` or `train-accuracy` (highest first).
+        details: whether the printed table is followed by every attack, the adaptivity gaps and the costs.
         **options: see the signature.
 
     Returns:
@@ -60,11 +64,11 @@ def report(
     Raises:
         UserError: the store has no results of it; a metric, row, column or sort key that nothing matches.
     """
+    results = stored(experiment, options)
     from miabench.reports.numbers.selection import Selection
     from miabench.reports.write import Report
 
-    selection = Selection(metric, _several(rows), _several(columns), sort)
-    made = Report(stored(experiment, options), within, selection)
+    made = Report(results, within, Selection(metric, _several(rows), _several(columns), sort), details)
     made.summary  # noqa: B018  # what the selection does not find is said now
     return made
 
@@ -96,12 +100,13 @@ def compare(
     Raises:
         UserError: the store has no results of it; nothing can be compared; not like with like, without `anyway`.
     """
+    if paper != "uai24":
+        raise UserError(f"there are no published values of {paper!r}{nearest(paper, ['uai24'])}")
+    results = stored(experiment, options)
     from miabench.reports.numbers.side_by_side import side_by_side
     from miabench.reports.numbers.summary import summarize
 
-    if paper != "uai24":
-        raise UserError(f"there are no published values of {paper!r}{nearest(paper, ['uai24'])}")
-    return side_by_side(summarize(stored(experiment, options)), anyway)
+    return side_by_side(summarize(results), anyway)
 
 
 @spelled_out
@@ -110,6 +115,7 @@ def recommend(
     *,
     budget: float | str,
     within: Within = 5.0,
+    metric: str = "auc",
     **options: Unpack[StoredOptions],
 ) -> "list[Recommendation]":
     """The defense to use where some accuracy may be lost.
@@ -118,6 +124,7 @@ def recommend(
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         budget: points of test accuracy that may be lost against the baseline; as text, `accuracy=1.0`.
         within: points of test accuracy, as in `report`.
+        metric: of the attacks, as in `report`.
         **options: see the signature.
 
     Returns:
@@ -126,13 +133,15 @@ def recommend(
     Raises:
         UserError: the store has no results of it; a budget that cannot be read.
     """
+    from miabench.reports.numbers.evidence import judge
     from miabench.reports.numbers.recommendation import points
     from miabench.reports.numbers.recommendation import recommend as recommended
     from miabench.reports.numbers.summary import summarize
 
     spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
     results = stored(experiment, options)
-    return list(recommended(results, summarize(results, max_accuracy_loss=within), spend))
+    summary = summarize(results, metric, within)
+    return list(recommended(results, summary, judge(results, summary), spend))
 
 
 @spelled_out
@@ -147,13 +156,13 @@ def gate(
 ) -> "list[Finding]":
     """Whether every interval is within the limits.
 
-    The upper end of the 95% interval counts, in every run, for every attack or those that are named.
+    The upper end of the 95% interval counts, in every run, for every attack or those that are named: whether the
+    experiment was run with them alone or with others beside them.
 
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         max: limits, as `{"auc": 0.6}` or `"auc=0.6"`; all must hold.
-        **options: see the signature. Attacks that are named are those that count, whether the experiment was run with
-            them alone or with others.
+        **options: see the signature.
 
     Returns:
         Every measured value with its limit; `all(finding.passes for finding in ...)` is the verdict.
@@ -161,13 +170,12 @@ def gate(
     Raises:
         UserError: the store has no results of it; no such metric or attack; nothing that could be measured at all.
     """
+    found, attacks = _with_attacks(experiment, options)
     from miabench.results.gate import Limit
     from miabench.results.gate import gate as compared
 
     given = [f"{name}={limit}" for name, limit in max.items()] if isinstance(max, Mapping) else _several(max)
-    limits = [Limit.parse(text) for text in given]
-    found, attacks = _with_attacks(experiment, options)
-    return list(compared(found, limits, attacks))
+    return list(compared(found, [Limit.parse(text) for text in given], attacks))
 
 
 def _with_attacks(experiment: Source, options: StoredOptions) -> "tuple[Results, tuple[str, ...]]":
@@ -210,17 +218,17 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
 
     with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
         plan = planned(experiment, {**options, "store": elsewhere}, say=False)
-        return status_of(plan.listed, _existing(options) or plan.store)
+        return status_of(plan.listed.jobs, _existing(options) or plan.store)
 
 
 def watched(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status | None":
     """As `status`, from the store alone; None where the experiment was never run with it."""
     from miabench.jobs.status import status as status_of
-    from miabench.results.job_list import begun, load_jobs
+    from miabench.results.job_list import JobList, begun
 
     store, one = _existing(options), resolved(experiment, options)
-    jobs = load_jobs(store, one) if store else None
-    return None if store is None or jobs is None else status_of(jobs, store, begun(store, one))
+    listed = JobList.load(store, one) if store else None
+    return None if store is None or listed is None else status_of(listed.jobs, store, begun(store, one))
 
 
 def _existing(options: RunOptions) -> "Store | None":

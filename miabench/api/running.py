@@ -86,11 +86,12 @@ def perform(
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data; attacking what is not trained.
     """
+    plan = planned(experiment, options, say=progress)
     from miabench.jobs.progress import Display
     from miabench.jobs.stages import run_stages
     from miabench.results.results import Results
 
-    plan, executor = planned(experiment, options, say=progress), executor_config(options)
+    executor = executor_config(options)
     if progress:
         with Display(plan.missing(*stages)) as display:
             outcome = run_stages(plan, stages, executor, display)
@@ -114,10 +115,10 @@ def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRu
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data.
     """
+    plan = planned(experiment, options, say=False)
     from miabench.jobs.estimate import estimate as estimate_of
     from miabench.jobs.stages import workers_on
 
-    plan = planned(experiment, options, say=False)
     return estimate_of(plan, executor_config(options).workers or workers_on(plan.context.device))
 
 
@@ -144,11 +145,15 @@ def tune(
         UserError: whatever is wrong with the experiment, its files or its data; a budget below one trial's cost;
             more than one dataset or model; Optuna is not installed.
     """
+    from miabench.experiment.check import check_names
+
+    wanted = resolved(experiment, options)
+    check_names(wanted)
     from miabench.tuning.front import Tuning
     from miabench.tuning.search import TuneConfig
     from miabench.tuning.search import tune as search
 
-    config = TuneConfig(resolved(experiment, options), budget)
+    config = TuneConfig(wanted, budget)
     heard = _say_trial if progress else lambda defense, number, trial: None
     return Tuning(config.experiment, search(config, paths(options), executor_config(options), heard))
 

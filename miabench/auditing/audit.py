@@ -30,7 +30,8 @@ from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
 from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
-from miabench.plugins.discover import PluginInfo, describe, discover
+from miabench.plugins.discover import PluginInfo, discover
+from miabench.plugins.plugin_files import describe
 
 COLUMNS = ("attack", "metric", "value", "low", "high", "n_members", "n_nonmembers", "reason")  # of a report's
 GAP, MODEL_FREE = "gap", "model-free"
@@ -155,7 +156,7 @@ def _measured(attack: Attack, target: Observed, shadows: Sequence[Observed]) -> 
     if not shadows:
         return [*measure_ranking(scores, member), *(row(name, None, member, NEEDS_SHADOWS) for name in NEED_SHADOWS)]
     known = TargetValues(scores, member, target.labels, np.arange(len(target)))
-    return measure_attack(AttackScores(known, shadow_scores(attack, shadows, state), state), target.num_classes)
+    return measure_attack(AttackScores(known, shadow_scores(attack, shadows, state), state))
 
 
 def _accuracy_rows(target: Observed) -> list[Row]:

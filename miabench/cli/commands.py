@@ -128,9 +128,9 @@ def run(
     if dry_run:
         typer.echo(running.estimate(**given))
         return
-    from miabench.reports import write
-
     results, outcome = running.perform(("train", "attack"), progress=True, **given)
+    from miabench.reports import write  # imports pandas, and what is wrong is said before
+
     write.report(results, Format.TABLE.value)
     _end(outcome, _files(given))
     if not any(entry.metrics for entry in results.index.entries):
@@ -170,8 +170,7 @@ def _compare(given: Given, paper: str, anyway: bool) -> None:
     from miabench.reports.tables.published_table import show
     from miabench.reports.tables.terminal_layout import open_console
 
-    found = looking.compare(**taken(looking.compare, given), paper=paper, anyway=anyway)
-    show(open_console(), found, found.notes)
+    show(open_console(), looking.compare(**taken(looking.compare, given), paper=paper, anyway=anyway))
 
 
 def _recommend(given: Given, budget: str) -> None:

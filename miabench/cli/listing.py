@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
-import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-
 from miabench.api.options import Files
 from miabench.errors import UserError, nearest
 from miabench.experiment.load import PRESETS, load_experiment, presets
-from miabench.plugins.base import Kind, Plugin
-from miabench.plugins.defense import Defense
+from miabench.plugins.base import Kind
+from miabench.plugins.check import describe
 from miabench.plugins.discover import PluginInfo, discover
 from miabench.plugins.suites import SUITES, suite_name
 
 ListedKind: TypeAlias = Literal["defenses", "attacks", "datasets", "models", "suites", "presets"]
 
-BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
+JUDGED = ("limits", "validated")  # what the catalogue has to judge values by, and `bounds` says in words
 
 
 def list_plugins(kind: ListedKind, plugin: Files = ()) -> list[dict[str, Any]]:
@@ -106,50 +101,11 @@ def _preset(name: str) -> str:
 def _describe(found: PluginInfo[Any]) -> dict[str, Any]:
     about: dict[str, Any] = {"name": found.name, "kind": found.kind, "source": found.source}
     try:
-        cls = found.load()
+        described = describe(found)
     except UserError as error:  # an installed plugin that is broken must not hide the others
         return about | {"broken": str(error)}
-    about["version"] = cls.version
-    about["about"] = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")
-    parameters = [_parameter(cls, name) for name in cls.model_fields]
-    common = cls.__mro__[1].model_fields  # type: ignore[attr-defined]  # what every plugin of the kind has comes last
-    about["parameters"] = sorted(parameters, key=lambda one: (not one["required"], one["name"] in common))
-    return about
-
-
-def _parameter(cls: type[Plugin], name: str) -> dict[str, Any]:
-    field = cls.model_fields[name]
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
-    if isinstance(default, BaseModel):
-        default = default.model_dump(mode="json")
-    return {
-        "name": name,
-        "type": inspect.formatannotation(field.annotation),
-        "default": default,
-        "required": field.is_required(),
-        "bounds": _bounds(field),
-        "tuned": _tuned(cls, name),
-        "meaning": field.description or "",
-    }
-
-
-def _bounds(field: FieldInfo) -> str:
-    found = [
-        f"{sign} {getattr(item, name)}"
-        for item in field.metadata
-        for name, sign in BOUNDS.items()
-        if hasattr(item, name)
-    ]
-    return ", ".join(found)
-
-
-def _tuned(cls: type[Plugin], name: str) -> str:
-    """What `miabench tune` tries for a defense's hyper-parameter; empty where it leaves it alone."""
-    tried = cls.tune.get(name) if issubclass(cls, Defense) else None
-    if tried is None:
-        return ""
-    high = "the schedule's epochs" if tried.high == "epochs" else f"{tried.high:g}"
-    return f"tuned from {tried.low:g} to {high}{', log' if tried.log else ''}"
+    shown = [{name: value for name, value in one.items() if name not in JUDGED} for one in described["parameters"]]
+    return about | {"version": described["version"], "about": described["about"], "parameters": shown}
 
 
 def _line(about: dict[str, Any]) -> str:

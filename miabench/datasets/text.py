@@ -30,6 +30,7 @@ from miabench.data.labels import classes_of, label_problems
 from miabench.data.tokens import Corpus, encode, frequent_words, glove_words
 from miabench.files.array_cache import Arrays, cached_arrays
 from miabench.files.csv_rows import Column, csv_rows
+from miabench.files.hashing import hash_of
 from miabench.files.opened import opened
 from miabench.store.hashed import hashed
 
@@ -118,4 +119,4 @@ class Text(Dataset, frozen=True):
 
 def _sha256(path: Path) -> str:
     with opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_of(file)

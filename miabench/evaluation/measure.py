@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench import metrics
+from miabench.evaluation.decisions import class_thresholds
 from miabench.evaluation.scores import AttackScores
 from miabench.metrics import Estimate, Scored
 from miabench.metrics.names import ACCURACIES as ACCURACIES
@@ -32,14 +33,13 @@ def measure_accuracy(correct: NDArray[np.bool_], member: NDArray[np.bool_]) -> l
     return [row(name, metrics.accuracy(part), member) for name, part in parts.items()]
 
 
-def measure_attack(scores: AttackScores, num_classes: int) -> list[Row]:
+def measure_attack(scores: AttackScores) -> list[Row]:
     """All metrics of one attack on one target, in the order of `ATTACK_METRICS`.
 
     Args:
         scores: of the target and of the shadows; thresholds are learnt on the shadows alone.
-        num_classes: C.
     """
-    found = {one["metric"]: one for one in (*_ranked(scores), *_decided(scores, num_classes))}
+    found = {one["metric"]: one for one in (*_ranked(scores), *_decided(scores))}
     return [found[name] for name in ATTACK_METRICS]
 
 
@@ -60,7 +60,7 @@ def measure_classes(scores: AttackScores, num_classes: int) -> list[Row]:
     target, member, label = scores.target.values, scores.target.members, scores.target.labels
     by_class = {"auc": metrics.per_class(metrics.auc, target, member, label, num_classes)}
     if len(scores.shadows.values):
-        called = target >= _class_thresholds(scores, num_classes).thresholds[label]
+        called = target >= class_thresholds(scores).thresholds[label]
         by_class["balanced_accuracy"] = metrics.per_class(metrics.balanced_accuracy, called, member, label, num_classes)
     return [
         row(name, estimate, member[label == number]) | {"class": number}
@@ -76,14 +76,14 @@ def _ranked(scores: AttackScores) -> list[Row]:
     return [auc | ({"references": scores.references._asdict()} if scores.references else {}), *others]
 
 
-def _decided(scores: AttackScores, num_classes: int) -> Iterator[Row]:
+def _decided(scores: AttackScores) -> Iterator[Row]:
     """What a threshold learnt on the shadows decides about the target's records."""
     target, member = scores.target, scores.target.members
     if not len(scores.shadows.values):
         reason = _why_not_calibrated(scores)
         yield from (row(name, None, member, reason) for name in NEED_SHADOWS)
         return
-    per_class = _class_thresholds(scores, num_classes)
+    per_class = class_thresholds(scores)
     called = target.values >= per_class.thresholds[target.labels]
     balanced = row("balanced_accuracy", metrics.balanced_accuracy(called, member), member)
     yield balanced | {"classes_without_threshold": per_class.fallbacks}
@@ -100,11 +100,6 @@ def _at_shadow_threshold(name: str, rate: Calibrated, scores: AttackScores) -> R
     reason = _too_few(name, shadows.members)
     estimate = None if reason else metrics.at_shadow_threshold(rate, target, shadows)
     return row(name, estimate, target.members, reason or (None if estimate else "nobody is called a member"))
-
-
-def _class_thresholds(scores: AttackScores, num_classes: int) -> metrics.ClassThresholds:
-    shadows = scores.shadows
-    return metrics.per_class_thresholds(shadows.values, shadows.members, shadows.labels, num_classes)
 
 
 def _why_not_calibrated(scores: AttackScores) -> str:

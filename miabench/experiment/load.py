@@ -44,6 +44,9 @@ def load_experiment(
         raw.pop("schedule")
     own = "schedule" not in raw
     apply(raw, overrides or {})
+    if raw.get("protocol") == "pool" and "protocol" in replaced:
+        for key in {"runs", "shadows"} - replaced:  # the source's are another protocol's
+            raw.pop(key, None)
     if raw.get("protocol") == "pool" and "runs" in raw and not isinstance(source, Experiment):
         raise UserError(f"{where}: runs = {raw['runs']!r}: under protocol pool every model is a target; set models")
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from miabench.errors import UserError
 from miabench.experiment.model import Experiment
+from miabench.plugins.catalogue import catalogue
 from miabench.plugins.discover import discover
 from miabench.training.schedule import Schedule
 
@@ -35,9 +36,10 @@ def on_own_schedules(experiment: Experiment, changes: Mapping[str, Any]) -> Expe
 
 def _own_schedule(dataset: str, plugins: Sequence[str]) -> Schedule:
     """The schedule that a dataset declares; planning says what is wrong with one that is not there."""
-    for files in ((), plugins):  # a built-in dataset needs no file to be imported
-        try:
-            return discover(files).get("dataset", dataset).load().schedule
-        except UserError:
-            continue
-    return Schedule()
+    built_in = catalogue()["dataset"].get(dataset)
+    if built_in:
+        return Schedule.model_validate(built_in["schedule"])
+    try:
+        return discover(plugins).get("dataset", dataset).load().schedule
+    except UserError:
+        return Schedule()

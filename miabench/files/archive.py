@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Self, TypeAlias
 
 from miabench.errors import UserError
+from miabench.files.hashing import hash_of
 from miabench.files.opened import check_zip, decompressed, head_of, opened
 
 Wanted: TypeAlias = Callable[[str], bool]
@@ -71,7 +72,7 @@ def content_hash(path: Path, wanted: Wanted) -> str:
     """
     if not path.is_dir():
         with opened(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hash_of(file)
     digest = hashlib.sha256()
     for name, content in contents(path, wanted):
         for part in (os.fsencode(name), content):

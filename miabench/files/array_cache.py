@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,6 +11,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from miabench.files.atomic import remove_leftovers, replace_folder, write_file
+from miabench.files.hashing import hash_of
 from miabench.files.npz import write_npz
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
@@ -59,4 +59,4 @@ def _write(folder: Path, arrays: Arrays) -> None:
 
 def _checksum(path: Path) -> bytes:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().encode()
+        return hash_of(file).encode()

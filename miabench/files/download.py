@@ -8,7 +8,6 @@ it) and checked at every later use.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import sys
 import urllib.error
@@ -25,6 +24,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from miabench.errors import UserError
 from miabench.files.atomic import replace_file, sync
+from miabench.files.hashing import hash_of
 
 TIMEOUT = 60  # seconds without an answer
 CHUNK = 1 << 18  # bytes
@@ -84,7 +84,8 @@ def trust_on_first_use(remote: Remote, folder: Path) -> Iterator[Path]:
     fetched = not file.exists()
     download([remote], folder)
     record = file.with_name(f"{file.name}.sha256")
-    sha256 = _digest(file, "sha256")
+    with file.open("rb") as stream:
+        sha256 = hash_of(stream)
     recorded = record.read_text().split()[:1] if record.exists() else []
     if recorded not in ([], [sha256]):
         raise UserError(
@@ -134,15 +135,10 @@ def _why(error: Exception) -> str:
 def _check(file: Path, remote: Remote, what: str, remedy: str) -> None:
     if remote.md5 is None:
         return
-    md5 = _digest(file, "md5")
+    with file.open("rb") as stream:
+        md5 = hash_of(stream, "md5")
     if md5 != remote.md5:
         raise UserError(f"{what}: its MD5 is {md5}, published is {remote.md5}; {remedy}")
-
-
-def _digest(file: Path, algorithm: str) -> str:
-    with file.open("rb") as stream:
-        # MD5 is what publishers state; it tells damage from intact files, and no more is asked of it.
-        return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _transfer(url: str, part: Path) -> None:

@@ -130,9 +130,16 @@ def _not_possible(index: Index) -> Iterator[str]:
     for cell in index.cells:
         if cell.reason:
             yield f"{cell.label} on {cell.dataset} {cell.model}: {cell.reason}"
+    groups: dict[str, tuple[dict[str, None], dict[str, None]]] = {}  # attacks and cells by reason
     for entry in index.entries:
-        if entry.attack and entry.reason and not index.cells[entry.cell].reason:
-            yield f"{entry.attack} ({entry.attacker}) against {index.cells[entry.cell].label}: {entry.reason}"
+        cell = index.cells[entry.cell]
+        if entry.attack and entry.reason and not cell.reason:
+            attacks, cells = groups.setdefault(entry.reason, ({}, {}))
+            attacks[entry.attack] = cells[cell.label] = None
+    for reason, (attacks, cells) in groups.items():
+        everywhere = len(cells) == sum(not cell.reason for cell in index.cells)
+        against = "" if everywhere else f" against {', '.join(cells)}"
+        yield f"{', '.join(attacks)}{against}: {reason}"
 
 
 def describe(found: DryRun) -> str:

@@ -15,10 +15,10 @@ from miabench.jobs.graph import Graph
 from miabench.jobs.plan_attacks import plan_cell
 from miabench.jobs.specs import STAGES, Context, Job, Stage
 from miabench.plugins.attack import Attack
-from miabench.plugins.discover import plugin_files_blamed
+from miabench.plugins.plugin_files import plugin_files_blamed
 from miabench.plugins.process_state import isolated
 from miabench.results.index import AttackInfo, Index
-from miabench.results.job_list import ListedJob
+from miabench.results.job_list import JobList, ListedJob
 from miabench.store.store import Store, data_folder
 
 
@@ -52,9 +52,9 @@ class Plan:
         return {key: job for key, job in self.jobs.items() if job.kind in kinds}
 
     @property
-    def listed(self) -> list[ListedJob]:
+    def listed(self) -> JobList:
         """All jobs, as `miabench status` needs to know them."""
-        return [
+        listed = [
             ListedJob(
                 kind=job.kind,
                 key=job.key,
@@ -65,6 +65,7 @@ class Plan:
             )
             for job in self.jobs.values()
         ]
+        return JobList(plugins=self.context.plugins, jobs=tuple(listed))
 
     def missing(self, *stages: Stage) -> dict[str, Job]:
         """Those of them of which something is not stored."""

@@ -12,7 +12,6 @@ from miabench.jobs.executors.base import Event, Executor
 from miabench.jobs.plan import Plan
 from miabench.jobs.scheduler import Outcome, run_jobs
 from miabench.jobs.specs import Context, Stage
-from miabench.results.job_list import save_jobs
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def run_stages(
     if "train" not in stages:
         _refuse_untrained(plan)
     plan.index.save(store)
-    save_jobs(store, plan.index.experiment, plan.listed)
+    plan.listed.save(store, plan.index.experiment)
     outcome = run_jobs(
         plan.stage(*stages),
         lambda: executor.make(plan.context, on_event),

@@ -36,6 +36,8 @@ from miabench.metrics.thresholds import ClassThresholds as ClassThresholds
 from miabench.metrics.thresholds import per_class as per_class
 from miabench.metrics.thresholds import per_class_thresholds as per_class_thresholds
 from miabench.metrics.thresholds import threshold as threshold
+from miabench.metrics.union import over_union as over_union
+from miabench.metrics.union import stacked as stacked
 from miabench.metrics.worst_case import WorstCase as WorstCase
 from miabench.metrics.worst_case import worst_difference as worst_difference
 from miabench.metrics.worst_case import worst_of as worst_of

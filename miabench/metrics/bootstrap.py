@@ -155,16 +155,20 @@ def replicate_aucs(scores: ArrayLike, members: ArrayLike, replicates: int = REPL
     return means.reshape(replicates, *items)
 
 
-def replicate_means(values: ArrayLike, replicates: int = REPLICATES, seed: int = 0) -> Floats:
+def replicate_means(
+    values: ArrayLike, replicates: int = REPLICATES, seed: int = 0, members: ArrayLike | None = None
+) -> Floats:
     """Mean over the drawn runs and records, in each replicate.
 
     Args:
         values: (..., R, N).
         replicates: B.
         seed: of the draws.
+        members: (N,), booleans: the mean is over the non-members alone, on the draws that `replicate_aucs` makes of
+            the same records; over all records if None.
 
     Returns:
-        (B, ...): row b of any two calls about as many records has the same draws.
+        (B, ...): row b of any two calls about as many records (or the same members) has the same draws.
 
     Raises:
         ValueError: values lack the axis of runs.
@@ -172,8 +176,10 @@ def replicate_means(values: ArrayLike, replicates: int = REPLICATES, seed: int =
     values = _with_runs(np.asarray(values, dtype=np.float64))
     *items, runs, records = values.shape
     rows = values.reshape(-1, records)
-    one_kind = np.ones(records, dtype=np.bool_)
-    chunks = [rows @ drawn / records for drawn in record_draws(one_kind, replicates, seed)]
+    kinds = np.ones(records, dtype=np.bool_) if members is None else np.asarray(members, dtype=np.bool_)
+    counted = slice(None) if members is None else np.flatnonzero(~kinds)
+    rows = rows[:, counted]
+    chunks = [rows @ drawn[counted] / rows.shape[1] for drawn in record_draws(kinds, replicates, seed)]
     means = _over_runs(np.concatenate(chunks, axis=1), run_shares(runs, replicates, seed))
     return means.reshape(replicates, *items)
 

@@ -9,7 +9,7 @@ in 31% of cases if it is the only one, in 1% among 18.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from miabench.metrics.estimates import TAIL, Floats
-from miabench.metrics.influence import Influences
-from miabench.metrics.over_runs import Difference, difference
+from miabench.metrics.over_runs import Difference
 from miabench.metrics.spread import Spread
 
 LEVEL = 2 * TAIL
@@ -114,31 +113,28 @@ def _with_runs(parts: Spread, runs: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return variance, np.maximum(runs - 1, freedom)
 
 
-def win_tie_loss(rows: Sequence[Influences]) -> NDArray[np.int8]:
+def win_tie_loss(size: int, pairs: Mapping[tuple[int, int], Difference]) -> NDArray[np.int8]:
     """Who leaks less than whom: 1 where the row is lower than the column, -1 where higher, 0 where neither is shown.
 
     All pairs are one family.
 
-    >>> from miabench.metrics import auc_influences
+    >>> from miabench.metrics import auc_influences, difference
     >>> members = np.arange(200) < 100
     >>> noise = np.random.default_rng(0).normal(size=(5, 200))
-    >>> win_tie_loss([auc_influences(gain * members + noise, members) for gain in (0.5, 0.5, 2.0)]).tolist()
+    >>> a, b, c = (auc_influences(gain * members + noise, members) for gain in (0.5, 0.5, 2.0))
+    >>> win_tie_loss(3, {(0, 1): difference(a, b), (0, 2): difference(a, c), (1, 2): difference(b, c)}).tolist()
     [[0, 0, 1], [0, 0, 1], [-1, -1, 0]]
 
     Args:
-        rows: of S defenses on the same runs and records.
+        size: S, how many are compared.
+        pairs: the first of two minus the second, each pair once; one that is not there cannot be told.
 
     Returns:
         (S, S).
-
-    Raises:
-        ValueError: they are not about the same runs and records.
     """
-    size = len(rows)
-    above = np.triu_indices(size, k=1)
-    family = [difference(one, other) for i, one in enumerate(rows) for other in rows[i + 1 :]]
     signs = {"lower": 1, "higher": -1, "not distinguishable": 0}
     matrix = np.zeros((size, size), dtype=np.int8)
-    corrected = holm([one.p for one in family])
-    matrix[above] = [signs[_word(one, float(p))] for one, p in zip(family, corrected, strict=True)]
+    corrected = holm([one.p for one in pairs.values()])
+    for (i, j), one, p in zip(pairs, pairs.values(), corrected, strict=True):
+        matrix[i, j] = signs[_word(one, float(p))]
     return matrix - matrix.T

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Asked: TypeAlias = "Tensor | Mapping[str, Tensor]"  # answers about n records (n, ...), or several arrays by name
 State: TypeAlias = Mapping[str, Any]  # what an attack has learnt: arrays by name
 Scores: TypeAlias = "NDArray[np.float64]"  # of N records (N,), finite; larger means more likely a member
-Access: TypeAlias = Literal["label", "black-box", "white-box"]  # what an attacker sees of a model, least first
+Access: TypeAlias = Literal["label", "black-box", "white-box"]  # see `Attack.access`
 References: TypeAlias = Literal["none", "shadows", "out", "in+out", "any"]  # see `Attack.references`
 
 

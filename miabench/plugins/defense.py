@@ -147,7 +147,7 @@ class Defense(Plugin, frozen=True):
 
         return LossCriterion(self.loss)
 
-    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor | tuple[Tensor, Tensor]:
+    def augment(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor | tuple[Tensor, Any]:
         """What the network is shown of one mini-batch while it is trained; not called where `fit` is overridden.
 
         Args:
@@ -156,9 +156,9 @@ class Defense(Plugin, frozen=True):
             generator: the only source of chance, a stream of this hook's own on x's device.
 
         Returns:
-            Inputs (B, ...). A defense that mixes records, as mixup does, returns (inputs, targets): what the loss gets
-            in place of classes, shares of classes (B, C) of x's dtype, which `F.cross_entropy` takes as they are. They
-            go together because nothing else leads from here to the loss: plugins keep nothing.
+            Inputs (B, ...), or (inputs, targets): what the defense's own loss gets as `targets` in place of classes.
+            So a defense that mixes records, as mixup does, tells its loss how: plugins keep nothing, and nothing else
+            leads from here to there.
         """
         return x
 

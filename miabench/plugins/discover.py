@@ -6,34 +6,29 @@ file (`label_smoothing.py` is `label-smoothing`), an installed one `<distributio
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
-from traceback import extract_tb, walk_tb
 from types import ModuleType
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from miabench.errors import UserError, expected, nearest, text_of
+from miabench.errors import UserError, expected, nearest
 from miabench.plugins.attack import Attack, Probe
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.model import Model
+from miabench.plugins.plugin_files import describe, file_hash, import_file, module_name
 from miabench.plugins.suites import suite_name
 
 P = TypeVar("P", bound=Plugin)
-MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
 
 
 @dataclass(frozen=True)
@@ -70,9 +65,10 @@ class PluginInfo(Generic[P]):
         try:
             return cls(**deepcopy(dict(params)))  # what is in them may be changed by the plugin
         except ValidationError as error:
-            raise UserError(*(self._problem(cls, item) for item in error.errors())) from None
+            raise UserError(*(self.problem(cls, item) for item in error.errors())) from None
 
-    def _problem(self, cls: type[P], item: Any) -> str:
+    def problem(self, cls: type[BaseModel], item: Any) -> str:
+        """One of pydantic's findings about the parameters in words."""
         field = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             return f"{self.kind} {self.name} has no parameter {field!r}{nearest(field, cls.model_fields)}"
@@ -129,7 +125,7 @@ class PluginIndex:
 
     def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
         """The plugin files that hold the classes of some plugins, each once, in the plugins' order."""
-        by_module = {_module_name(Path(file.path), file.sha256): file for file in self.files}
+        by_module = {module_name(Path(file.path), file.sha256): file for file in self.files}
         found = [by_module.get(type(part).__module__) for part in parts]
         return tuple(dict.fromkeys(file for file in found if file))
 
@@ -228,79 +224,13 @@ def _check_baseline(cls: type[Plugin], where: str) -> None:
 
 def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
     path = Path(file.path if isinstance(file, PluginFile) else file).expanduser().resolve()
-    try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read plugin file {path}: {error.strerror}") from None
+    sha256 = file_hash(path)
     if isinstance(file, PluginFile) and file.sha256 != sha256:
         raise UserError(f"{path} changed since this experiment started ({file.sha256[:8]} -> {sha256[:8]}): run again")
-    kind, cls = _only_plugin(_import(path, sha256), str(path), tuple(KINDS))
+    kind, cls = _only_plugin(import_file(path, sha256), str(path), tuple(KINDS))
     name = path.stem.replace("_", "-")
     _check_baseline(cls, f"plugin file {path}")
     return PluginInfo(kind, name, str(path), sha256, lambda: cls), PluginFile(str(path), sha256)
-
-
-def _module_name(path: Path, sha256: str) -> str:
-    """The same for a copy in another folder: it is the same code, and stands under this name in keys."""
-    return f"{MODULE_OF_FILE}{path.stem}_{sha256[:12]}"
-
-
-def _import(path: Path, sha256: str) -> ModuleType:
-    """Import a file under a name that holds its hash: an edited file is another module."""
-    name = _module_name(path, sha256)
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} is not a Python file; a plugin file ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before execution: dataclasses and pickle look their module up here
-    from miabench.plugins.process_state import (  # imports torch, as nearly every plugin file does
-        ProcessChangedError,
-        isolated,
-    )
-
-    try:
-        with isolated(f"importing {path}", seed=0):
-            spec.loader.exec_module(module)
-    except ProcessChangedError:
-        del sys.modules[name]
-        raise
-    except (Exception, SystemExit) as error:
-        why = describe(error)
-        del sys.modules[name]
-        raise UserError(f"plugin file {path} cannot be imported: {why}") from error
-    return module
-
-
-def describe(error: BaseException) -> str:
-    """An exception in one line, with the file and line that raised it: a plugin file's where one is on the way."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
-    frames = extract_tb(error.__traceback__)
-    files = _plugin_files()
-    inside = [frame for frame in frames if frame.filename in files] or frames
-    place = f" ({inside[-1].filename}, line {inside[-1].lineno})" if inside else ""
-    return f"{type(error).__name__}: {' '.join(text_of(error).split())}{place}"
-
-
-@contextmanager
-def plugin_files_blamed() -> Iterator[None]:
-    """Makes an error for the user of what a plugin file raises in the block of `with`: the file is the user's own."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        if not _plugin_files().intersection(frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)):
-            raise
-        raise UserError(describe(error)) from error
-
-
-def _plugin_files() -> set[str]:
-    """The plugin files that are loaded."""
-    modules = [module for name, module in list(sys.modules.items()) if name.startswith(MODULE_OF_FILE)]
-    return {str(module.__file__) for module in modules}
 
 
 def _only_plugin(module: ModuleType, where: str, kinds: tuple[Kind, ...]) -> tuple[Kind, type[Plugin]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import html
 import io
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,23 +17,25 @@ import pandas as pd
 
 from miabench.errors import UserError
 from miabench.files.atomic import replace_file
-from miabench.reports.numbers.cost import Costs, costs
-from miabench.reports.numbers.difference import Differences, compare
+from miabench.reports.numbers.adaptivity import adaptivity_gaps
+from miabench.reports.numbers.cost import costs
+from miabench.reports.numbers.duels import duels
+from miabench.reports.numbers.evidence import Judgement, judge
 from miabench.reports.numbers.lines import Summary
-from miabench.reports.numbers.names import baseline_name
+from miabench.reports.numbers.recommendation import Recommendation, recommend
 from miabench.reports.numbers.selection import ALL, Selection, select
 from miabench.reports.numbers.summary import MAX_ACCURACY_LOSS, summarize
 from miabench.reports.tables.csv_json import to_csv, to_json
 from miabench.reports.tables.latex import to_latex
 from miabench.reports.tables.markdown import to_markdown
+from miabench.reports.tables.table import Tabled
 from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.reports.words import provenance
+from miabench.reports.words.sentences import answer
 from miabench.results.results import Results
 
 PLOTS = "plots"  # folder of the figures in the report's folder
-MOST_RESAMPLED = 25_000_000  # scores in all differences: half a minute of bootstrap
-MOST_DIFFERENCES = 5_000  # more are not read one by one; with few records these take ten seconds
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class Report:
         results: what the store holds of an experiment.
         max_accuracy_loss: points of test accuracy below the baseline's at which a value can still be marked best.
         selection: what is shown; `csv` and `json` always have everything.
+        details: whether a printed table is followed by every attack, the gaps and the costs; files have them always.
     """
 
     results: Results
     max_accuracy_loss: float = MAX_ACCURACY_LOSS
     selection: Selection = ALL
+    details: bool = False
 
     @property
     def table(self) -> pd.DataFrame:
@@ -60,13 +64,13 @@ class Report:
         if form != "table":
             return FORMS[form](self)
         file = io.StringIO()
-        show(open_console(file), self.summary, self.compared, self.costs)
+        show(open_console(file), self.tabled, self.answer, self.details)
         return file.getvalue()
 
     def show(self, form: str = "table") -> None:
         """Print one form, alone on standard output; a table fits the terminal."""
         if form == "table":
-            show(open_console(), self.summary, self.compared, self.costs)
+            show(open_console(), self.tabled, self.answer, self.details)
         else:
             sys.stdout.write(self.text(form))
 
@@ -94,25 +98,38 @@ class Report:
 
     @cached_property
     def summary(self) -> Summary:
-        """The selected lines; a note says so where differences are left out."""
-        summary = select(summarize(self.results, self.selection.metric, self.max_accuracy_loss), self.selection)
-        if not _too_many_differences(summary):
-            return summary
-        note = (
-            f"differences to {baseline_name(summary.lines)} with intervals would take long and are left out: "
-            "choose fewer --rows or --columns"
+        """The selected lines."""
+        return select(self._all, self.selection)
+
+    @cached_property
+    def _all(self) -> Summary:
+        return summarize(self.results, self.selection.metric, self.max_accuracy_loss)
+
+    @cached_property
+    def judged(self) -> Judgement:
+        """Intervals, worst cases and differences of all lines: what is marked does not depend on what is shown."""
+        return judge(self.results, self._all)
+
+    @cached_property
+    def advice(self) -> Sequence[Recommendation]:
+        """What to use within the accuracy that may be lost."""
+        return [*recommend(self.results, self._all, self.judged, self.max_accuracy_loss)]
+
+    @property
+    def answer(self) -> list[str]:
+        """The advice in words."""
+        return [*answer(self.advice)]
+
+    @cached_property
+    def tabled(self) -> Tabled:
+        """What the tables show."""
+        return Tabled(
+            self.summary,
+            self.judged,
+            gaps=adaptivity_gaps(self.results, self.summary),
+            duels=duels(self.results, self.summary, self.judged),
+            costs=costs(self.results),
         )
-        return replace(summary, notes=(*summary.notes, note))
-
-    @cached_property
-    def compared(self) -> Differences:
-        """Differences to the baseline; none if they would take long."""
-        return {} if _too_many_differences(self.summary) else compare(self.results, self.summary)
-
-    @cached_property
-    def costs(self) -> Costs:
-        """Costs of the cells."""
-        return costs(self.results)
 
 
 def _html(made: Report) -> str:
@@ -122,14 +139,14 @@ def _html(made: Report) -> str:
 
     drawn = plots.draw(made.summary)
     figures = {f"{site.dataset}, {site.model}: accuracy against attacks": figure for site, figure in drawn.items()}
-    return to_html(made.results, made.summary, made.compared, made.costs, figures)
+    return to_html(made.results, made.tabled, made.answer, figures)
 
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: to_csv(made.results),
     "json": lambda made: to_json(made.results),
-    "markdown": lambda made: to_markdown(made.summary, made.compared, made.costs, provenance.made_with(made.results)),
-    "latex": lambda made: to_latex(made.summary, made.compared, provenance.made_with(made.results)),
+    "markdown": lambda made: to_markdown(made.tabled, made.answer, provenance.made_with(made.results)),
+    "latex": lambda made: to_latex(made.tabled, provenance.made_with(made.results)),
     "html": _html,
 }
 FILES = {
@@ -147,6 +164,7 @@ def report(
     max_accuracy_loss: float = MAX_ACCURACY_LOSS,
     out: Path | None = None,
     selection: Selection = ALL,
+    details: bool = False,
 ) -> None:
     """Print the results, alone on standard output.
 
@@ -156,18 +174,12 @@ def report(
         max_accuracy_loss: points of test accuracy below the baseline's at which a value can still be marked best.
         out: folder that also gets all forms and, in its folder `plots`, the figures.
         selection: what is shown; `csv` and `json` always have everything.
+        details: see `Report`.
     """
-    made = Report(results, max_accuracy_loss, selection)
+    made = Report(results, max_accuracy_loss, selection, details)
     made.show(form)
     for path in made.save(out) if out else ():
         sys.stderr.write(f"wrote {path}\n")
-
-
-def _too_many_differences(summary: Summary) -> bool:
-    differences = [(line.cell.counts, 1 + len(line.attacks)) for line in summary.lines if not line.is_baseline]
-    records = ((counts.get("members", 0) + counts.get("non-members", 0), count) for counts, count in differences)
-    resampled = summary.index.experiment.runs * sum(n * count for n, count in records)
-    return resampled > MOST_RESAMPLED or sum(count for _, count in differences) > MOST_DIFFERENCES
 
 
 def _write(made: Report, folder: Path) -> list[Path]:

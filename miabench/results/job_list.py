@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, TypeAdapter
 
+from miabench.errors import UserError
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file, write_file
 from miabench.files.json import read_json
+from miabench.plugins.discover import PluginFile
+from miabench.plugins.plugin_files import file_hash
 from miabench.results.index import file_name
 from miabench.store.store import Ref, Store
 
@@ -34,19 +37,39 @@ class ListedJob(BaseModel, frozen=True):
     epochs: int = 0
 
 
-LIST = TypeAdapter(tuple[ListedJob, ...])
+class JobList(BaseModel, frozen=True):
+    """The jobs of an experiment.
+
+    Attributes:
+        plugins: the plugin files that they run, as they were when they were planned.
+    """
+
+    plugins: tuple[PluginFile, ...]
+    jobs: tuple[ListedJob, ...]
+
+    def save(self, store: Store, experiment: Experiment) -> None:
+        """Keep the list, beside the experiment's results."""
+        with replace_file(_path(store, experiment)) as path:
+            write_file(path, self.model_dump_json().encode())
+
+    @classmethod
+    def load(cls, store: Store, experiment: Experiment) -> Self | None:
+        """The jobs of an experiment that was run here before.
+
+        None where it was not, or an earlier version ran it, or a plugin file has changed since: it has other jobs now.
+        """
+        path = _path(store, experiment)
+        if not path.exists():
+            return None
+        found = read_json(path, TypeAdapter(cls), "make it anew with: miabench run")
+        return found if all(_is_unchanged(file) for file in found.plugins) else None
 
 
-def save_jobs(store: Store, experiment: Experiment, jobs: Sequence[ListedJob]) -> None:
-    """Keep the jobs of an experiment."""
-    with replace_file(_path(store, experiment)) as path:
-        write_file(path, LIST.dump_json(tuple(jobs)))
-
-
-def load_jobs(store: Store, experiment: Experiment) -> Sequence[ListedJob] | None:
-    """The jobs of an experiment that was run here before; None where none was, or an earlier version ran it."""
-    path = _path(store, experiment)
-    return read_json(path, LIST, "make it anew with: miabench run") if path.exists() else None
+def _is_unchanged(file: PluginFile) -> bool:
+    try:
+        return file_hash(Path(file.path)) == file.sha256
+    except UserError:  # it is gone: what is stored is all that can be told
+        return True
 
 
 def begun(store: Store, experiment: Experiment) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
-from miabench.evaluation.scores import TargetValues
+from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.results.index import Cell, CellKey, Entry, Index
 from miabench.store.store import Ref, Store
 
@@ -29,23 +29,6 @@ COLUMNS = (
 NOT_COMPUTED = "not computed yet"
 ROWS = TypeAdapter(list[dict[str, Any]])  # as evaluation/measure.py makes them
 HISTORY = TypeAdapter(list[dict[str, float]])
-
-
-@dataclass(frozen=True)
-class Records:
-    """One number per record and run: an attack's scores, or whether the record is classified correctly (0, 1).
-
-    Attributes:
-        rows: pool rows (N,), the same in every run.
-        members: (N,), bool.
-        values: (R, N).
-        runs: which runs (R,).
-    """
-
-    rows: NDArray[np.int64]
-    members: NDArray[np.bool_]
-    values: NDArray[np.float64]
-    runs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +66,7 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
-        rows = [row for entry in self.index.entries for row in self._rows(entry, self._measured(entry))]
+        rows = [row for entry in self.index.entries for row in self._rows(entry, self.measured(entry))]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FRACTIONS, "float64"))
 
     @cached_property
@@ -98,26 +81,21 @@ class Results:
         ]
         return pd.DataFrame(rows, columns=[*COLUMNS, "class"]).astype(dict.fromkeys(FRACTIONS, "float64"))
 
-    def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Records | None:
-        """Per-record numbers of all finished runs (correctness without an attack).
+    def targets(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> dict[int, TargetValues]:
+        """An attack's scores (without an attack, whether records are classified correctly) of finished targets, by run.
 
-        None where there is none, and where runs have other members (protocol pool).
+        Under protocol pool each run has members of its own.
         """
-        entries = self._entries.get(EntryKey(cell.key, attacker, attack), ())
-        refs = {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
-        if not refs:
-            return None
-        first, *others = refs.values()
-        if others and self._own_members:
-            return None
-        of_first = TargetValues.load(self.store, first)
-        values = [of_first.values, *(TargetValues.load(self.store, ref).values for ref in others)]
-        return Records(of_first.rows, of_first.members, np.stack(values), tuple(refs))
+        return {run: TargetValues.load(self.store, ref) for run, ref in self._stored(cell, attacker, attack).items()}
 
-    @property
-    def _own_members(self) -> bool:
-        """Whether each run's target has members of its own, so that records of runs cannot be compared."""
-        return self.index.experiment.protocol == "pool"
+    def scores(self, cell: Cell, attacker: str, attack: str) -> dict[int, AttackScores]:
+        """An attack's scores with those of the shadows, by run."""
+        return {run: AttackScores.load(self.store, ref) for run, ref in self._stored(cell, attacker, attack).items()}
+
+    def _stored(self, cell: Cell, attacker: str | None, attack: str | None) -> dict[int, Ref]:
+        """By run, where the numbers of records are."""
+        entries = self._entries.get(EntryKey(cell.key, attacker, attack), ())
+        return {entry.run: entry.records for entry in entries if entry.records and self.store.has(entry.records)}
 
     def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
@@ -137,7 +115,7 @@ class Results:
                 pool = self.store.arrays(Ref("observations", self.store.manifest(entry.metrics).logits))
                 logits, norms = pool["answers"][target.rows], pool["feature_norm"][target.rows]
                 yield Answers(target.members, target.labels, logits, norms)
-                if self._own_members:
+                if self.index.experiment.protocol == "pool":
                     return
 
     def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
@@ -165,7 +143,7 @@ class Results:
         """What names each cell in the tidy table: dataset, model, defense, params."""
         return [(cell.dataset, cell.model, cell.defense, json.dumps(cell.params)) for cell in self.index.cells]
 
-    def _measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
+    def measured(self, entry: Entry) -> Sequence[Mapping[str, Any]]:
         """What was measured, a row per metric, or why it was not."""
         if entry.metrics and self.store.has(entry.metrics):
             return self.store.json(entry.metrics, "rows.json", ROWS)

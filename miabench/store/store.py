@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 
 from miabench.errors import MissingStepError, UserError
 from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, write_file
+from miabench.files.hashing import hash_of
 from miabench.files.json import parse_json, read_json
 from miabench.store.manifest import MANIFEST, Manifest
 
@@ -238,7 +239,7 @@ class Store:
 
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_of(file)
 
 
 def _name_of_list(content: bytes) -> str:

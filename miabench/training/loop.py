@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from miabench.training.classifier import Classifier
 from miabench.training.criterion import Criterion
 from miabench.training.task import Task
 
-Augment: TypeAlias = Callable[[Tensor, Tensor, torch.Generator], Tensor | tuple[Tensor, Tensor]]
+Augment: TypeAlias = Callable[[Tensor, Tensor, torch.Generator], Tensor | tuple[Tensor, Any]]
 
 
 def train_with_criterion(
@@ -50,8 +50,8 @@ def train_with_criterion(
     return net
 
 
-def _shown(task: Task, augment: Augment | None, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Inputs (B, ...) and targets of a batch: classes (B,), or where a defense mixes them shares of classes (B, C)."""
+def _shown(task: Task, augment: Augment | None, ids: Tensor) -> tuple[Tensor, Any]:
+    """Inputs (B, ...) and targets of a batch: classes (B,), or what `augment` gives in their place."""
     x, y = task.augment(task.x[ids]), task.y[ids]
     if augment is None:
         return x, y

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from miabench.experiment.model import DefenseChoice, Experiment, Tuned
 from miabench.files.toml import toml_text
+from miabench.metrics.dominance import pareto_front
 from miabench.tuning.search import Study
 from miabench.tuning.space import with_values
 
@@ -51,21 +52,15 @@ class Point(NamedTuple):
     choice: DefenseChoice
 
 
-def pareto_front(study: Study) -> list[Point]:
-    """The settings that no other beats (at least as good in both, better in one), most accurate first."""
+def best_points(study: Study) -> list[Point]:
+    """The settings that no other dominates, most accurate first; of equally good ones the first trial stands first."""
     (choice,) = study.experiment.defense
     points: list[Point] = []
     for number, trial in enumerate(study.trials):
         chosen = with_values(choice, trial.values)
         if trial.accuracy is not None and trial.auc is not None and all(chosen != point.choice for point in points):
             points.append(Point(number, trial.accuracy, trial.auc, chosen))
-    front = [point for point in points if not any(_beats(other, point) for other in points)]
-    return sorted(front, key=lambda point: (-point.accuracy, point.number))
-
-
-def _beats(one: Point, other: Point) -> bool:
-    good, bad = (one.accuracy, -one.auc), (other.accuracy, -other.auc)
-    return good != bad and good[0] >= bad[0] and good[1] >= bad[1]
+    return [points[i] for i in pareto_front([(point.accuracy, point.auc) for point in points])]
 
 
 def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
@@ -74,7 +69,7 @@ def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
     Comments say what became of the trials and, above each point, its figures; where there is no point they are all.
     """
     on_trial = [line for study in studies for line in _outcome(study)]
-    points = [(study, point) for study in studies for point in pareto_front(study)]
+    points = [(study, point) for study in studies for point in best_points(study)]
     if not points:
         return "\n".join(on_trial)
     tuned = {study.defense: Tuned(study=study.key, parameters=list(study.trials[0].values)) for study, _ in points}

@@ -64,8 +64,12 @@ class Mixup(Hooked, frozen=True):
         share = torch.rand(len(x), generator=generator, dtype=x.dtype)
         other = torch.randperm(len(x), generator=generator)
         mixed = share[:, None, None, None] * x + (1 - share[:, None, None, None]) * x[other]
-        shares = F.one_hot(y, 3).to(x)
-        return mixed, share[:, None] * shares + (1 - share[:, None]) * shares[other]
+        return mixed, (y, y[other], share)
+
+    def loss(self, logits, features, targets, epoch):
+        y, other, share = targets
+        own, others = (F.cross_entropy(logits, classes, reduction="none") for classes in (y, other))
+        return (share * own + (1 - share) * others).mean()
 
 
 class Seen(Hooked, frozen=True):
@@ -153,7 +157,7 @@ def test_it_draws_anew_for_every_batch_and_epoch():
 
 
 def test_mixed_records_with_mixed_targets():
-    """As written out: lambda CE(z, y) + (1 - lambda) CE(z, y'), by SGD with momentum and decay."""
+    """As written out: cross entropy with shares of classes as targets, by SGD with momentum and decay."""
     weights, task = trained(Mixup())
     twin = make_task(Mixup())
     schedule, stream = twin.schedule, twin.generator("defense's augmentation")
@@ -168,8 +172,9 @@ def test_mixed_records_with_mixed_targets():
             other = torch.randperm(len(x), generator=stream)
             shown = torch.stack([s * one + (1 - s) * x[j] for s, one, j in zip(share, x, other, strict=True)])
             z = head(shown.flatten(1))
-            own, others = (F.cross_entropy(z, labels, reduction="none") for labels in (y, y[other]))
-            gradients = torch.autograd.grad((share * own + (1 - share) * others).mean(), list(head.parameters()))
+            classes = torch.eye(3, dtype=x.dtype)
+            targets = share[:, None] * classes[y] + (1 - share[:, None]) * classes[y[other]]
+            gradients = torch.autograd.grad(F.cross_entropy(z, targets), list(head.parameters()))
             with torch.no_grad():
                 for p, v, gradient in zip(head.parameters(), velocity, gradients, strict=True):
                     v.mul_(schedule.momentum).add_(gradient + schedule.weight_decay * p)

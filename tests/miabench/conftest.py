@@ -122,7 +122,7 @@ class Builder:
         with self.store.write(scores, self.about) as folder:
             np.savez(folder / "arrays.npz", **given.save())
         with self.store.write(metrics, {}) as folder:
-            (folder / "rows.json").write_text(json.dumps(measure_attack(given, CLASSES)))
+            (folder / "rows.json").write_text(json.dumps(measure_attack(given)))
             (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
 
 

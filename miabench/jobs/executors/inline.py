@@ -10,7 +10,8 @@ from miabench.errors import DISK_FULL, TrainingError, UserError, disk_is_full, t
 from miabench.jobs.executors.base import Event
 from miabench.jobs.specs import Context, Job
 from miabench.jobs.stopping import GRACE, stop
-from miabench.plugins.discover import PluginFile, describe
+from miabench.plugins.discover import PluginFile
+from miabench.plugins.plugin_files import describe
 
 
 class Inline:

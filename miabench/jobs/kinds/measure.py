@@ -23,7 +23,7 @@ def measure(job: Job, spec: MeasureSpec, resources: Resources) -> Iterator[NewAr
     files = {}
     if spec.scores is not None:
         scores = AttackScores.load(resources.store, Ref("scores", spec.scores))
-        rows = measure_attack(scores, data.num_classes)
+        rows = measure_attack(scores)
         files["classes.json"] = json.dumps(measure_classes(scores, data.num_classes), allow_nan=False).encode()
     else:
         correct = _correctness(spec, data, resources.store)

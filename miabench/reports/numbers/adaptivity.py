@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from miabench.reports.numbers.lines import Summary, TableRow
+from miabench.reports.numbers.evidence import Change, Stored, attack_change
+from miabench.reports.numbers.influences import shared
+from miabench.reports.numbers.lines import Summary
 from miabench.results.index import CellKey
+from miabench.results.results import Results
 
-Gaps: TypeAlias = Mapping[CellKey, Mapping[str, float]]
+Gaps: TypeAlias = Mapping[CellKey, Mapping[str, Change]]
 
 
-def adaptivity_gaps(summary: Summary) -> Gaps:
-    """Mean of the metric under the adaptive attacker minus that under the non-adaptive one.
+def adaptivity_gaps(results: Results, summary: Summary) -> Gaps:
+    """Mean of the metric under the adaptive attacker minus that under the non-adaptive one, with an interval.
 
     Returns:
-        Fractions, by cell and attack; empty unless both attackers were run.
+        By cell and attack; empty unless both attackers were run. Attacks of which a metric has no intervals are left
+        out.
     """
-    non_adaptive = {line.cell.key: line for line in summary.lines if line.attacker == "non-adaptive"}
-    adaptive = {line.cell.key: line for line in summary.lines if line.attacker == "adaptive"}
-    return {key: _gap(line, non_adaptive[key]) for key, line in adaptive.items() if key in non_adaptive}
-
-
-def _gap(adaptive: TableRow, other: TableRow) -> dict[str, float]:
-    pairs = {attack: (value.mean, other.attacks[attack].mean) for attack, value in adaptive.attacks.items()}
-    return {attack: a - b for attack, (a, b) in pairs.items() if a is not None and b is not None}
+    others = {line.cell.key: line for line in summary.lines if line.attacker == "non-adaptive"}
+    found = {}
+    for line in summary.lines:
+        if line.attacker == "adaptive" and line.cell.key in others:
+            own, other = (Stored(results, summary, one) for one in (line, others[line.cell.key]))
+            scope = shared([own.correct, other.correct])
+            changes = {name: attack_change(own, other, name, scope) for name in line.attacks} if scope else {}
+            found[line.cell.key] = {name: change for name, change in changes.items() if change is not None}
+    return found

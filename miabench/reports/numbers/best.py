@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from miabench.reports.numbers.lines import RowKey, RunStats, Site, SiteKey, TableRow, printed
+from miabench.reports.numbers.lines import RowKey, Site, SiteKey, TableRow, printed
 from miabench.results.index import Cell, CellKey
 
 TOLERANCE = 1e-9  # far below a record's weight, above the rounding of a difference of two means
+
+
+Q = TypeVar("Q")  # what names a quantity
 
 
 class Strongest(NamedTuple):
@@ -104,35 +106,32 @@ def best_setting(settings: Sequence[TableRow], baseline: TableRow | None, max_ac
 # --- marks ---
 
 
-def mark_best(lines: Sequence[TableRow], max_accuracy_loss: float) -> tuple[TableRow, ...]:
-    """The same lines, with the lowest values of each attack marked among the defenses that keep the accuracy.
+def best_values(
+    lines: Sequence[TableRow], values: Mapping[RowKey, Mapping[Q, float]], max_accuracy_loss: float
+) -> frozenset[tuple[RowKey, Q]]:
+    """Which values are marked: the lowest of each quantity among the defenses that keep the accuracy.
 
     Lines of one dataset, model and attacker compete. Values that are printed alike are all marked.
+
+    Args:
+        lines: all of a report.
+        values: by line and quantity, those that may be marked.
+        max_accuracy_loss: points of test accuracy below the baseline's.
     """
     bases = baselines(lines)
-    able = {
-        line.key: not line.cell.is_baseline and keeps_accuracy(line, bases.get(line.site_key), max_accuracy_loss)
-        for line in lines
-    }
-    lowest: dict[tuple[SiteKey, str], float] = {}
-    for line in lines:
-        for attack, value in line.attacks.items():
-            if able[line.key] and value.mean is not None:
-                column = line.site_key, attack
-                lowest[column] = min(lowest.get(column, math.inf), value.mean)
-    return tuple(_marked(line, able, lowest) for line in lines)
-
-
-def _marked(line: TableRow, able: Mapping[RowKey, bool], lowest: Mapping[tuple[SiteKey, str], float]) -> TableRow:
-    attacks = {
-        attack: replace(value, best=able[line.key] and _equal(value, lowest.get((line.site_key, attack))))
-        for attack, value in line.attacks.items()
-    }
-    return replace(line, attacks=attacks)
-
-
-def _equal(value: RunStats, lowest: float | None) -> bool:
-    return value.mean is not None and lowest is not None and printed(value.mean) == printed(lowest)
+    able = [line for line in lines if not line.cell.is_baseline]
+    able = [line for line in able if keeps_accuracy(line, bases.get(line.site_key), max_accuracy_loss)]
+    lowest: dict[tuple[SiteKey, Q], float] = {}
+    for line in able:
+        for quantity, value in values.get(line.key, {}).items():
+            column = line.site_key, quantity
+            lowest[column] = min(lowest.get(column, math.inf), value)
+    return frozenset(
+        (line.key, quantity)
+        for line in able
+        for quantity, value in values.get(line.key, {}).items()
+        if printed(value) == printed(lowest[line.site_key, quantity])
+    )
 
 
 def why_nothing_is_best(lines: Sequence[TableRow]) -> Iterator[str]:

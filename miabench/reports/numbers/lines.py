@@ -12,6 +12,7 @@ from miabench.results.index import Cell, Index
 from miabench.results.results import NOT_COMPUTED
 
 State: TypeAlias = Literal["done", "failed", "n/a", "missing"]
+STATES: tuple[State, ...] = ("done", "failed", "n/a", "missing")  # what several runs come to: the first of these
 
 
 class Measurement(NamedTuple):
@@ -74,7 +75,6 @@ class RunStats:
         state: `done` with one finished run or more; otherwise why there is none: the job failed, the quantity does
             not exist (`n/a`), or it is not computed yet (`missing`).
         reason: why runs are missing, in words; None where none is.
-        best: the lowest defended value of its column among those that keep the accuracy (see `summarize`).
     """
 
     mean: float | None
@@ -82,7 +82,6 @@ class RunStats:
     runs: int
     state: State
     reason: str | None = None
-    best: bool = False
 
     @classmethod
     def of(cls, measured: Sequence[Measurement]) -> RunStats:
@@ -93,7 +92,7 @@ class RunStats:
             mean=float(np.mean(values)) if values else None,
             std=float(np.std(values, ddof=1)) if len(values) > 1 else None,
             runs=len(values),
-            state=min((_state(one) for one in measured), key=("done", "failed", "n/a", "missing").index),
+            state=min((_state(one) for one in measured), key=STATES.index),
             reason="; ".join(reasons) or None,
         )
 

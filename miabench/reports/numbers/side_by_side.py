@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 
 from scipy.special import stdtrit
 
@@ -24,7 +23,6 @@ from miabench.reports.numbers.lines import RunStats, Summary, TableRow
 from miabench.reports.numbers.published import (
     NOT_GIVEN,
     QUANTITIES,
-    ROUNDING,
     TOO_EXPENSIVE,
     Moments,
     PaperCell,
@@ -114,60 +112,6 @@ def welch(published: Moments, measured: Moments) -> Estimate:
     return Estimate(difference, difference - half, difference + half)
 
 
-class Deviation(NamedTuple):
-    """A published value and a measured one that differ by more than the spread of both allows."""
-
-    line: TableRow
-    paper: PaperCell
-    quantity: str
-    published: Moments
-    measured: Moments
-
-    @property
-    def difference(self) -> float:
-        """Measured minus published."""
-        return self.measured.mean - self.published.mean
-
-
-@dataclass(frozen=True)
-class Deviations:
-    """The published values outside the spread of the measured ones.
-
-    Attributes:
-        values: the largest difference first.
-        tried: how many were compared.
-        warnings: where training was not the paper's.
-    """
-
-    values: tuple[Deviation, ...]
-    tried: int
-    warnings: tuple[str, ...]
-
-
-def deviations(summary: Summary) -> Deviations:
-    """Published values outside the spread: Welch's 95% interval is on one side of zero, by more than the rounding.
-
-    Nothing is compared of a scaled experiment, of other data, or of a single run.
-    """
-    experiment = summary.index.experiment
-    lines = _adaptive(summary) if experiment.scale is None else []
-    compared = [one for line in lines if (one := _compare(line, experiment)) is not None and one.other_data is None]
-    tried = [
-        Deviation(one.line, one.paper, pair.quantity, *pair.moments)
-        for one in compared
-        for pair in one.pairs
-        if pair.moments is not None and (summary.metric == "auc" or pair.quantity in ACCURACIES)
-    ]
-    values = sorted(filter(_deviates, tried), key=lambda value: -abs(value.difference))
-    warnings = _other_schedules([(value.line, value.paper) for value in values], experiment)
-    return Deviations(tuple(values), len(tried), tuple(warnings))
-
-
-def _deviates(value: Deviation) -> bool:
-    _, low, high = welch(value.published, value.measured)
-    return low > ROUNDING or high < -ROUNDING
-
-
 def side_by_side(summary: Summary, anyway: bool = False) -> PaperComparison:
     """Put every line of a report that the paper has beside the paper's.
 
@@ -179,10 +123,10 @@ def side_by_side(summary: Summary, anyway: bool = False) -> PaperComparison:
         UserError: nothing can be compared; or not like with like, without `anyway`.
     """
     experiment = summary.index.experiment
-    lines = _adaptive(summary)
+    lines = adaptive_lines(summary)
     if not lines:
         raise UserError("the paper's attacker is adaptive; this experiment's is not: set attacker.shadow_defense=same")
-    found = [(line, _compare(line, experiment)) for line in lines]
+    found = [(line, compare_line(line, experiment)) for line in lines]
     compared = tuple(one for _, one in found if one is not None)
     if not compared:
         raise UserError(_nothing(lines))
@@ -195,7 +139,7 @@ def side_by_side(summary: Summary, anyway: bool = False) -> PaperComparison:
         compared=compared,
         absent=tuple(dict.fromkeys(_words(line) for line, one in found if one is None)),
         unpublished=_unpublished({one.paper.defense for one in compared}),
-        warnings=(*reasons, *_other_schedules([(one.line, one.paper) for one in compared], experiment)),
+        warnings=(*reasons, *other_schedules([(one.line, one.paper) for one in compared], experiment)),
         notes=tuple(note for note in summary.notes if note not in experiment.remarks()),  # those stand here anyway
     )
 
@@ -203,7 +147,8 @@ def side_by_side(summary: Summary, anyway: bool = False) -> PaperComparison:
 # --- which line of the paper ---
 
 
-def _adaptive(summary: Summary) -> list[TableRow]:
+def adaptive_lines(summary: Summary) -> list[TableRow]:
+    """The lines of the adaptive attacker, who is the paper's."""
     return [line for line in summary.lines if line.attacker == "adaptive"]
 
 
@@ -227,7 +172,7 @@ def _preset(experiment: Experiment) -> Experiment | None:
     return load_experiment(named[1]) if named and named[1] in presets() else None
 
 
-def _compare(line: TableRow, experiment: Experiment) -> ComparedCell | None:
+def compare_line(line: TableRow, experiment: Experiment) -> ComparedCell | None:
     """A line beside the paper's; None where the paper has none."""
     cell = _paper_cell(line, experiment)
     if cell is None:
@@ -282,7 +227,7 @@ def _not_alike(compared: Sequence[ComparedCell], experiment: Experiment) -> Iter
             yield f"{other} is other data than the paper's {name}{jpeg}"
 
 
-def _other_schedules(compared: Sequence[tuple[TableRow, PaperCell]], experiment: Experiment) -> Iterator[str]:
+def other_schedules(compared: Sequence[tuple[TableRow, PaperCell]], experiment: Experiment) -> Iterator[str]:
     """Where training is not the paper's for another reason than the scale."""
     if experiment.scale is not None:
         return

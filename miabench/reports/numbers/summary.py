@@ -1,4 +1,4 @@
-"""From the tidy table to a report: one line per cell and attacker, and which values are marked best."""
+"""From the tidy table to a report: one line per cell and attacker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from miabench.errors import UserError, nearest
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS, find_metric
 from miabench.evaluation.scores import TargetValues
-from miabench.reports.numbers.best import baseline_cells, mark_best, why_nothing_is_best
+from miabench.reports.numbers.best import baseline_cells, why_nothing_is_best
+from miabench.reports.numbers.calibration import standing, variants
 from miabench.reports.numbers.claims import claimed
 from miabench.reports.numbers.environments import mixed_environments
 from miabench.reports.numbers.lines import Measurement, Measurements, Quantity, RunStats, Site, Summary, TableRow
@@ -22,12 +23,7 @@ MAX_ACCURACY_LOSS = 5.0  # points of test accuracy that a defense may cost to be
 
 
 def summarize(results: Results, metric: str = "auc", max_accuracy_loss: float = MAX_ACCURACY_LOSS) -> Summary:
-    """Summarise results over runs and mark the best values.
-
-    In each attack's column, among the cells of one dataset, model and attacker, the lowest defended values are best
-    (equal at the two decimals that are printed: all of them), if the cell's mean test accuracy is at most
-    `max_accuracy_loss` points below the baseline's: exactly so many points are within it. Cells of the baseline and
-    cells with a collapsed run are never best; without a finished baseline no cell is, and a note says so.
+    """Summarise results over runs.
 
     Args:
         results: of an experiment, finished or not.
@@ -41,14 +37,20 @@ def summarize(results: Results, metric: str = "auc", max_accuracy_loss: float = 
     if known is None:
         raise UserError(f"metric {metric!r} is not measured{nearest(metric, ATTACK_METRICS)}")
     chance = _chance(results)
-    lines = mark_best(list(_lines(results, known, chance)), max_accuracy_loss)
+    lines = tuple(_lines(results, known, chance))
     return Summary(
         index=results.index,
         metric=known,
         max_accuracy_loss=max_accuracy_loss,
         chance=chance,
         lines=lines,
-        notes=(*results.index.notes, *why_nothing_is_best(lines), *_compared_with(lines)),
+        notes=(
+            *results.index.notes,
+            *why_nothing_is_best(lines),
+            *_compared_with(lines),
+            *standing(results),
+            *variants(results.index),
+        ),
         warnings=(*results.index.warnings, *mixed_environments(results)),
     )
 

@@ -22,12 +22,10 @@ from matplotlib.figure import Figure
 
 from miabench.evaluation.measure import ACCURACIES
 from miabench.files.toml import toml_text
-from miabench.reports.numbers.cost import Costs
-from miabench.reports.numbers.difference import Differences
 from miabench.reports.numbers.lines import Summary, printed
 from miabench.reports.numbers.names import DAGGER
 from miabench.reports.page import curves
-from miabench.reports.tables.table import report_tables
+from miabench.reports.tables.table import Tabled, report_tables
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import alerts
 from miabench.reports.words.sentences import overview, sentences
@@ -62,30 +60,30 @@ class Section:
     panels: Sequence[curves.Panel]
 
 
-def to_html(
-    results: Results, summary: Summary, compared: Differences, costs: Costs, figures: Mapping[str, Figure]
-) -> str:
+def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mapping[str, Figure]) -> str:
     """The page.
 
     Args:
-        results: what the summary was made from.
-        summary: all lines are shown.
-        compared: differences of these lines; what is missing is left out.
-        costs: of the cells; what is missing is left out.
+        results: what the tables were made from.
+        made: what the tables show.
+        said: the answer, in sentences.
         figures: plots by their titles.
     """
-    reasons = footnotes.Reasons()
+    reasons, summary = footnotes.Reasons(), made.summary
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     experiment = summary.index.experiment
     resolved = experiment.model_dump(mode="json")
     return _template().render(
         name=experiment.name,
         overview=overview(summary),
-        sentences=list(sentences(summary, compared)),
-        alerts=list(dict.fromkeys(alerts(summary))),
-        tables=report_tables(summary, compared, costs, reasons),
+        sentences=[*said, *sentences(summary, made.judged)],
+        alerts=list(dict.fromkeys(alerts(summary, made.judged))),
+        tables=report_tables(made, reasons),
         dagger=DAGGER,
-        notes=[*footnotes.reading(summary, best="bold:"), *footnotes.beside(summary, compared, reasons)],
+        notes=[
+            *footnotes.reading(summary, made.judged, best="bold:"),
+            *footnotes.beside(summary, made.judged, reasons),
+        ],
         plots={title: _inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
         sections=_sections(results, summary),
         anchors={key: f"cell-{i}" for i, key in enumerate(_cells(summary))},

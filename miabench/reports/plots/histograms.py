@@ -14,7 +14,7 @@ from miabench.metrics.estimates import Floats
 from miabench.reports.numbers.lines import Site
 from miabench.reports.numbers.names import title_of
 from miabench.reports.plots.figure import add_legend, label_figure, open_figure
-from miabench.reports.plots.records import Seen, View, Views
+from miabench.reports.plots.records import CellRecords, RecordsBySite, SiteRecords
 from miabench.reports.plots.words import escaped, records_of, runs_of
 
 BINS = np.linspace(0, 1, 41)
@@ -25,7 +25,7 @@ ABREAST = 4
 
 
 class Quantity(NamedTuple):
-    """What is counted: the field of `Seen`, its name in the heading and on the axis."""
+    """What is counted: the field of `CellRecords`, its name in the heading and on the axis."""
 
     field: str
     name: str
@@ -40,7 +40,7 @@ BOUNDARY = Quantity(
 CONFIDENCE = Quantity("confidence", "confidence", "softmax probability of the true class")
 
 
-def draw(views: Views, quantity: Quantity) -> dict[Site, Figure]:
+def draw(views: RecordsBySite, quantity: Quantity) -> dict[Site, Figure]:
     """A panel per cell, by dataset and model: shares of the members and of the non-members in 40 equal bins.
 
     Shares are means over runs. The overlap coefficient is the sum over bins of the smaller of the two shares: 1 where
@@ -62,7 +62,7 @@ def overlaps(one: Floats, other: Floats) -> Floats:
     return overlap
 
 
-def _figure(site: Site, view: View, quantity: Quantity) -> Figure:
+def _figure(site: Site, view: SiteRecords, quantity: Quantity) -> Figure:
     figure, every = open_figure(len(view.cells), ABREAST)
     for axes, seen in zip(every, view.cells, strict=True):
         _draw_panel(axes, seen, getattr(seen, quantity.field))
@@ -80,7 +80,7 @@ def _figure(site: Site, view: View, quantity: Quantity) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, seen: Seen, values: Floats) -> None:
+def _draw_panel(axes: Axes, seen: CellRecords, values: Floats) -> None:
     members, others = shares(values[:, seen.members]), shares(values[:, ~seen.members])
     axes.stairs(100 * members.mean(axis=0), BINS, fill=True, color=MEMBERS)
     axes.stairs(100 * others.mean(axis=0), BINS, fill=True, color=OTHERS, alpha=THIN)

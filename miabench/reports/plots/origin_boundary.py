@@ -10,7 +10,7 @@ from miabench.reports.numbers.lines import Site
 from miabench.reports.numbers.names import title_of
 from miabench.reports.plots.figure import add_legend, label_figure, open_figure
 from miabench.reports.plots.histograms import MEMBERS, OTHERS
-from miabench.reports.plots.records import Seen, View, Views
+from miabench.reports.plots.records import CellRecords, RecordsBySite, SiteRecords
 from miabench.reports.plots.style import handle
 from miabench.reports.plots.words import escaped, records_of
 from miabench.seeds import derive
@@ -19,12 +19,12 @@ MOST_POINTS = 1000  # of each kind; more would hide each other
 ABREAST = 4
 
 
-def draw(views: Views) -> dict[Site, Figure]:
+def draw(views: RecordsBySite) -> dict[Site, Figure]:
     """A panel per cell, by dataset and model: a point per record of the first finished run."""
     return {site: _figure(site, view) for site, view in views.items()}
 
 
-def _figure(site: Site, view: View) -> Figure:
+def _figure(site: Site, view: SiteRecords) -> Figure:
     figure, every = open_figure(len(view.cells), ABREAST)
     for axes, seen in zip(every, view.cells, strict=True):
         _draw_panel(axes, seen)
@@ -42,7 +42,7 @@ def _figure(site: Site, view: View) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, seen: Seen) -> None:
+def _draw_panel(axes: Axes, seen: CellRecords) -> None:
     rng = np.random.default_rng(derive(0, "points of a figure"))
     kinds = (np.flatnonzero(seen.members), np.flatnonzero(~seen.members))
     shown = np.concatenate([rng.permutation(rows)[:MOST_POINTS] for rows in kinds])

@@ -17,7 +17,7 @@ from miabench.results.results import Answers, Results
 MOST_CELLS = 24  # in one figure
 
 
-class Seen(NamedTuple):
+class CellRecords(NamedTuple):
     """A cell's records over R runs.
 
     Attributes:
@@ -34,14 +34,14 @@ class Seen(NamedTuple):
     confidence: Floats
 
 
-class View(NamedTuple):
+class SiteRecords(NamedTuple):
     """Cells of one dataset and model, and what must be said about their choice."""
 
-    cells: Sequence[Seen]
+    cells: Sequence[CellRecords]
     choice: str
 
 
-Views: TypeAlias = Mapping[Site, View]
+RecordsBySite: TypeAlias = Mapping[Site, SiteRecords]
 
 
 def distance_to_boundary(logits: Floats) -> Floats:
@@ -51,7 +51,7 @@ def distance_to_boundary(logits: Floats) -> Floats:
     return distance
 
 
-def load_records(results: Results, summary: Summary) -> dict[Site, View]:
+def load_records(results: Results, summary: Summary) -> dict[Site, SiteRecords]:
     """What the targets answer, by dataset and model, of those that have a trained target."""
     seen = {}
     for site in sites(summary):
@@ -59,15 +59,15 @@ def load_records(results: Results, summary: Summary) -> dict[Site, View]:
         chosen, choice = choose(summary, lines, MOST_CELLS)
         cells = [cell for line in chosen for cell in _load(line.cell, results.answers(line.cell))]
         if cells:
-            seen[site] = View(cells, choice)
+            seen[site] = SiteRecords(cells, choice)
     return seen
 
 
-def _load(cell: Cell, runs: Iterator[Answers]) -> Iterator[Seen]:
+def _load(cell: Cell, runs: Iterator[Answers]) -> Iterator[CellRecords]:
     measured = [_measure(answers) for answers in runs]
     if measured:
         members, *quantities = zip(*measured, strict=True)
-        yield Seen(cell, members[0], *(np.stack(quantity) for quantity in quantities))
+        yield CellRecords(cell, members[0], *(np.stack(quantity) for quantity in quantities))
 
 
 def _measure(answers: Answers) -> tuple[Booleans, Floats, Floats, Floats]:

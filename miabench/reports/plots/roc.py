@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -56,9 +57,11 @@ def _panels(
 
 def _curves(results: Results, lines: Sequence[TableRow], attack: str, looks: Mapping[str, Look]) -> Iterator[Drawn]:
     for line in lines:
-        records = results.records(line.cell, line.attacker, attack)
-        if records is not None:
-            yield Drawn(line, roc(records.values, records.members), looks[line.cell.defense])
+        runs = [*results.targets(line.cell, line.attacker, attack).values()]
+        if runs:  # under protocol pool runs have members of their own: the first speaks
+            alike = [one for one in runs if np.array_equal(one.members, runs[0].members)]
+            scores = np.stack([one.values for one in alike])
+            yield Drawn(line, roc(scores, runs[0].members), looks[line.cell.defense])
 
 
 def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Sequence[Drawn]]) -> Figure:

@@ -11,11 +11,21 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from miabench.reports.numbers.difference import Differences
-from miabench.reports.numbers.lines import Summary
-from miabench.reports.tables.table import Row, Table, Value, differences_tables, gaps_tables, new_names, results_tables
+from miabench.reports.tables.table import (
+    Row,
+    Table,
+    Tabled,
+    Value,
+    attack_tables,
+    duel_tables,
+    gaps_tables,
+    new_names,
+    results_tables,
+    worst_tables,
+)
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
+from miabench.reports.words.alerts import turned
 
 ROWS = 36  # of one float: more would not fit on a page with the caption and notes
 # Whether a document has begun is known from a command of LaTeX that does nothing from then on.
@@ -63,6 +73,7 @@ SPECIAL = {
     "±": r"$\pm$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "≈": r"$\approx$",
     "†": r"$^\dagger$",
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -79,26 +90,26 @@ OPTION = re.compile(r"^(?=[\[*])")  # would belong to the line break before
 LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
 
 
-def to_latex(summary: Summary, compared: Differences, made_with: str) -> str:
-    """Floats with the results of each dataset, differences and adaptivity gaps; notes and warnings below.
+def to_latex(made: Tabled, made_with: str) -> str:
+    """Floats with the results of each dataset, worst cases first; notes and warnings below.
 
     Values that the terminal stars are bold. More lines than a page holds go on in another float.
 
     Args:
-        summary: all lines are written.
-        compared: differences of these lines; what is missing is left out.
+        made: what the tables show; costs are left out.
         made_with: versions, for the caption.
     """
-    reasons = footnotes.Reasons()
+    reasons, summary = footnotes.Reasons(), made.summary
     said = [
-        *footnotes.reading(summary, best="bold:"),
+        *footnotes.reading(summary, made.judged, best="bold:"),
         *provenance.protocol(summary.index.experiment),
         *([f"made with {made_with}"] if made_with else ()),
     ]
-    floats = [text for table in results_tables(summary, reasons) for text in _floats(table, said)]
-    more = [*differences_tables(summary, compared), *gaps_tables(summary)]
-    floats += [text for table in more for text in _floats(table, [])]
-    notes = [*footnotes.beside(summary, compared, reasons), *(f"warning: {warning}" for warning in summary.warnings)]
+    floats = [text for table in worst_tables(made, reasons) for text in latex_floats(table, said)]
+    more = [*results_tables(made, reasons), *attack_tables(made, reasons), *duel_tables(made), *gaps_tables(made)]
+    floats += [text for table in more for text in latex_floats(table, [])]
+    notes = [*footnotes.beside(summary, made.judged, reasons)]
+    notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
 
 
@@ -114,8 +125,13 @@ def _char(char: str) -> str:
     return char if char.isascii() or char in LETTERS else f"U+{ord(char):04X}"
 
 
-def _floats(table: Table, said: Sequence[str]) -> Iterator[str]:
-    """The table in parts that fit a page; the first has the whole caption."""
+def latex_floats(table: Table, said: Sequence[str]) -> Iterator[str]:
+    """One table in parts that fit a page; the best values are bold.
+
+    Args:
+        table: whose title begins the captions.
+        said: sentences that end the first part's caption.
+    """
     columns = "l" * len(table.names) + "r" * len(table.headers)
     header = " & ".join(map(escape, (*table.names, *table.headers))) + r" \\"
     parts = list(_parts(table))
@@ -140,9 +156,12 @@ def _rows(section: Sequence[Row]) -> Iterator[str]:
     """A line each; a name that goes on is left blank."""
     for names, row in zip(new_names(section), section, strict=True):
         yield " & ".join([*map(escape, names), *map(_value, row.values)]) + r" \\"
-        below = [value.below for value in row.values]
-        if any(below):
-            yield " & ".join([*[""] * len(names), *(rf"{{\scriptsize {escape(text)}}}" for text in below)]) + r" \\"
+        if any(value.below for value in row.values):
+            yield " & ".join([*[""] * len(names), *map(_below, row.values)]) + r" \\"
+
+
+def _below(value: Value) -> str:
+    return rf"{{\scriptsize {escape(value.below)}}}" if value.below else ""
 
 
 def _value(value: Value) -> str:

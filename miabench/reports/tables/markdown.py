@@ -6,33 +6,31 @@ All text from experiments and plugins is escaped: it shows as it is and makes no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from miabench.reports.numbers.cost import Costs
-from miabench.reports.numbers.difference import Differences
-from miabench.reports.numbers.lines import Summary
-from miabench.reports.tables.table import Table, Value, report_tables
+from miabench.reports.tables.table import Table, Tabled, Value, report_tables
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
+from miabench.reports.words.alerts import turned
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~#$]")
 ENTITIES = {"<": "&lt;", ">": "&gt;"}
 
 
-def to_markdown(summary: Summary, compared: Differences, costs: Costs, made_with: str) -> str:
-    """The tables of a report, then notes and warnings.
+def to_markdown(made: Tabled, said: Sequence[str], made_with: str) -> str:
+    """The tables of a report, what they come to in words, then notes and warnings.
 
     Args:
-        summary: all lines are written.
-        compared: differences of these lines; what is missing is left out.
-        costs: of the cells; what is missing is left out.
+        made: what the tables show.
+        said: the answer, in sentences.
         made_with: versions, for the last note.
     """
-    reasons = footnotes.Reasons()
-    parts = [_table(table) for table in report_tables(summary, compared, costs, reasons)]
-    said = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
-    notes = [*footnotes.reading(summary, best="bold:"), *footnotes.beside(summary, compared, reasons), *said]
-    notes += [f"warning: {warning}" for warning in summary.warnings]
+    reasons, summary = footnotes.Reasons(), made.summary
+    parts = [*map(escape, said), *(markdown_table(table) for table in report_tables(made, reasons))]
+    origin = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
+    reading = footnotes.reading(summary, made.judged, best="bold:")
+    notes = [*reading, *footnotes.beside(summary, made.judged, reasons), *origin]
+    notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
     parts.append("\n".join(f"- {escape(note)}" for note in notes))
     return "\n\n".join(parts) + "\n"
 
@@ -43,7 +41,8 @@ def escape(text: str) -> str:
     return SPECIAL.sub(lambda found: ENTITIES.get(found[0], "\\" + found[0]), text)
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """One table with its title; the best values are bold."""
     return f"**{escape(table.title)}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in _rows(table))
 
 

@@ -3,50 +3,33 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import Console
 
 from miabench.reports.numbers.lines import signed
 from miabench.reports.numbers.names import marked, quantity_name
 from miabench.reports.numbers.published import NOT_GIVEN, PAPER_RUNS, TOO_EXPENSIVE
-from miabench.reports.numbers.side_by_side import ComparedCell, Pair, PaperComparison, side_by_side
-from miabench.reports.numbers.summary import summarize
+from miabench.reports.numbers.side_by_side import ComparedCell, Pair, PaperComparison
 from miabench.reports.tables.table import Row, Table, Value, mean_over_runs, plus_minus
 from miabench.reports.tables.terminal import print_table
-from miabench.reports.tables.terminal_layout import open_console, print_note
+from miabench.reports.tables.terminal_layout import print_note
 from miabench.reports.words.footnotes import Reasons, tuned_on_target
-from miabench.results.results import Results
 
 
-def report(results: Results, anyway: bool) -> None:
-    """Print the comparison to standard output.
-
-    Args:
-        results: what the store holds of an experiment.
-        anyway: compare scaled experiments and other data too.
-
-    Raises:
-        UserError: nothing can be compared; or not like with like, without `anyway`.
-    """
-    found = side_by_side(summarize(results), anyway)
-    show(open_console(), found, found.notes)
-
-
-def show(console: Console, found: PaperComparison, notes: Sequence[str] = ()) -> None:
+def show(console: Console, found: PaperComparison) -> None:
     """Print a table for each dataset and model, then what must be said beside them.
 
     Args:
         console: whose width the tables fit.
         found: what is printed.
-        notes: facts about the measured results.
     """
     reasons = Reasons()
     for table in published_tables(found, reasons):
         print_table(console, table)
     for note in _notes(found, reasons):
         print_note(console, note)
-    for note in notes:
+    for note in found.notes:
         print_note(console, f"note: {note}")
     for warning in found.warnings:
         print_note(console, f"warning: {warning}")

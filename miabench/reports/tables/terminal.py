@@ -7,27 +7,29 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from miabench.reports.numbers.cost import Costs
-from miabench.reports.numbers.difference import Differences
-from miabench.reports.numbers.lines import Summary
-from miabench.reports.tables.table import Table, Value, new_names, report_tables
+from miabench.reports.tables.table import Table, Tabled, Value, new_names, report_tables, worst_tables
 from miabench.reports.tables.terminal_layout import Column, Item, print_columns, print_note
 from miabench.reports.words import footnotes
+from miabench.reports.words.alerts import turned
 
 
-def show(console: Console, summary: Summary, compared: Differences, costs: Costs) -> None:
-    """Print the tables of a report, then what must be said beside them.
+def show(console: Console, made: Tabled, said: Sequence[str], details: bool) -> None:
+    """Print the worst cases, what they come to in words, and what must be said beside them.
 
     Args:
         console: whose width the tables fit; see `terminal_layout.open_console`.
-        summary: all lines are printed.
-        compared: differences of these lines; what is missing is left out.
-        costs: of the cells; what is missing is left out.
+        made: what the tables show.
+        said: the answer, in sentences.
+        details: whether every attack, the gaps and the costs are shown too.
     """
     reasons = footnotes.Reasons()
-    for table in report_tables(summary, compared, costs, reasons):
+    for table in report_tables(made, reasons) if details else worst_tables(made, reasons):
         print_table(console, table)
-    for note in _notes(summary, compared, reasons):
+    for sentence in said:
+        print_note(console, sentence)
+    if said:
+        console.print()
+    for note in _notes(made, reasons):
         print_note(console, note)
 
 
@@ -43,10 +45,10 @@ def print_table(console: Console, table: Table) -> None:
     print_columns(console, table.title, list(_ends(table)), columns)
 
 
-def _notes(summary: Summary, compared: Differences, reasons: footnotes.Reasons) -> Iterator[str]:
-    yield from footnotes.reading(summary, best="*")
-    yield from footnotes.beside(summary, compared, reasons)
-    yield from (f"warning: {warning}" for warning in summary.warnings)
+def _notes(made: Tabled, reasons: footnotes.Reasons) -> Iterator[str]:
+    yield from footnotes.reading(made.summary, made.judged, best="*")
+    yield from footnotes.beside(made.summary, made.judged, reasons)
+    yield from (f"warning: {warning}" for warning in (*made.summary.warnings, *turned(made.summary, made.judged)))
 
 
 def _ends(table: Table) -> Iterator[bool]:

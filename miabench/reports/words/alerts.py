@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from miabench.reports.numbers.lines import RunStats, Summary, printed
+from miabench.reports.numbers.deviations import Deviation, deviations
+from miabench.reports.numbers.evidence import Judgement
+from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.lines import RunStats, Summary, printed, signed
 from miabench.reports.numbers.names import quantity_name
-from miabench.reports.numbers.side_by_side import Deviation, deviations
 from miabench.reports.words import footnotes
 
 FEW_RUNS = 3  # with fewer trainings a spread says next to nothing
@@ -15,10 +17,10 @@ NAMED = 5  # cells (or values) that are named before the others are counted
 OUTSIDE = "published value outside the spread"
 
 
-def alerts(summary: Summary) -> Iterator[str]:
+def alerts(summary: Summary, judged: Judgement) -> Iterator[str]:
     """Warnings, each a sentence without a full stop."""
     experiment = summary.index.experiment
-    if experiment.runs < FEW_RUNS:
+    if experiment.protocol != "pool" and experiment.runs < FEW_RUNS:
         trainings = "one training" if experiment.runs == 1 else f"{experiment.runs} trainings"
         yield f"{trainings} per cell: too few to tell a defense from luck; --runs 5 is usual"
     if experiment.shadows == 1:
@@ -29,7 +31,22 @@ def alerts(summary: Summary) -> Iterator[str]:
     collapsed = [f"{line.cell.model} {line.cell.label}" for line in summary.lines if line.collapsed]
     if collapsed:
         yield f"test accuracy is at chance in {_names(dict.fromkeys(collapsed))}: attacks on them say nothing"
+    yield from turned(summary, judged)
     yield from _not_reproduced(summary)
+
+
+def turned(summary: Summary, judged: Judgement) -> Iterator[str]:
+    """Where a defense leaks less by AUC and more where false alarms are few."""
+    for line in summary.lines:
+        changes = judged.lines[line.key].changes
+        for level in levels(summary.index):
+            auc, low = (changes.get(Column(level, metric)) for metric in ("auc", "tpr@1%"))
+            if auc and low and auc.value < 0 < low.value:
+                yield (
+                    f"{line.cell.dataset}, {line.cell.model} {line.cell.label} leaks less by AUC ({signed(auc.value)} "
+                    f"points, {level} attacks) and more at 1% false positives ({signed(low.value)} points): it hides "
+                    "most records and exposes some"
+                )
 
 
 def _not_reproduced(summary: Summary) -> Iterator[str]:

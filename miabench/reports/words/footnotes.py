@@ -6,11 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from miabench.reports.numbers.difference import Difference, Differences
-from miabench.reports.numbers.lines import Summary, TableRow
+from miabench.metrics.comparison import FEWEST_RUNS
+from miabench.metrics.names import GUESSING, TITLES
+from miabench.reports.numbers.evidence import Change, Judgement
+from miabench.reports.numbers.levels import levels
+from miabench.reports.numbers.lines import Summary, TableRow, printed
 from miabench.reports.numbers.names import DAGGER, baseline_name
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
+MANY_RUNS = 5  # below, a difference of some points in AUC is rarely shown
 MANY = 4  # as many cells or more are called `others` where they share the commonest fact
 
 
@@ -30,25 +34,28 @@ class Reasons:
             yield f"[{number}] {reason}"
 
 
-def beside(summary: Summary, differences: Differences, reasons: Reasons) -> Iterator[str]:
+def beside(summary: Summary, judged: Judgement, reasons: Reasons) -> Iterator[str]:
     """What must be said beside the tables, how to read them and warnings left out."""
     yield from reasons.notes()
     yield from tuned_on_target(summary.lines)
     yield from claims(summary.lines)
     yield from dict.fromkeys(unfinished(summary))
     yield from records(summary)
-    yield from interval(differences, baseline_name(summary.lines))
+    yield from differences(summary, judged)
     yield from (f"note: {note}" for note in summary.notes)
 
 
-def reading(summary: Summary, best: str) -> Iterator[str]:
+def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
     """How to read the numbers and marks of the results.
 
     Args:
         summary: the results.
+        judged: of the same lines.
         best: how the best values are marked, `*` or `bold:`.
     """
     experiment = summary.index.experiment
+    guessing = 100 * GUESSING[summary.metric]
+    yield f"{TITLES[summary.metric]}: {guessing:g} is guessing, 100 tells every member from every non-member"
     runs = experiment.runs
     if experiment.protocol == "pool":
         yield f"± is the spread (standard deviation) over {experiment.models} models, each with members of its own"
@@ -56,16 +63,28 @@ def reading(summary: Summary, best: str) -> Iterator[str]:
         yield f"± is the spread (standard deviation) over {runs} trainings on fixed splits"
     else:
         yield "one training per cell: a spread needs --runs 2 or more"
-    if any(value.best for line in summary.lines for value in line.attacks.values()):
+    base = baseline_name(summary.lines)
+    if judged.best:
         yield (
-            f"{best} the lowest defended value of the attack, where test accuracy is within "
-            f"{summary.max_accuracy_loss:g} points of {baseline_name(summary.lines)}'s"
+            f"{best} the lowest value of its column that is lower than {base}'s and distinguishable from it, where "
+            f"test accuracy is within {summary.max_accuracy_loss:g} points of {base}'s"
+        )
+    runs = max((line.test.runs for line in summary.lines), default=0)
+    if runs < FEWEST_RUNS:
+        yield f"no value is marked: it takes {FEWEST_RUNS} runs to tell a defense from luck"
+    elif runs < MANY_RUNS:
+        yield f"with {runs} runs differences are rarely distinguishable: {MANY_RUNS} or more find more of them"
+    if any(evidence.worst for evidence in judged.lines.values()):
+        counts = ", ".join(f"{level} {len(attacks)}" for level, attacks in levels(summary.index).items())
+        yield (
+            f"the strongest of so many attacks: {counts}; its value and 95% interval, over runs and records, are "
+            "corrected for choosing among them"
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
         yield (
             f"collapsed: test accuracy is at chance (always naming {dataset}'s largest class gives "
-            f"{100 * summary.chance[dataset]:.2f}%), so the value says nothing about the defense"
+            f"{printed(summary.chance[dataset])}%), so the value says nothing about the defense"
         )
 
 
@@ -119,16 +138,16 @@ def records(summary: Summary) -> Iterator[str]:
         yield f"{where}: each target has {counts}"
 
 
-def interval(differences: Differences, baseline: str) -> Iterator[str]:
+def differences(summary: Summary, judged: Judgement) -> Iterator[str]:
     """What the differences and their intervals are over, lines with the same together."""
     groups: Groups = defaultdict(dict)
-    for key, comparison in differences.items():
-        for difference in filter(None, (comparison.accuracy, *comparison.attacks.values())):
-            groups[key.dataset, _paired(difference)][f"{key.model} {key.label}"] = None
+    for line in summary.lines:
+        for change in judged.lines[line.key].changes.values():
+            groups[line.cell.dataset, _paired(change)][f"{line.cell.model} {line.cell.label}"] = None
     if groups:
         yield (
-            f"differences to {baseline} are paired by training and record; [ ] is their 95% interval, from a bootstrap "
-            "that draws trainings and records"
+            f"differences to {baseline_name(summary.lines)} are paired by run and record; [ ] is their 95% interval, "
+            "each by itself; which are called lower or higher is corrected (Holm) for all settings of a column"
         )
     for where, over in _named(groups):
         yield f"{where}: differences over {over}"
@@ -140,11 +159,9 @@ def _counted(counts: Mapping[str, int]) -> str:
     return f"{counts['members']:,} members, {counts['non-members']:,} non-members, {parts or 'none withheld'}"
 
 
-def _paired(difference: Difference) -> str:
-    runs = (
-        "one training (its interval is over records alone)" if difference.runs == 1 else f"{difference.runs} trainings"
-    )
-    return f"{runs}, {difference.n_members:,} members and {difference.n_nonmembers:,} non-members under both"
+def _paired(change: Change) -> str:
+    runs = "one training (its interval is over records alone)" if change.runs == 1 else f"{change.runs} trainings"
+    return f"{runs}, {change.n_members:,} members and {change.n_nonmembers:,} non-members under both"
 
 
 def _named(groups: Groups) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What each defense gains and costs, in plain sentences."""
+"""What each defense gains and costs, in plain sentences whose verbs follow the intervals."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from miabench.metrics.names import GUESSING, TITLES
-from miabench.reports.numbers.best import baselines, best_setting, finished_attacks, keeps_accuracy, strongest
-from miabench.reports.numbers.difference import Difference, Differences
+from miabench.reports.numbers.best import baselines, best_setting, finished_attacks, keeps_accuracy
+from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
+from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow, printed, signed
+from miabench.reports.numbers.recommendation import Recommendation, in_words
 
 
 def overview(summary: Summary) -> str:
     """What was compared, and which number would mean that attacks only guess."""
     experiment = summary.index.experiment
-    cells, attacks = len(summary.index.cells), len(experiment.attacks)
-    trainings = "one training" if experiment.runs == 1 else f"{experiment.runs} trainings"
+    cells, attacks = len(summary.index.cells), len(summary.lines[0].attacks) if summary.lines else 0
+    runs = experiment.models if experiment.protocol == "pool" else experiment.runs
+    trainings = "one training" if runs == 1 else f"{runs} trainings"
     guessing = f"{100 * GUESSING[summary.metric]:g}%"
     return (
         f"{cells} {'cell' if cells == 1 else 'cells'} (dataset, model and defense), {trainings} each, attacked by "
@@ -24,11 +27,15 @@ def overview(summary: Summary) -> str:
     )
 
 
-def sentences(summary: Summary, compared: Differences) -> Iterator[str]:
-    """For each dataset, model and attacker: the baseline, then every defense by its strongest attack.
+def answer(advice: Sequence[Recommendation]) -> Iterator[str]:
+    """Which defense to use, and how sure that is."""
+    yield from (f"{in_words(one)}." for one in advice)
 
-    Only attacks that were measured on both sides count. Of a defense with several settings one speaks (see
-    `best.best_setting`).
+
+def sentences(summary: Summary, judged: Judgement) -> Iterator[str]:
+    """For each dataset, model and attacker: the baseline, then every defense, by the strongest of all attacks.
+
+    Of a defense with several settings one speaks (see `best.best_setting`).
     """
     sites: dict[SiteKey, list[TableRow]] = defaultdict(list)
     for line in summary.lines:
@@ -37,34 +44,46 @@ def sentences(summary: Summary, compared: Differences) -> Iterator[str]:
     for (dataset, model, attacker), lines in sites.items():
         where = f"{dataset}, {model}" + (f", {attacker} attacker" if len(summary.attackers) > 1 else "")
         base = bases.get(lines[0].site_key)
-        top = strongest(base, list(base.attacks)) if base else None
-        if base is None or top is None or base.test.mean is None:
+        worst = None if base is None else _worst(summary, judged, base)
+        if base is None or worst is None or base.test.mean is None:
             yield f"{where}: there is no finished cell without defense to compare with."
             continue
         yield (
-            f"{where}: without defense the strongest attack, {top.attack}, reaches {printed(top.mean)}% "
-            f"{_metric(summary)} at {printed(base.test.mean)}% test accuracy."
+            f"{where}: without defense the strongest attack, {worst.attack}, reaches {printed(worst.case.value)}% "
+            f"{TITLES[summary.metric]} at {printed(base.test.mean)}% test accuracy."
         )
-        yield from _of_defenses(summary, compared, base, lines)
+        yield from _of_defenses(summary, judged, base, lines)
 
 
-def _of_defenses(summary: Summary, compared: Differences, base: TableRow, lines: Sequence[TableRow]) -> Iterator[str]:
+def _worst(summary: Summary, judged: Judgement, line: TableRow) -> Worst | None:
+    """The strongest of all attacks."""
+    return judged.lines[line.key].worst.get(_widest(summary))
+
+
+def _widest(summary: Summary) -> Column:
+    return Column([*levels(summary.index)][-1], summary.metric)
+
+
+def _of_defenses(summary: Summary, judged: Judgement, base: TableRow, lines: Sequence[TableRow]) -> Iterator[str]:
     settings: dict[str, list[TableRow]] = defaultdict(list)
     for line in lines:
         if not line.is_baseline:
             settings[line.cell.defense].append(line)
     for own in settings.values():
-        yield _of_defense(summary, compared, base, own)
+        yield _of_defense(summary, judged, base, own)
 
 
-def _of_defense(summary: Summary, compared: Differences, base: TableRow, lines: Sequence[TableRow]) -> str:
+def _of_defense(summary: Summary, judged: Judgement, base: TableRow, lines: Sequence[TableRow]) -> str:
     line = best_setting(lines, base, summary.max_accuracy_loss)
-    if line is None or line.collapsed or not finished_attacks(line, base):
+    worst = None if line is None else _worst(summary, judged, line)
+    if line is None or worst is None or line.collapsed or not finished_attacks(line, base):
         return f"{lines[0].cell.defense} {_why_not(lines)}."
     kept = keeps_accuracy(line, base, summary.max_accuracy_loss)
     lacking = "" if kept else f", none within {summary.max_accuracy_loss:g} points of accuracy"
     chosen = f" (chosen on these results, of {len(lines)} settings{lacking})" if len(lines) > 1 else ""
-    return f"{line.cell.label}{chosen} {_privacy(summary, compared, line, base)} and {_utility(compared, line, base)}."
+    changes = judged.lines[line.key].changes
+    privacy = _privacy(worst, changes.get(_widest(summary)), TITLES[summary.metric])
+    return f"{line.cell.label}{chosen} {privacy}; {_utility(changes.get(ACCURACY), line, base)}."
 
 
 def _why_not(lines: Sequence[TableRow]) -> str:
@@ -76,31 +95,31 @@ def _why_not(lines: Sequence[TableRow]) -> str:
     return "has no finished result yet"
 
 
-def _privacy(summary: Summary, compared: Differences, line: TableRow, base: TableRow) -> str:
-    attacks = finished_attacks(line, base)
-    before, after = strongest(base, attacks), strongest(line, attacks)
-    if before is None or after is None:
-        raise ValueError("a line without a finished attack has no sentence")
-    if printed(after.mean) == printed(before.mean):
-        return f"leaves the strongest attack at {printed(after.mean)}% {_metric(summary)}"
-    verb = "lowers" if after.mean < before.mean else "raises"
-    text = f"{verb} the strongest attack from {printed(before.mean)}% to {printed(after.mean)}% {_metric(summary)}"
-    if before.attack != after.attack:
-        return f"{text} ({after.attack})"
-    paired = compared[line.key].attacks.get(after.attack) if line.key in compared else None
-    return text if summary.metric != "auc" else text + _interval(paired)
+def _privacy(worst: Worst, change: Change | None, metric: str) -> str:
+    reached = f"the strongest attack{{}} {printed(worst.case.value)}% {metric} ({worst.attack})"
+    if change is None:
+        return reached.format(" reaches") + ", on other records or runs than without defense"
+    apart = f", a change of {signed(change.value)} points{_interval(change)}"
+    if change.verdict.word == "not distinguishable":
+        return reached.format(" reaches") + apart + f": not distinguishable from no defense ({_needed(change)})"
+    verb = "lowers" if change.verdict.word == "lower" else "raises"
+    return f"{verb} " + reached.format(" to") + apart
 
 
-def _utility(compared: Differences, line: TableRow, base: TableRow) -> str:
-    change = 100 * ((line.test.mean or 0.0) - (base.test.mean or 0.0))
-    points = f"{abs(change):.2f} points of test accuracy"
-    text = f"costs {points}" if change < 0 else f"gains {points}"
-    return text + _interval(compared[line.key].accuracy if line.key in compared else None)
+def _needed(change: Change) -> str:
+    needed = change.verdict.runs_needed
+    return "more records would be needed, not more runs" if needed is None else f"about {needed} runs would be needed"
 
 
-def _interval(paired: Difference | None) -> str:
-    return "" if paired is None else f" (95% interval of the change {signed(paired.low)} to {signed(paired.high)})"
+def _utility(change: Change | None, line: TableRow, base: TableRow) -> str:
+    if change is None:
+        return f"test accuracy is {printed(line.test.mean or 0.0)}%, without defense {printed(base.test.mean or 0.0)}%"
+    words = {"lower": "costs", "higher": "gains"}
+    if change.verdict.word in words:
+        points = f"{100 * abs(change.value):.2f} points of test accuracy"
+        return f"it {words[change.verdict.word]} {points}{_interval(change)}"
+    return f"its change of test accuracy, {signed(change.value)} points{_interval(change)}, is not distinguishable"
 
 
-def _metric(summary: Summary) -> str:
-    return TITLES[summary.metric]
+def _interval(change: Change) -> str:
+    return f" (95% interval {signed(change.low)} to {signed(change.high)})"

@@ -31,12 +31,12 @@ def by_name(rows):
 
 
 def test_every_metric_stands_once_in_its_order():
-    assert [row["metric"] for row in measure_attack(given(), CLASSES)] == list(ATTACK_METRICS)
+    assert [row["metric"] for row in measure_attack(given())] == list(ATTACK_METRICS)
 
 
 def test_each_metric_is_its_formula_on_the_target_at_thresholds_of_the_shadows():
     scores = given()
-    rows = by_name(measure_attack(scores, CLASSES))
+    rows = by_name(measure_attack(scores))
     s, m, y = scores.target.values, scores.target.members, scores.target.labels
     t, tm, ty = scores.shadows.values, scores.shadows.members, scores.shadows.labels
     best = [max((((t[ty == c] >= v) & tm[ty == c]).sum() / (tm & (ty == c)).sum()
@@ -59,14 +59,14 @@ def test_each_metric_is_its_formula_on_the_target_at_thresholds_of_the_shadows()
 
 
 def test_without_shadows_only_rankings_are_measured():
-    rows = by_name(measure_attack(given(shadows=False), CLASSES))
+    rows = by_name(measure_attack(given(shadows=False)))
     assert {name for name, row in rows.items() if row["reason"] == "no shadow models"} == set(NEED_SHADOWS)
     assert all(rows[name]["value"] is not None for name in ("auc", "tpr@10%", "tpr@1%", "tpr@0.1%", "tnr@1%"))
 
 
 def test_shadows_with_too_few_references_calibrate_nothing_and_say_so():
     counts = ReferenceCounts(4.0, 4.0, 1.5, 1.5, 3)
-    rows = by_name(measure_attack(given(shadows=False, references=counts), CLASSES))
+    rows = by_name(measure_attack(given(shadows=False, references=counts)))
     assert rows["far"]["reason"] == "shadow models have 1.5 references on average: it takes 2 to learn a threshold"
     assert rows["auc"]["references"]["lacking"] == 3
     assert not counts.calibrate
@@ -74,7 +74,7 @@ def test_shadows_with_too_few_references_calibrate_nothing_and_say_so():
 
 
 def test_metrics_that_need_more_records_say_how_many():
-    rows = by_name(measure_attack(given(n=40), CLASSES))
+    rows = by_name(measure_attack(given(n=40)))
     assert rows["tpr@1%"]["reason"] == "needs 100 non-members, has 20"
     assert rows["tnr@1%"]["reason"] == "needs 100 members, has 20"
     assert rows["calibrated_fpr@0.1%"]["reason"] == "needs 1,000 non-members of shadow models, has 20"
@@ -84,7 +84,7 @@ def test_metrics_that_need_more_records_say_how_many():
 def test_a_predictive_value_of_nobody_is_missing_with_the_reason():
     scores = given()
     high = ShadowScores(scores.shadows.values + 100, scores.shadows.members, scores.shadows.labels)
-    rows = by_name(measure_attack(AttackScores(scores.target, high, {}), CLASSES))
+    rows = by_name(measure_attack(AttackScores(scores.target, high, {})))
     assert rows["ppv@1%:prior=1%"]["reason"] == "nobody is called a member"
     assert rows["calibrated_tpr@1%"]["value"] == 0
 

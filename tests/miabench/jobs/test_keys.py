@@ -125,7 +125,6 @@ SPEC_KEYS = {
 PLAIN = {
     "dataset": "bits",
     "model": "mlp",
-    "schedule": {},
     "defense": ["ce", {"name": "dp-sgd", "schedule": {"lr": 0.5}}],
     "attacks": ["nn"],
 }
@@ -133,7 +132,6 @@ MARKED = {
     "name": "a/b",
     "dataset": {"name": "bits", "records": 0.5},
     "model": "mlp",
-    "schedule": {},
     "defense": "crl",
     "attacks": "entropy",
     "device": "cuda",

@@ -60,15 +60,17 @@ def test_a_failure_and_a_job_that_someone_works_on(tmp_path, tiny):
     assert found.counts["train"] == {"done": 3, "failed": 3}
     assert all("ZeroDivisionError" in why for why in found.failed.values())
     from miabench.api.experiments import resolved
-    from miabench.results.job_list import load_jobs
+    from miabench.results.job_list import JobList
     from miabench.store.store import Store
 
     store = Store(tmp_path / "store")
-    jobs = load_jobs(store, resolved(broken, {"plugin": tmp_path / "broken.py"}))
-    job = next(job for job in jobs if "broken" in job.label)
+    listed = JobList.load(store, resolved(broken, {"plugin": tmp_path / "broken.py"}))
+    job = next(job for job in listed.jobs if "broken" in job.label)
     with store.lock(job.key):
         assert miabench.status(broken, **options).running == [job.label]
     assert str(found).splitlines()[0] == "train    3 done, 0 running, 3 failed, 0 missing"
+    (tmp_path / "broken.py").write_text((tmp_path / "broken.py").read_text() + "# another\n")
+    assert miabench.status(broken, **options).counts["train"] == {"done": 3, "missing": 3}, "the file is another plugin"
 
 
 def test_status_needs_no_torch(tmp_path, experiment):
@@ -86,12 +88,11 @@ def test_status_needs_no_torch(tmp_path, experiment):
 @pytest.fixture
 def stored(tmp_path, experiment):
     """An experiment whose trainings are listed and not done: its store and its jobs."""
-    from miabench.api.experiments import planned, resolved
-    from miabench.results.job_list import load_jobs, save_jobs
+    from miabench.api.experiments import planned
 
     plan = planned(experiment, {"store": tmp_path / "store"}, say=False)
-    save_jobs(plan.store, plan.index.experiment, plan.listed)
-    return plan.store, load_jobs(plan.store, resolved(experiment, {}))
+    plan.listed.save(plan.store, plan.index.experiment)
+    return plan.store, plan.listed.jobs
 
 
 def note_of(key, store, **changes):

@@ -1,5 +1,6 @@
 """Holm's correction, words for differences, numbers of runs, wins and losses: by hand, by twins, by simulation."""
 
+import itertools
 import math
 
 import numpy as np
@@ -140,8 +141,13 @@ def defenses(rng, gains, runs=5, records=200):
     return [metrics.auc_influences(gain * members + noise, members) for gain in gains]
 
 
+def matrix_of(rows):
+    pairs = {(i, j): metrics.difference(rows[i], rows[j]) for i, j in itertools.combinations(range(len(rows)), 2)}
+    return metrics.win_tie_loss(len(rows), pairs)
+
+
 def test_wins_ties_and_losses():
-    matrix = metrics.win_tie_loss(defenses(np.random.default_rng(0), [0.5, 2.0, 0.5, 1.0]))
+    matrix = matrix_of(defenses(np.random.default_rng(0), [0.5, 2.0, 0.5, 1.0]))
     assert matrix.tolist() == [[0, 1, 0, 1], [-1, 0, -1, -1], [0, 1, 0, 1], [-1, 1, -1, 0]]
 
 
@@ -153,7 +159,7 @@ def test_all_pairs_are_one_family():
     alone = [one.p < 0.05 for one in pairs]
     corrected = metrics.holm([one.p for one in pairs]) < 0.05
     assert sum(alone) > sum(corrected)
-    assert np.abs(metrics.win_tie_loss(rows)).sum() == 2 * sum(corrected)
+    assert np.abs(matrix_of(rows)).sum() == 2 * sum(corrected)
 
 
 def _near(rng):
@@ -163,11 +169,11 @@ def _near(rng):
 
 
 def test_two_runs_make_only_ties():
-    assert not metrics.win_tie_loss(defenses(np.random.default_rng(0), [0.5, 3.0], runs=2)).any()
+    assert not matrix_of(defenses(np.random.default_rng(0), [0.5, 3.0], runs=2)).any()
 
 
 def test_one_defense_has_nobody_to_beat():
-    assert metrics.win_tie_loss(defenses(np.random.default_rng(0), [1.0])).tolist() == [[0]]
+    assert matrix_of(defenses(np.random.default_rng(0), [1.0])).tolist() == [[0]]
 
 
 # --- the best of many ---

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from miabench.tuning.space import Dimension, search_space, with_values
 
 pytest.importorskip("optuna")
 
-from miabench.tuning.front import front_text, pareto_front
+from miabench.tuning.front import best_points, front_text
 from miabench.tuning.search import IDLE, Study, TuneConfig, objectives, tune
 from miabench.tuning.trials import STARTUP, Trial, Trials
 
@@ -213,6 +213,21 @@ def test_ranges_are_as_declared_and_start_at_the_defaults():
         Dimension("rate", 0.1, 4, log=True, integer=False, first=0.1),
         Dimension("steps", 1, 6, log=False, integer=True, first=6),
         Dimension("needed", 2, 3, log=False, integer=False, first=2),
+    )
+
+
+class Patient(miabench.Defense, frozen=True):
+    tune: ClassVar = {"patience": miabench.Range(1, 9), "start": miabench.Range(0, "epochs")}
+    patience: Annotated[int | None, miabench.EPOCHS] = 3
+    start: miabench.Epochs = 2
+
+
+def test_what_counts_epochs_is_a_whole_number():
+    """Also where it may be None."""
+    space = search_space(Patient, DefenseChoice(name="patient"), Schedule(epochs=6))
+    assert space == (
+        Dimension("patience", 1, 9, log=False, integer=True, first=3),
+        Dimension("start", 0, 6, log=False, integer=True, first=2),
     )
 
 
@@ -425,7 +440,7 @@ def test_suggestions_have_three_digits_within_the_range(tmp_path):
 FRAGILE = '''
 """A defense that fails at large settings."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from miabench import Defense, Range, TrainingError, create_defense
 from miabench.training import train_with_criterion
@@ -464,7 +479,7 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(search, with_file):
     text = front_text(load_experiment(experiment), [study])
     assert f"# fragile: {len(study.trials)} trials, 36 of 36 trainings, {len(failed)} trials failed" in text
     assert "failed: the loss is not finite" in text
-    assert all(not study.trials[point.number].why for point in pareto_front(study))
+    assert all(not study.trials[point.number].why for point in best_points(study))
 
 
 def test_a_defense_that_is_na_does_not_stop_the_others(search, tiny):
@@ -532,7 +547,7 @@ def test_the_front_by_hand(tiny):
     outcomes = [(0.6, 0.7), (0.7, 0.8), (0.6, 0.75), (0.5, 0.7), (None, None), (0.7, 0.8), (0.4, 0.5)]
     study = study_of(tiny(defense=["relaxloss"]), *outcomes)
     study = replace(study, trials=(*study.trials, study.trials[1]))  # tried twice: one point
-    front = pareto_front(study)
+    front = best_points(study)
     assert [(point.number, point.accuracy, point.auc) for point in front] == [
         (1, 0.7, 0.8),
         (5, 0.7, 0.8),
@@ -548,7 +563,7 @@ def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path):
     studies, _ = search(9, experiment)
     text = front_text(load_experiment(experiment), studies)
     tuned = load_experiment(tomllib.loads(text))
-    fronts = [pareto_front(study) for study in studies]
+    fronts = [best_points(study) for study in studies]
     assert tuned.defense == [point.choice for front in fronts for point in front]
     assert tuned.protocol == "disjoint"
     assert tuned.name == f"{load_experiment(experiment).name}-tuned"

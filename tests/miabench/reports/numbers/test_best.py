@@ -72,11 +72,11 @@ def test_without_a_finished_baseline_nothing_is_best_and_everyone_says_so(make_r
 
 def test_a_setting_that_was_not_attacked_or_collapsed_stands_for_nothing_while_another_can(make_results):
     waiting = PRIVATE | {"params": {"a": 3}, "accuracy": 0.5, "auc": {"entropy": None}}
-    collapsed = PRIVATE | {"params": {"a": 4}, "accuracy": 0.25, "auc": {"entropy": 0.5}}
-    results = make_results(CE, waiting, collapsed, ACCURATE, records=200, runs=1)
-    assert (said(results, 1.0)[0], drawn(results, 1.0)) == ("crl a=2", "crl a=2")
+    collapsed = PRIVATE | {"params": {"a": 4}, "accuracy": (0.25, 0.8), "auc": {"entropy": 0.5}}  # in one of two runs
+    results = make_results(CE, waiting, collapsed, ACCURATE, records=200, runs=2)
+    assert (said(results, 2.9)[0], drawn(results, 2.9)) == ("crl a=2", "crl a=2")  # waiting alone is within 2.9 points
     assert starred(results, 100.0) == ["crl a=2"]
-    assert drawn(make_results(waiting | {"dataset": "b"}, records=200, runs=1), 1.0) == "crl a=3"
+    assert drawn(make_results(waiting | {"dataset": "b"}, records=200, runs=1), 2.9) == "crl a=3"
 
 
 def test_of_settings_that_keep_the_accuracy_only_attacks_finished_on_both_sides_count(make_results):

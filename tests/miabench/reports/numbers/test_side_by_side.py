@@ -12,7 +12,7 @@ from miabench.experiment.load import load_experiment
 from miabench.reports.numbers.published import TABLES, Moments, PaperCell, paper
 from miabench.reports.numbers.side_by_side import side_by_side, welch
 from miabench.reports.numbers.summary import summarize
-from miabench.reports.tables.published_table import report, show
+from miabench.reports.tables.published_table import show
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.results.results import Results
 
@@ -33,7 +33,7 @@ def text(results, anyway=False, width=120):
     console = open_console(io.StringIO())
     console.width = width
     summary = summarize(results)
-    show(console, side_by_side(summary, anyway), summary.notes)
+    show(console, side_by_side(summary, anyway))
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
@@ -341,7 +341,7 @@ def test_each_dataset_and_model_has_its_table(make_results):
 
 
 def test_the_command_prints_it(make_results, capsys):
-    report(make_results(TABLE1A), anyway=False)
+    show(open_console(), compare(make_results(TABLE1A)))
     assert capsys.readouterr().out.startswith("Table 1a: resnet18 on cifar10;")
 
 
@@ -353,7 +353,7 @@ def test_what_the_comparison_says_is_not_said_twice(make_results, capsys):
     )
     notes = ["toy: a fact", *results.index.experiment.remarks()]
     noted = Results(results.index.model_copy(update={"notes": notes}), results.store)
-    report(noted, anyway=True)
+    show(open_console(), compare(noted, anyway=True))
     printed = " ".join(capsys.readouterr().out.split())
     assert printed.count("crl.alpha_rce") == 1
     assert printed.count("scaled experiment") == 1

@@ -113,13 +113,13 @@ def test_distance_to_the_origin_against_distance_to_the_boundary(results, by_han
 
 
 def test_at_most_a_thousand_points_of_each_kind_are_drawn():
-    from miabench.reports.plots.records import Seen, View
+    from miabench.reports.plots.records import CellRecords, SiteRecords
     from miabench.results.index import Cell
 
     members = np.arange(3000) < 1500
     cell = Cell(dataset="toy", model="mlp", defense="ce", params={}, counts={"members": 1500, "non-members": 1500})
     ones = np.ones((1, 3000))
-    (one,) = origin.draw({("toy", "mlp"): View([Seen(cell, members, ones / 2, ones, ones)], "")}).values()
+    (one,) = origin.draw({("toy", "mlp"): SiteRecords([CellRecords(cell, members, ones / 2, ones, ones)], "")}).values()
     assert len(one.axes[0].collections[0].get_offsets()) == 2000
     assert "at most 1,000 of each drawn" in one.get_suptitle().replace("\n ", "")
 

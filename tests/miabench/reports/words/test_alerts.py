@@ -5,8 +5,8 @@ import html
 import pytest
 
 from miabench.experiment.load import load_experiment
+from miabench.reports.numbers.deviations import Deviation, deviates, deviations
 from miabench.reports.numbers.published import Moments, PaperCell
-from miabench.reports.numbers.side_by_side import Deviation, _deviates, deviations
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.page.page import to_html
 from miabench.reports.words.alerts import alerts
@@ -145,7 +145,7 @@ def test_of_many_the_largest_are_named(make_results):
 @pytest.mark.parametrize(("measured", "apart"), [(0.99996, False), (1.00004, False), (0.9999, True)])
 def test_the_rounding_of_a_published_value_is_no_difference(measured, apart):
     cell = PaperCell("cifar10", "resnet18", "ce")
-    assert _deviates(Deviation(None, cell, "train_accuracy", Moments(1.0, 0.0, 5), Moments(measured, 0.0, 5))) == apart
+    assert deviates(Deviation(None, cell, "train_accuracy", Moments(1.0, 0.0, 5), Moments(measured, 0.0, 5))) == apart
 
 
 def test_the_spread_is_that_of_the_runs(make_results):

@@ -1,0 +1,68 @@
+"""Every defense against every other: which leaks less in the worst case, as far as that can be told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miabench.metrics import win_tie_loss
+from miabench.reports.numbers.best import baselines, best_setting
+from miabench.reports.numbers.evidence import Judgement, Stored, worst_change
+from miabench.reports.numbers.influences import shared
+from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.lines import SiteKey, Summary, TableRow
+from miabench.results.results import Results
+
+
+class Duels(NamedTuple):
+    """One dataset, model and attacker.
+
+    Attributes:
+        lines: one setting of each defense, S of them (see `best.best_setting`).
+        outcomes: 1 where the row leaks less than the column, -1 where more, 0 where neither is shown, (S, S).
+    """
+
+    lines: tuple[TableRow, ...]
+    outcomes: NDArray[np.int8]
+
+
+Matrices: TypeAlias = Mapping[SiteKey, Duels]
+
+
+def duels(results: Results, summary: Summary, judged: Judgement) -> Matrices:
+    """The worst case of all attacks, by the summary's metric; where there are three defenses or more, with none."""
+    known = list(levels(summary.index))
+    if not known:
+        return {}
+    column = Column(known[-1], summary.metric)
+    found = {}
+    for site_key in dict.fromkeys(line.site_key for line in summary.lines):
+        lines = [line for line in _speakers(summary, site_key) if column in judged.lines[line.key].worst]
+        if len(lines) > 2:
+            found[site_key] = _matrix([Stored(results, summary, line) for line in lines], column)
+    return found
+
+
+def _speakers(summary: Summary, site_key: SiteKey) -> list[TableRow]:
+    """One setting of each defense, in the order of the experiment."""
+    own = [line for line in summary.lines if line.site_key == site_key and not line.collapsed]
+    base = baselines(summary.lines).get(site_key)
+    settings = [
+        best_setting([line for line in own if line.cell.defense == defense], base, summary.max_accuracy_loss)
+        for defense in dict.fromkeys(line.cell.defense for line in own)
+    ]
+    return [line for line in settings if line is not None]
+
+
+def _matrix(lines: list[Stored], column: Column) -> Duels:
+    pairs = {}
+    for i, j in itertools.combinations(range(len(lines)), 2):
+        scope = shared([lines[i].correct, lines[j].correct])
+        change = None if scope is None else worst_change(lines[i], lines[j], column, scope)
+        if change is not None:
+            pairs[i, j] = change.found
+    return Duels(tuple(one.line for one in lines), win_tie_loss(len(lines), pairs))

@@ -1,0 +1,162 @@
+"""From stored scores to what every record makes of a number in every run, on the records that several lines share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miabench.evaluation.decisions import called_members
+from miabench.evaluation.scores import TargetValues
+from miabench.metrics import (
+    Influences,
+    accuracy_influences,
+    auc_influences,
+    balanced_accuracy_influences,
+    over_union,
+    tpr_influences,
+)
+from miabench.metrics.names import FNRS, FPRS
+from miabench.reports.numbers.lines import TableRow
+from miabench.results.results import Results
+
+Runs: TypeAlias = Mapping[int, TargetValues]  # one number per record of a target, by run
+Booleans = NDArray[np.bool_]
+
+RANKED = ("auc", *FPRS, *FNRS)  # metrics of scores; the others are of decisions
+OF_MEMBERS = ("calibrated_tpr@1%", "calibrated_tpr@0.1%")
+OF_NON_MEMBERS = ("calibrated_fpr@1%", "calibrated_fpr@0.1%", "far")
+BALANCED = ("balanced_accuracy", "balanced_accuracy_global", "advantage")  # the advantage is 2 balanced accuracy - 1
+
+
+class Scope(NamedTuple):
+    """Records that several lines share: of each run the rows that are members, or non-members, under all of them.
+
+    Attributes:
+        rows: of each run, ascending (n_r,).
+        members: of each run (n_r,).
+    """
+
+    rows: Mapping[int, NDArray[np.int64]]
+    members: Mapping[int, Booleans]
+
+    @property
+    def union(self) -> NDArray[np.int64]:
+        """The rows of all runs, ascending (N,)."""
+        return reduce(np.union1d, self.rows.values())
+
+
+def correctness(results: Results, line: TableRow) -> Runs:
+    """Whether each record of each finished target is classified correctly."""
+    return results.targets(line.cell)
+
+
+def attacked(results: Results, line: TableRow, attack: str, metric: str) -> Runs:
+    """An attack's scores of each finished target or, for a metric of decisions, 1 where a record is called a member.
+
+    Runs whose shadows are too few to learn a decision are left out.
+    """
+    if metric in RANKED:
+        return results.targets(line.cell, line.attacker, attack)
+    decided = {}
+    for run, scores in results.scores(line.cell, line.attacker, attack).items():
+        called = called_members(metric, scores)
+        if called is not None:
+            target = scores.target
+            decided[run] = TargetValues(called.astype(np.float64), target.members, target.labels, target.rows)
+    return decided
+
+
+def shared(lines: Sequence[Runs]) -> Scope | None:
+    """The runs and records that lines share, by their correctness, which covers all records; None where they do not."""
+    runs = sorted(set.intersection(*(set(line) for line in lines))) if lines else []
+    rows, members = {}, {}
+    for run in runs:
+        inside, outside = (
+            reduce(np.intersect1d, [line[run].rows[line[run].members == kind] for line in lines])
+            for kind in (True, False)
+        )
+        if len(inside) and len(outside):
+            rows[run] = np.union1d(inside, outside)
+            members[run] = np.isin(rows[run], inside)
+    return Scope(rows, members) if rows else None
+
+
+def of_all(scope: Scope | None, parts: Sequence[Runs]) -> Scope | None:
+    """The same of the runs that some parts have; None where there is none."""
+    runs = [] if scope is None or not parts else [run for run in scope.rows if all(run in part for part in parts)]
+    if scope is None or not runs:
+        return None
+    return Scope({run: scope.rows[run] for run in runs}, {run: scope.members[run] for run in runs})
+
+
+def numbers(metric: str, parts: Sequence[Runs], scope: Scope) -> list[Influences | None]:
+    """One number of several lines or attacks, on the same runs and records.
+
+    Where every run and every part is about all the scope's records, and these are the same in all runs, the numbers
+    are on them; otherwise on the union of all records.
+
+    Args:
+        metric: of attacks, or `test_accuracy`.
+        parts: scores, decisions or correctness, all of them with the scope's runs.
+        scope: the runs and records to take.
+
+    Returns:
+        None in place of a number that has no influences (a predictive value), or too few records in some run.
+    """
+    cut = [[_cut(part[run], scope.rows[run]) for run in scope.rows] for part in parts]
+    alike = _alike([*scope.rows.values()]) and _alike([*scope.members.values()])
+    whole = all(len(one.rows) == len(rows) for own in cut for one, rows in zip(own, scope.rows.values(), strict=True))
+    return [_dense(metric, own) if alike and whole else _apart(metric, own, scope.union) for own in cut]
+
+
+def _alike(arrays: Sequence[NDArray[np.generic]]) -> bool:
+    return all(np.array_equal(arrays[0], other) for other in arrays[1:])
+
+
+def _cut(values: TargetValues, rows: NDArray[np.int64]) -> TargetValues:
+    """The scope's records among those of one run, ascending."""
+    _, at, _ = np.intersect1d(values.rows, rows, assume_unique=True, return_indices=True)
+    return TargetValues(values.values[at], values.members[at], values.labels[at], values.rows[at])
+
+
+def _dense(metric: str, runs: Sequence[TargetValues]) -> Influences | None:
+    return _influences(metric, np.stack([one.values for one in runs]), runs[0].members)
+
+
+def _apart(metric: str, runs: Sequence[TargetValues], union: NDArray[np.int64]) -> Influences | None:
+    each = [_influences(metric, one.values[None], one.members) for one in runs]
+    known = [one for one in each if one is not None]
+    if len(known) < len(each):
+        return None
+    return over_union(known, [_counted(metric, one) for one in runs], union)
+
+
+def _counted(metric: str, one: TargetValues) -> NDArray[np.int64]:
+    """The rows that a metric is about."""
+    kind = _kind(metric)
+    return one.rows if kind is None else one.rows[one.members == kind]
+
+
+def _kind(metric: str) -> bool | None:
+    """Whether a metric is about members alone, about non-members alone, or about both."""
+    if metric in OF_MEMBERS:
+        return True
+    return False if metric in (*OF_NON_MEMBERS, "test_accuracy") else None
+
+
+def _influences(metric: str, values: NDArray[np.float64], members: Booleans) -> Influences | None:
+    """Of R runs on the same records (R, N)."""
+    if metric == "auc":
+        return auc_influences(values, members)
+    if metric in FPRS:
+        return tpr_influences(values, members, FPRS[metric])
+    if metric in FNRS:
+        return tpr_influences(-values, ~members, FNRS[metric])
+    if metric in BALANCED:
+        return balanced_accuracy_influences(values == 1, members)
+    kind = _kind(metric)
+    return None if kind is None else accuracy_influences(values[:, members == kind])
