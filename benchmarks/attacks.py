@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,14 +58,14 @@ def main(K: int, N: int, num_classes: int) -> None:
     random = np.random.default_rng(0)
     logits, labels = random.normal(size=(N, num_classes)).astype(np.float32), random.integers(num_classes, size=N)
     for probe in (LogOdds(), TrueProbability(temperature=2.0)):
-        timed(f"deriving {type(probe).__name__}", lambda probe=probe: probe.derive(logits, labels))
+        timed(f"deriving {type(probe).__name__}", partial(probe.derive, logits, labels))
     for name in ATTACKS:
         variants = [{}] if name != "lira" else [{"variance": v} for v in ("pooled", "record", "shrunk")]
         for params in [*variants, *([{"mode": "offline"}] if name in ("lira", "rmia", "base") else [])]:
             attack = create_attack(name, **params)
-            (probe,) = attack.probes()
-            target = observed(probe, K, N, num_classes, np.random.default_rng(1), population=False)
-            timed(" ".join([name, *map(str, params.values())]), lambda: attack.score(target, {}))  # noqa: B023
+            (asked,) = attack.probes()
+            target = observed(asked, K, N, num_classes, np.random.default_rng(1), population=False)
+            timed(" ".join([name, *map(str, params.values())]), partial(attack.score, target, {}))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 

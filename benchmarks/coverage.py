@@ -151,7 +151,7 @@ def differences(rng: np.random.Generator, size: Size, metric: Metric) -> Iterato
                     drawn = [_difference(rng, world, metric, shift, other) for _ in size.of(world)]
                     found.append(_covered(drawn, truth))
                     if not truth:
-                        chance.append(np.mean([one.p < 0.05 for one in drawn]))
+                        chance.append(float(np.mean([one.p < 0.05 for one in drawn])))
             yield f"{runs:4d} runs  spread {spread:.1f}   {_range(found)}   found by chance {_range(chance)}"
 
 
@@ -164,13 +164,13 @@ def worst_cases(rng: np.random.Generator, size: Size, metric: Metric) -> Iterato
                 for shift in SHIFTS[:2] if size is SMALL else SHIFTS:
                     for spread, alike, apart in ((0.0, 0.3, 0.0), (0.3, 0.3, 0.0), (0.3, 0.9, 0.0), (0.0, 0.3, 0.4)):
                         world = World(records, runs, shift, spread if runs > 1 else 0.0, alike)
-                        shifts = shift - apart * np.linspace(0, 1, attacks)
+                        shifts = [shift - apart * one for one in np.linspace(0, 1, attacks).tolist()]
                         truth = metric.truth(world, shift)
                         drawn = [metric.of(world.scores(rng, shifts), world) for _ in range(len(size.of(world)) // 3)]
                         worst = [metrics.worst_of(one) for one in drawn]
                         found.append(_covered(worst, truth))
-                        curse.append(np.mean([one.values.mean(-1).max() for one in drawn]) - truth)
-                        corrected.append(np.mean([one.value for one in worst]) - truth)
+                        curse.append(float(np.mean([one.values.mean(-1).max() for one in drawn])) - truth)
+                        corrected.append(float(np.mean([one.value for one in worst])) - truth)
             too_high = f"largest {_signed(curse)}, value {_signed(corrected)} too high"
             yield f"{attacks:4d} attacks  {runs:2d} runs   {_range(found)}   {too_high}"
 

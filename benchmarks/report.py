@@ -20,23 +20,26 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-from miabench.reports.numbers.difference import compare
 
 from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.load import load_experiment
 from miabench.files import atomic
+from miabench.files.npz import write_npz
 from miabench.files.toml import toml_text
 from miabench.jobs.machine import environment
 from miabench.jobs.plan import Paths, Plan, make_plan
-from miabench.jobs.specs import Job
+from miabench.jobs.specs import Job, MeasureSpec
 from miabench.reports.numbers.cost import costs
+from miabench.reports.numbers.duels import duels
+from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables import csv_json as tidy
+from miabench.reports.tables.table import Tabled
 from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.results.index import Entry, Index
@@ -106,7 +109,8 @@ class Faker:
         assert entry.metrics
         assert entry.records
         job = self.plan.jobs[entry.metrics.key]
-        rows = np.concatenate([self.store.ids(job.spec.members), self.store.ids(job.spec.non_members)])
+        spec = cast(MeasureSpec, job.spec)
+        rows = np.concatenate([self.store.ids(spec.members), self.store.ids(spec.non_members)])
         labels = self.labels[rows]
         if entry.attack is None:
             (logits,) = job.needs
@@ -114,14 +118,14 @@ class Faker:
             correct = self.rng.random(2 * HALF) < np.where(self.member, 0.9, self.rng.uniform(0.5, 0.7))
             with self.store.write(entry.metrics, self._about(job)) as folder:
                 values = TargetValues(correct.astype(np.float64), self.member, labels, rows)
-                np.savez(folder / "arrays.npz", **values.save())
+                write_npz(folder / "arrays.npz", values.save())
                 (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, self.member)))
             return
         scores, shadows = (self.rng.normal(size=2 * HALF) + self.rng.random() * self.member for _ in range(2))
         target, learnt_on = TargetValues(scores, self.member, labels, rows), ShadowScores(shadows, self.member, labels)
         given = AttackScores(target, learnt_on, {})
         with self.store.write(entry.records, self._about(self.plan.jobs[entry.records.key])) as folder:
-            np.savez(folder / "arrays.npz", **given.save())
+            write_npz(folder / "arrays.npz", given.save())
         with self.store.write(entry.metrics, self._about(job)) as folder:
             (folder / "rows.json").write_text(json.dumps(measure_attack(given)))
             (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
@@ -173,10 +177,12 @@ def parts(path: Path) -> None:
     part("tidy table", lambda: results.table)
     summary = part("summary", lambda: summarize(results))
     spent = part("costs", lambda: costs(results))
-    compared = part("differences", lambda: compare(results, summary))
+    judged = part("intervals and differences", lambda: judge(results, summary))
+    matrices = part("every defense against every other", lambda: duels(results, summary, judged))
+    tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent)
     part("csv", lambda: tidy.to_csv(results))
     part("json", lambda: tidy.to_json(results))
-    part("printing", lambda: show(open_console(io.StringIO()), summary, compared, spent))
+    part("printing", lambda: show(open_console(io.StringIO()), tabled, (), details=True))
 
 
 def main() -> None:

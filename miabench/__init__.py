@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from miabench.api.running import run as run
     from miabench.api.running import train as train
     from miabench.api.running import tune as tune
+    from miabench.auditing.result import Audit as Audit
     from miabench.cli.listing import list_plugins as list_plugins
     from miabench.cli.new import new as new
     from miabench.data.pool import Data as Data
@@ -84,6 +85,7 @@ _HOME = {
     "new": "miabench.cli.new",
     "Access": "miabench.plugins.attack",
     "Attack": "miabench.plugins.attack",
+    "Audit": "miabench.auditing.result",
     "Claim": "miabench.plugins.defense",
     "Dataset": "miabench.plugins.dataset",
     "Defense": "miabench.plugins.defense",

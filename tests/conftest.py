@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+if not (find_spec("miabench") and find_spec("miabench.defenses")):
+    raise pytest.UsageError("miabench is not installed; pip install '.[test]', then start pytest, not python -m pytest")
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared"

@@ -1,44 +1,79 @@
-"""What attacks other people's predictions: `audit`.
+"""What attacks other people's models: `audit`.
 
 Annotations are evaluated here, unlike elsewhere: the command line reads options from them.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from miabench.api.options import Files, Option
+from miabench.errors import UserError
 
 if TYPE_CHECKING:
-    from miabench.auditing.audit import Audit
+    from miabench.auditing.result import Audit
 
 
 def audit(
-    members: Annotated[str | Path, Option("npz or CSV of predictions for records the model was trained on", "FILE")],
-    nonmembers: Annotated[str | Path, Option("the same for records it was not trained on", "FILE")],
+    model: Annotated[
+        Any, Option("a function that gives the network; files then hold its inputs x and labels", "MODULE:FUNCTION")
+    ] = None,
+    members: Annotated[Any, Option("npz or CSV of predictions for records the model was trained on", "FILE")] = None,
+    nonmembers: Annotated[Any, Option("the same for records it was not trained on", "FILE")] = None,
     *,
     shadow_members: Annotated[Files, Option("of a shadow model (repeatable)", "FILE", list[str])] = (),
     shadow_nonmembers: Annotated[Files, Option("in the same order (repeatable)", "FILE", list[str])] = (),
+    reference_answers: Annotated[
+        str | Path | None,
+        Option("npz: K reference models' outputs (K, N, C) for the members, then the non-members", "FILE"),
+    ] = None,
+    reference_member: Annotated[
+        str | Path | None, Option("npz: which reference trained on which record (K, N); without it none on any", "FILE")
+    ] = None,
     features: Annotated[bool, Option("also fit a model-free classifier on the files' features", "", bool)] = False,
 ) -> "Audit":
-    """Attack predictions that were made elsewhere, with any framework.
+    """Attack a model that was trained elsewhere: files of its predictions, or the network itself.
+
+    Both `audit(members, nonmembers)` and `audit(net, members, nonmembers)` will do, as `range` has it.
 
     Args:
-        members: file of predictions for records that the model was trained on, npz or CSV.
+        model: any network that answers logits (n, C), or a pair (logits, features), on the device where it shall be
+            asked; `module:function`, which gives one; None to audit files of predictions alone.
+        members: file of predictions for records that the model was trained on, npz or CSV. With a model the records
+            themselves: a pair of tensors (x, y), a DataLoader, a Dataset, or an npz of `x` and `labels`.
         nonmembers: of records of the same distribution that it was not trained on.
-        shadow_members: the same of shadow models, a file each; thresholds and learning attacks need them.
+        shadow_members: files of predictions of shadow models, one each; thresholds and learning attacks need them.
         shadow_nonmembers: in the same order.
-        features: also fit a model-free classifier on the files' features.
+        reference_answers: npz of other models' outputs `logits` or `probabilities` (K, N, C), whichever the audited
+            model's are, for the N records: the members, then the non-members. Attacks with references need them.
+        reference_member: npz of booleans `member` (K, N): which of them trained on which record; by default none did.
+        features: also fit a model-free classifier on the records' features.
 
     Returns:
-        What every attack that needs no access to the model finds, and what limits what the values say.
+        What every attack finds that needs no more than was given, and what limits what the values say.
 
     Raises:
-        UserError: all files' problems at once, each with file and row.
+        UserError: all files' problems at once, each with file and row; what is wrong with the model or the records.
     """
-    from miabench.auditing.audit import audit as audited
+    from miabench.auditing.audit import Others, audit_network
+    from miabench.auditing.audit import audit as audit_predictions
+    from miabench.auditing.references import reference_files
 
-    shadows, others = (
-        [Path(files)] if isinstance(files, (str, Path)) else list(map(Path, files))
-        for files in (shadow_members, shadow_nonmembers)
-    )
-    return audited(Path(members), Path(nonmembers), shadows, others, features)
+    if nonmembers is None:
+        model, members, nonmembers = None, model, members
+    if members is None or nonmembers is None:
+        raise UserError("an audit needs both --members and --nonmembers")
+    shadows = _files(shadow_members), _files(shadow_nonmembers)
+    references = reference_files(reference_answers, reference_member)
+    if model is not None:
+        return audit_network(model, members, nonmembers, Others(*shadows, references), features)
+    return audit_predictions(_file(members), _file(nonmembers), *shadows, features, references)
+
+
+def _files(given: Files) -> list[Path]:
+    return [Path(given)] if isinstance(given, (str, Path)) else list(map(Path, given))
+
+
+def _file(given: Any) -> Path:
+    if not isinstance(given, (str, Path)):
+        raise UserError(f"without a model, members and nonmembers are files of predictions, not {type(given).__name__}")
+    return Path(given)

@@ -92,8 +92,9 @@ class RunOptions(StoredOptions, total=False):
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:
     """The parameters that a function alone has and that are options of its command: those with an `Option`."""
-    shared = fields(RunOptions)
-    return [one for one in signature(function).parameters.values() if one.name not in shared and option(one.annotation)]
+    takes = signature(function).parameters
+    shared = fields(RunOptions) if "experiment" in takes else {}
+    return [one for one in takes.values() if one.name not in shared and option(one.annotation)]
 
 
 def option(annotation: Any) -> Option | None:

@@ -1,66 +1,56 @@
-"""Attacks on predictions that were made elsewhere, by any framework: no model, no training, only files of outputs."""
+"""Attacks on a model that was trained elsewhere: on files of its predictions, or on the network itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from torch import nn
 
-from miabench import metrics, seeds
-from miabench.auditing.predictions import Predictions, check_paths, read_all
-from miabench.errors import TrainingError, UserError, text_of
-from miabench.evaluation.measure import (
-    ATTACK_METRICS,
-    NEED_SHADOWS,
-    Row,
-    measure_accuracy,
-    measure_attack,
-    measure_ranking,
-    row,
-)
-from miabench.evaluation.scores import AttackScores, TargetValues
-from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
+from miabench.auditing.attacks import AttackResult, Subject, needs_references, run_attack, run_gap
+from miabench.auditing.doubts import doubts_of_files, doubts_of_form, doubts_of_model, doubts_of_references
+from miabench.auditing.model_free import distribution_warnings, model_free_row
+from miabench.auditing.network import AuditedNetwork, import_network
+from miabench.auditing.predictions import FEWEST, Predictions, check_paths, differences, read_all
+from miabench.auditing.records import Records, read_records
+from miabench.auditing.references import ReferenceFiles, References, read_references
+from miabench.auditing.result import COLUMNS, GAP, KINDS, Audit
+from miabench.auditing.verdict import verdict
+from miabench.errors import UserError
+from miabench.evaluation.measure import Row, measure_accuracy
+from miabench.evaluation.scoring import members_of
 from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.specs import Compute
 from miabench.plugins.attack import Attack, Logits, Observed, Probe
 from miabench.plugins.discover import PluginInfo, discover
-from miabench.plugins.plugin_files import describe
 
-COLUMNS = ("attack", "metric", "value", "low", "high", "n_members", "n_nonmembers", "reason")  # of a report's
-GAP, MODEL_FREE = "gap", "model-free"
-FOLDS = 5
-SEED = 0  # of everything random here
+IN_DOUBT = "; something looks wrong with what was given: see the warnings"
+SHOWN = 20  # names of classes in a note
 SAME_DISTRIBUTION = (
     "members and non-members must come from one distribution, told apart by nothing but training: where they differ "
     "otherwise (in time, source or filtering), every value measures that difference too"
 )
-NEEDS_SHADOWS = "its thresholds are learnt on shadow models: give --shadow-members and --shadow-nonmembers"
-NOTHING_TO_LEARN_ON = "it learns on shadow models: give --shadow-members and --shadow-nonmembers"
 
 
 @dataclass(frozen=True)
-class Audit:
-    """What an audit found.
+class Others:
+    """Files of other models' predictions that stand beside the audited model.
 
     Attributes:
-        table: a row per attack and metric, columns as in an experiment's results where they apply; values are
-            fractions. Accuracies have no attack; `gap` and `model-free` are baselines.
-        num_classes: C.
-        shadows: how many shadow models.
-        warnings: what limits what the values say.
+        shadow_members: predictions of shadow models for their members, a file each; thresholds and learning attacks
+            need them.
+        shadow_nonmembers: for their non-members, in the same order.
+        references: answers of reference models to the audited model's records.
     """
 
-    table: pd.DataFrame
-    num_classes: int
-    shadows: int
-    warnings: tuple[str, ...]
+    shadow_members: Sequence[Path] = ()
+    shadow_nonmembers: Sequence[Path] = ()
+    references: ReferenceFiles | None = None
 
 
 def audit(
@@ -69,6 +59,7 @@ def audit(
     shadow_members: Sequence[Path] = (),
     shadow_nonmembers: Sequence[Path] = (),
     features: bool = False,
+    references: ReferenceFiles | None = None,
 ) -> Audit:
     """Run every attack that needs no access to the model.
 
@@ -78,28 +69,97 @@ def audit(
         shadow_members: the same of shadow models, a file each; thresholds and learning attacks need them.
         shadow_nonmembers: in the same order.
         features: also fit a model-free classifier on the files' features.
+        references: answers of reference models to the same records, which some attacks compare with.
 
     Raises:
         UserError: all files' problems at once, each with file and row.
     """
     paths = [members, nonmembers, *shadow_members, *shadow_nonmembers]
     check_paths(paths, len(shadow_members), len(shadow_nonmembers))
-    files = read_all(paths, features)
-    target = _observed(files[0], files[1])
-    k = len(shadow_members)
+    return _audit(read_all(paths, features), references)
+
+
+def audit_network(
+    net: nn.Module | str, members: Records, nonmembers: Records, others: Others = Others(), features: bool = False
+) -> Audit:
+    """Run every attack that a network can be put to, the white-box ones too.
+
+    Args:
+        net: any network that answers logits (n, C), or (logits, features), on the device where it shall be asked;
+            a copy in eval mode is asked. Or `module:function`, which gives one.
+        members: records that it was trained on: a pair of tensors (x, y), a DataLoader, a Dataset or an npz.
+        nonmembers: records of the same distribution that it was not trained on.
+        others: files of other models' predictions.
+        features: also fit a model-free classifier on the inputs.
+
+    Raises:
+        UserError: what is wrong with the network, the records or the files.
+    """
+    if isinstance(net, str):
+        net = import_network(net)
+    records = [read_records(given, name) for given, name in ((members, "members"), (nonmembers, "nonmembers"))]
+    few = [
+        f"{name} holds {len(y)} records; an audit needs {FEWEST} members and {FEWEST} non-members"
+        for (_, y), name in zip(records, ("members", "nonmembers"), strict=True)
+        if len(y) < FEWEST
+    ]
+    if few:
+        raise UserError(*few)
+    network = AuditedNetwork(net, records[0], records[1])
+    files = [_answered(network, kind, features) for kind in (network.member, ~network.member)]
+    paths = [*others.shadow_members, *others.shadow_nonmembers]
+    check_paths(paths, len(others.shadow_members), len(others.shadow_nonmembers))
+    shadows = read_all(paths, False)
+    problems = [problem for shadow in shadows[:1] for problem in differences(files[0], shadow)]
+    if problems:
+        raise UserError(*problems)
+    return _audit([*files, *shadows], others.references, network)
+
+
+def _answered(network: AuditedNetwork, kind: NDArray[np.bool_], features: bool) -> Predictions:
+    """What the network answers about one kind of records, as if it were read from a file."""
+    x = network.data.x.numpy()[kind].reshape(int(kind.sum()), -1).astype(np.float64) if features else None
+    return Predictions(
+        Path("the network"), "logits", network.logits[kind].astype(np.float64), network.data.y.numpy()[kind], x
+    )
+
+
+def _audit(
+    files: Sequence[Predictions], reference_files: ReferenceFiles | None, network: AuditedNetwork | None = None
+) -> Audit:
+    """From predictions of the target (members, non-members) and of shadows (members of all, non-members of all)."""
+    target, k = _observed(files[0], files[1]), (len(files) - 2) // 2
     shadows = [_observed(*pair) for pair in zip(files[2 : 2 + k], files[2 + k :], strict=True)]
-    model_free = _model_free(files[0], files[1]) if features else None
+    found = discover().all("attack")
+    references = None
+    if reference_files is not None:
+        references = read_references(reference_files, target, files[0].form, _compared(found))
     with arithmetic(Compute(device="cpu", precision="float32", threads=1)):
-        wanted = [found for found in discover().all("attack") if found.name != GAP]  # measured without shadows below
-        attacks = [one for found in wanted for one in _attack_rows(found, target, shadows)]
-    baselines = [*_gap_rows(target), *([model_free] if model_free else [])]
-    table = pd.DataFrame([*_accuracy_rows(target), *baselines, *attacks], columns=list(COLUMNS))
-    kinds = dict.fromkeys(("value", "low", "high"), "float64") | {"n_members": "Int64", "n_nonmembers": "Int64"}
-    warnings = (SAME_DISTRIBUTION, *_distribution_warnings(model_free), *_threshold_warnings(attacks))
-    return Audit(table.astype(kinds), target.num_classes, k, warnings)
-
-
-# --- attacks ---
+        results = {
+            one.name: run_attack(one, Subject(target, shadows, references, network)) for one in found if one.name != GAP
+        }
+    gap = run_gap(target)
+    model_free = model_free_row(files[0], files[1]) if files[0].features is not None else None
+    rows = [*_accuracy_rows(target), *gap.rows, *([model_free] if model_free else [])]
+    rows += [one for result in results.values() for one in result.rows]
+    scores = {name: one.scores for name, one in {GAP: gap, **results}.items() if one.scores is not None}
+    doubts = list(_doubts(files, target, shadows, references))
+    return Audit(
+        table=pd.DataFrame(rows, columns=list(COLUMNS)).astype(KINDS),
+        num_classes=target.num_classes,
+        shadows=k,
+        references=len(references) if references else 0,
+        verdict=verdict(scores, members_of(target)) + (IN_DOUBT if doubts else ""),
+        notes=(*_label_notes(files[0]), *_reference_notes(references)),
+        warnings=(
+            SAME_DISTRIBUTION,
+            *distribution_warnings(model_free),
+            *doubts,
+            *_threshold_warnings(results.values()),
+        ),
+        member=members_of(target),
+        scores=scores,
+    )
 
 
 def _observed(members: Predictions, others: Predictions) -> Observed:
@@ -114,96 +174,61 @@ def _observed(members: Predictions, others: Predictions) -> Observed:
     )
 
 
-def _attack_rows(found: PluginInfo[Attack], target: Observed, shadows: Sequence[Observed]) -> Iterator[Row]:
-    """All metrics of one attack, or why there are none; an attack that fails does not end the others."""
-    rows: list[Row] = []
-    try:
-        attack = found.build({})
-        reason = _why_not(attack, bool(shadows))
-        if reason is None:
-            asked, *learnt_on = (_with_derived(model, attack) for model in (target, *shadows))
-            rows = _measured(attack, asked, learnt_on)
-    except (Exception, SystemExit) as error:
-        reason = text_of(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
-    for one in rows or [row(metric, None, members_of(target), reason) for metric in ATTACK_METRICS]:
-        yield {"attack": found.name} | one
-
-
-def _with_derived(model: Observed, attack: Attack) -> Observed:
-    """The same with the answers to all of an attack's probes, computed from the logits."""
-    return replace(model, answers={probe: _derived(probe, model) for probe in attack.probes()})
-
-
-def _derived(probe: Probe, model: Observed) -> NDArray[Any]:
-    return model[probe] if probe.of is None else probe.derive(_derived(probe.of, model), model.labels)
-
-
-def _why_not(attack: Attack, with_shadows: bool) -> str | None:
-    others = [type(probe).__name__ for probe in attack.probes() if probe.root != Logits()]
-    if others:
-        return f"it needs the model itself, to ask for {', '.join(others)}"
-    if attack.references != "none":
-        return "it compares with other models' answers to the same records, which an audit does not have"
-    if type(attack).fit is not Attack.fit and not with_shadows:
-        return NOTHING_TO_LEARN_ON
-    return None
-
-
-def _measured(attack: Attack, target: Observed, shadows: Sequence[Observed]) -> list[Row]:
-    state = attack.fit(shadows, seeds.generator(SEED, "attack"))
-    scores = score_hidden(attack, target, state, SEED)
-    member = members_of(target)
-    if not shadows:
-        return [*measure_ranking(scores, member), *(row(name, None, member, NEEDS_SHADOWS) for name in NEED_SHADOWS)]
-    known = TargetValues(scores, member, target.labels, np.arange(len(target)))
-    return measure_attack(AttackScores(known, shadow_scores(attack, shadows, state), state))
+def _compared(found: Sequence[PluginInfo[Attack]]) -> list[Probe]:
+    """What attacks ask reference models for; one that cannot be built says so when it is run."""
+    probes: list[Probe] = []
+    for info in found:
+        with contextlib.suppress(Exception):
+            attack = info.build({})
+            probes += attack.probes() if needs_references(attack) else ()
+    return probes
 
 
 def _accuracy_rows(target: Observed) -> list[Row]:
-    return [{"attack": None} | one for one in measure_accuracy(_correct(target), members_of(target))]
+    correct = target[Logits()].argmax(1) == target.labels
+    return [{"attack": None} | one for one in measure_accuracy(correct, members_of(target))]
 
 
-def _gap_rows(target: Observed) -> list[Row]:
-    """The gap attack: member if classified correctly; ½ + (train accuracy - test accuracy) / 2, without shadows."""
-    correct, member = _correct(target), members_of(target)
-    rows = measure_ranking(correct.astype(np.float64), member)
-    balanced = metrics.balanced_accuracy(correct, member)
-    rows += [row(name, balanced, member) for name in ("balanced_accuracy", "balanced_accuracy_global")]
-    return [{"attack": GAP} | one for one in rows]
+# --- words ---
 
 
-def _correct(observed: Observed) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = observed[Logits()].argmax(1) == observed.labels
-    return right
+def _doubts(
+    files: Sequence[Predictions], target: Observed, shadows: Sequence[Observed], references: References | None
+) -> Iterator[str]:
+    yield from doubts_of_form(files)
+    yield from doubts_of_files(files)
+    yield from doubts_of_model(target)
+    for i, shadow in enumerate(shadows):
+        yield from (f"shadow model {i} (from 0): {doubt}" for doubt in doubts_of_model(shadow))
+    if references is not None:
+        yield from doubts_of_references(target, references)
 
 
-def _threshold_warnings(rows: Sequence[Row]) -> Iterator[str]:
-    classes = max((one.get("classes_without_threshold", 0) for one in rows), default=0)
+def _threshold_warnings(results: Iterable[AttackResult]) -> Iterator[str]:
+    classes = max((one.get("classes_without_threshold", 0) for found in results for one in found.rows), default=0)
     if classes:
         yield f"{classes} classes lack members or non-members among the shadows: theirs is the threshold of all classes"
 
 
-# --- without a model ---
+def _label_notes(file: Predictions) -> Iterator[str]:
+    if file.classes is not None:
+        shown = ", ".join(file.classes[:SHOWN]) + (", ..." if len(file.classes) > SHOWN else "")
+        yield f"labels are names, of the columns in this order: {shown}"
 
 
-def _model_free(members: Predictions, others: Predictions) -> Row:
-    """AUC of a classifier that tells members from non-members by features and label, on records it has not seen.
-
-    Gradient-boosted trees (scikit-learn's defaults: they find shifts that are not linear and need no scaling), five
-    stratified folds; the AUC is of the log odds of all folds together. Of like distributions it is 0.5 or a little
-    below, for a fold's records are missing from what its classifier learnt. The interval takes scores as independent.
-    """
-    x = np.concatenate([np.column_stack([cast(Any, part.features), part.labels]) for part in (members, others)])
-    member = np.arange(len(x)) < len(members.labels)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
-    trees = HistGradientBoostingClassifier(random_state=SEED)
-    scores = cross_val_predict(trees, x, member, cv=folds, method="decision_function")
-    return {"attack": MODEL_FREE} | row("auc", metrics.auc(scores, member), member)
-
-
-def _distribution_warnings(model_free: Row | None) -> Iterator[str]:
-    if model_free and model_free["low"] > 0.5:
+def _reference_notes(references: References | None) -> Iterator[str]:
+    if references is None:
+        return
+    k, inside = len(references), references.inside
+    if not inside.any():
         yield (
-            f"members and non-members differ: without the model, features and labels alone tell them apart with an "
-            f"AUC of {100 * model_free['value']:.2f}; an attack shows a leak only by what it adds to that"
+            f"{k} reference models, taken to have trained on none of the records: attacks run in their offline form; "
+            "the online form, which compares with models that did, needs --reference-member"
         )
+        return
+    lacking = int((~inside.any(0) | inside.all(0)).sum())
+    about = f"; {lacking} records lack one of the two kinds, all records' answers stand in" if lacking else ""
+    yield (
+        f"{k} reference models, on average {inside.sum(0).mean():.1f} that trained on a record and "
+        f"{(~inside).sum(0).mean():.1f} that did not{about}"
+    )

@@ -39,14 +39,6 @@ class Published(StrEnum):
     UAI24 = "uai24"
 
 
-class AuditFormat(StrEnum):
-    """How an audit is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
 class Kind(StrEnum):
     """What can be listed."""
 
@@ -206,13 +198,14 @@ def gate(given: Given) -> None:
 def audit(
     given: Given,
     format: Annotated[
-        AuditFormat, _option("table (default), csv or json, on standard output", "NAME")
-    ] = AuditFormat.TABLE,
+        Format, _option("table (default), csv, json, markdown, latex or html, on standard output", "NAME")
+    ] = Format.TABLE,
+    out: Annotated[Path | None, _option("to write: all formats, the audit, and its ROC curves", "FOLDER")] = None,
 ) -> None:
-    """Attack predictions that were made elsewhere, with any framework."""
+    """Attack predictions that were made elsewhere, with any framework, or a network of yours."""
     from miabench.reports.audit_table import write
 
-    write(auditing.audit(**given), format.value)
+    write(auditing.audit(**given), format.value, out)
 
 
 @command(app, looking.status)

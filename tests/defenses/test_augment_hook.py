@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -81,7 +82,7 @@ class Seen(Hooked, frozen=True):
         return x
 
 
-SEEN = []
+SEEN: list[Any] = []
 
 
 def images(n=22):

@@ -27,7 +27,7 @@ OWN_LOOPS = {
 class Watch(nn.Module):
     """Remembers in which mode it was differentiated."""
 
-    modes: ClassVar = set()
+    modes: ClassVar[set[bool]] = set()
 
     def forward(self, x):
         if torch.is_grad_enabled():

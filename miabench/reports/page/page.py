@@ -73,7 +73,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     experiment = summary.index.experiment
     resolved = experiment.model_dump(mode="json")
-    return _template().render(
+    return template("page.html").render(
         name=experiment.name,
         overview=overview(summary),
         sentences=[*said, *sentences(summary, made.judged)],
@@ -84,7 +84,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
             *footnotes.reading(summary, made.judged, best="bold:"),
             *footnotes.beside(summary, made.judged, reasons),
         ],
-        plots={title: _inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
+        plots={title: inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
         sections=_sections(results, summary),
         anchors={key: f"cell-{i}" for i, key in enumerate(_cells(summary))},
         drawn=len(_cells(summary)) <= CELLS_WITH_CURVES,
@@ -98,7 +98,8 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
     )
 
 
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template beside this file; what it shows is escaped."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -106,10 +107,10 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
-def _inline(figure: Figure, prefix: str) -> Markup:
+def inline(figure: Figure, prefix: str) -> Markup:
     """A figure as SVG that can stand in a page: names begin with a prefix, so that no two figures share any."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": prefix}):  # the same names every time

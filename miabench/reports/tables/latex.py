@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from miabench.reports.tables.table import (
     Row,
@@ -110,6 +110,11 @@ def to_latex(made: Tabled, made_with: str) -> str:
     floats += [text for table in more for text in latex_floats(table, [])]
     notes = [*footnotes.beside(summary, made.judged, reasons)]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
+    return document(floats, notes)
+
+
+def document(floats: Iterable[str], notes: Iterable[str]) -> str:
+    """Floats, then what must be said beside them."""
     return HEAD + "\n".join(floats) + NOTES % "\n\n".join(map(escape, notes)) + "\\miabenchend\n"
 
 

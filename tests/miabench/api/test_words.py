@@ -13,7 +13,7 @@ from miabench.api.options import Option, RunOptions, fields, option, parameters
 from miabench.cli import commands, options
 from miabench.experiment.model import Experiment
 
-COMMANDS = typer.main.get_command(commands.app).commands
+COMMANDS = vars(typer.main.get_command(commands.app))["commands"]
 ON_AN_EXPERIMENT = ("train", "attack", "run", "report", "tune", "gate", "status")
 FUNCTIONS = (*ON_AN_EXPERIMENT, "audit", "list_plugins", "new", "compare", "recommend", "estimate")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from miabench.attacks import boundary
 from scipy.special import softmax
 from scipy.stats import rankdata
 
@@ -381,20 +382,31 @@ def at(arrays, name, index, value):
 
 WRONG = {
     "no answers": ({"labels": np.zeros(40)}, "{path} holds neither logits nor probabilities: an npz needs one of them"),
-    "one dimension": (changed(probabilities=np.zeros(40)), "{path}: probabilities has shape (40,); expected (N, C)"),
-    "one class": (changed(probabilities=np.ones((40, 1))), "{path}: probabilities has shape (40, 1); expected (N, C)"),
+    "three dimensions": (
+        changed(probabilities=np.zeros((40, 3, 2))),
+        "{path}: probabilities has shape (40, 3, 2); expected (N, C)",
+    ),
+    "no classes": (changed(probabilities=np.ones((40, 0))), "{path}: probabilities has shape (40, 0); expected (N, C)"),
+    "one column of three classes": (
+        at(changed(labels=np.zeros(40), probabilities=np.ones(40)), "labels", 7, 2),
+        "{path}, row 7 (from 0): label 2; a label is the number of a column, 0 to 1",
+    ),
     "text": (changed(probabilities=np.full((40, 3), "a")), "{path}: probabilities has type <U1; expected numbers"),
     "few": (some(9), "{path} holds 9 records; an audit needs 10 members and 10 non-members"),
     "no labels": ({"logits": np.zeros((40, 3))}, "{path} holds no labels: an npz needs an array 'labels'"),
     "fewer labels": (changed(labels=np.zeros(39)), "{path}: labels has shape (39,); expected one label for each of 40"),
-    "text labels": (changed(labels=np.full(40, "cat")), "{path}: labels has type <U3; expected numbers"),
+    "text labels of too few classes": (
+        changed(labels=np.full(40, "cat")),
+        "{path}: the outputs have 3 columns, but labels name 1: cat; give labels as numbers of columns, or all",
+    ),
+    "labels that are no text": (changed(labels=np.zeros(40, complex)), "{path}: labels has type complex128; expected"),
     "large label": (at(changed(), "labels", 7, 3), "{path}, row 7 (from 0): label 3; a label is the number"),
     "negative label": (at(changed(), "labels", 7, -1), "{path}, row 7 (from 0): label -1; a label is"),
     "half label": (at(changed(), "labels", 7, 0.5), "{path}, row 7 (from 0): label 0.5; a label is"),
     "NaN label": (at(changed(), "labels", 7, np.nan), "{path}, row 7 (from 0): labels holds nan; expected"),
     "sum": (
         at(changed(), "probabilities", 5, [0.5, 0.5, 0.01]),
-        "{path}, row 5 (from 0): the probabilities sum to 1.01; expected 1",
+        "{path}, row 5 (from 0): the probabilities sum to 1.01; expected 1 within 0.0015, as 3 classes at three",
     ),
     "negative": (at(changed(), "probabilities", 5, [1.5, -0.5, 0]), "{path}, row 5 (from 0): 1.5 is no probability"),
     "NaN": (at(changed(), "probabilities", (5, 1), np.nan), "{path}, row 5 (from 0): probabilities holds nan"),
@@ -503,8 +515,8 @@ def test_shadows_come_in_pairs_and_no_file_twice(target, shadows):
 
 
 def test_the_guides_example(tmp_path, monkeypatch):
-    """Its script, its command (as the command line reads it) and its Python, on scikit-learn's digits."""
-    script, command, python = re.findall(r"```(?:python|sh)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    """Its script, its command (as the command line reads it), its Python and its network, on scikit-learn's digits."""
+    script, command, python, network = re.findall(r"```(?:python|sh)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     Path("predict.py").write_text(script)
     runpy.run_path("predict.py")
@@ -519,3 +531,5 @@ def test_the_guides_example(tmp_path, monkeypatch):
     assert value(found, "nn", "auc", "low") > 0.7
     assert value(found, "gap", "auc") < value(found, "confidence", "auc")
     exec(compile(python, "guide", "exec"), {})
+    monkeypatch.setattr(boundary, "find_spec", lambda name: None)  # its search takes seconds
+    exec(compile(network, "guide", "exec"), {})

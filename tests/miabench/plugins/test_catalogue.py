@@ -1,6 +1,7 @@
 """The catalogue of built-in plugins: current, and judging parameters as the classes do."""
 
 import math
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +12,27 @@ from miabench.plugins.discover import KINDS, discover
 from miabench.plugins.make_catalogue import made
 
 BUILT_IN = [found for kind in KINDS for found in discover().all(kind) if found.source == "built-in"]
-VALUES = (None, True, "x", "1", -1, 0, 1, 2, 3, 0.5, 1.5, -0.5, 1e9, math.nan, [], [1], ["x"], {}, {"x": 1})
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    "x",
+    "1",
+    -1,
+    0,
+    1,
+    2,
+    3,
+    0.5,
+    1.5,
+    -0.5,
+    1e9,
+    math.nan,
+    [],
+    [1],
+    ["x"],
+    {},
+    {"x": 1},
+)
 
 
 def test_it_is_current():
