@@ -5,13 +5,13 @@ Annotations are evaluated here, unlike elsewhere: the command line reads options
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from miabench.api.experiments import STORE, Source, planned, resolved, stored
 from miabench.api.options import Option, RunOptions, StoredOptions, spelled_out
 from miabench.errors import MissingStepError, UserError, nearest
+from miabench.files.paths import expanded
 
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
@@ -234,5 +234,5 @@ def watched(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status
 def _existing(options: RunOptions) -> "Store | None":
     from miabench.store.store import Store
 
-    folder = Path(options.get("store", STORE))
-    return Store(folder, create=False) if folder.expanduser().exists() else None
+    folder = expanded(options.get("store", STORE))
+    return Store(folder, create=False) if folder.exists() else None

@@ -20,6 +20,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 from pydantic import BaseModel, ValidationError
 
 from miabench.errors import UserError, expected, nearest
+from miabench.files.paths import expanded
 from miabench.plugins.attack import Attack, Probe
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.dataset import Dataset
@@ -223,7 +224,7 @@ def _check_baseline(cls: type[Plugin], where: str) -> None:
 
 
 def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
-    path = Path(file.path if isinstance(file, PluginFile) else file).expanduser().resolve()
+    path = expanded(file.path if isinstance(file, PluginFile) else file).resolve()
     sha256 = file_hash(path)
     if isinstance(file, PluginFile) and file.sha256 != sha256:
         raise UserError(f"{path} changed since this experiment started ({file.sha256[:8]} -> {sha256[:8]}): run again")

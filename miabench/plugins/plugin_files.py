@@ -22,6 +22,8 @@ def file_hash(path: Path) -> str:
     Raises:
         UserError: it cannot be read.
     """
+    if path.exists() and not path.is_file():  # a device never ends, a named pipe never begins
+        raise UserError(f"cannot read plugin file {path}: it is no regular file")
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

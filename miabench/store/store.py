@@ -29,6 +29,7 @@ from miabench.errors import MissingStepError, UserError
 from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, write_file
 from miabench.files.hashing import hash_of
 from miabench.files.json import parse_json, read_json
+from miabench.files.paths import expanded
 from miabench.store.manifest import MANIFEST, Manifest
 
 Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
@@ -55,7 +56,7 @@ def data_folder(root: str | Path | None) -> Path:
     """Where downloads and decoded copies go: the given folder, else the platform's cache folder; made if need be."""
     from platformdirs import user_cache_path
 
-    folder = user_cache_path("miabench") if root is None else Path(root).expanduser()
+    folder = user_cache_path("miabench") if root is None else expanded(root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,7 +78,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path, create: bool = True) -> None:
-        self.folder = Path(folder).expanduser().resolve()
+        self.folder = expanded(folder).resolve()
         self._whole_lists: set[str] = set()
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"the store {self.folder} is a file; choose a folder with --store")
