@@ -46,8 +46,9 @@ def command(app: typer.Typer, function: Function) -> Callable[[Callable[..., Non
 
         keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in (*own, *special, *common)]
         wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
-        STEPS[body.__name__] = function
-        app.command()(wrapped)
+        name = body.__name__.rstrip("_")
+        STEPS[name] = function
+        app.command(name)(wrapped)
         return body
 
     return made

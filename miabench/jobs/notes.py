@@ -23,6 +23,7 @@ from miabench.files.atomic import replace_file, write_file
 from miabench.files.json import read_json
 from miabench.store.store import Store
 
+FOLDER = "running"  # of a store
 EVERY = 5.0  # seconds between two notes of a job; shorter jobs leave none
 FRESH = 60.0  # seconds for which a note of another machine counts; clocks may differ a little
 
@@ -59,7 +60,7 @@ NOTE = TypeAdapter(Note)
 
 def read_note(store: Store, key: str) -> Note | None:
     """The note of a job; None if there is none that can be read."""
-    path = _path(store, key)
+    path = store.folder / FOLDER / f"{key}.json"
     with suppress(UserError):
         return read_json(path, NOTE, "it may be removed") if path.exists() else None
     return None
@@ -69,7 +70,8 @@ class NotedJob:
     """Keeps the note of a job in the block of `with`; whoever enters it holds the job's lock."""
 
     def __init__(self, store: Store, key: str) -> None:
-        self._path = _path(store, key)
+        self._store = store
+        self._name = f"{key}.json"
         self._began = time.time()
         self._first: int | None = None
         self._record: Mapping[str, float] = {}
@@ -85,8 +87,8 @@ class NotedJob:
     ) -> None:
         self._over.set()
         self._thread.join()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)  # that of an earlier process too
+        with suppress(OSError, UserError):
+            self._path().unlink(missing_ok=True)  # that of an earlier process too
 
     def epoch(self, record: Mapping[str, float]) -> None:
         """Hear of an epoch's end."""
@@ -95,8 +97,11 @@ class NotedJob:
 
     def _keep(self) -> None:
         while not self._over.wait(EVERY):
-            with suppress(OSError), replace_file(self._path) as temporary:  # a full disk must not end the job
+            with suppress(OSError, UserError), replace_file(self._path()) as temporary:  # a full disk ends no job
                 write_file(temporary, self._note().model_dump_json().encode())
+
+    def _path(self) -> Path:
+        return self._store.room(FOLDER) / self._name
 
     def _note(self) -> Note:
         record = self._record
@@ -109,7 +114,3 @@ class NotedJob:
             epoch=round(record["epoch"]) if record else None,
             loss=record.get("loss"),
         )
-
-
-def _path(store: Store, key: str) -> Path:
-    return store.folder / "running" / f"{key}.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,8 +11,11 @@ from miabench.errors import DISK_FULL
 from miabench.jobs.executors.base import Event, Executor
 from miabench.jobs.specs import Job
 from miabench.jobs.stopping import on_stop
+from miabench.jobs.todo import is_stored
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Store
+
+LOOK_AGAIN = 1.0  # seconds between two looks at what other processes are at
 
 
 @dataclass
@@ -19,20 +23,23 @@ class Outcome:
     """How a set of jobs ended.
 
     Attributes:
-        done: how many were done now.
+        done: how many were done now, by this process and its workers.
+        elsewhere: how many other processes on the same store have done meanwhile.
         stored: how many were there before.
         failed: why, by key, of the jobs that raised or whose worker died.
         blocked: why the other jobs could not run, by key: the failure at the root of what each waits for.
     """
 
     done: int = 0
+    elsewhere: int = 0
     stored: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        others = f"{self.elsewhere} done by other processes, " if self.elsewhere else ""
         return (
-            f"{self.done} jobs done, {self.stored} were in the store, {len(self.failed)} failed, "
+            f"{self.done} jobs done, {others}{self.stored} were in the store, {len(self.failed)} failed, "
             f"{len(self.blocked)} could not run"
         )
 
@@ -40,23 +47,21 @@ class Outcome:
 def run_jobs(
     jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, on_event: Callable[[Event], None]
 ) -> Outcome:
-    """Run all jobs that are not stored yet.
+    """Do jobs; what another process on the same store is at is left to it, and others are done meanwhile.
 
     Args:
-        jobs: by key, each after those it needs.
+        jobs: that are to be done, by key, each after those it needs.
         executor: makes the executor; called only if there is something to run.
         store: where results go.
         on_event: hears every event.
     """
     outcome = Outcome()
-    todo = {key: job for key, job in jobs.items() if not store.has_all(job.gives)}
-    outcome.stored = len(jobs) - len(todo)
-    if not todo:
+    if not jobs:
         return outcome
-    queue, workers = _Queue(todo), executor()
+    queue, workers = _Queue(jobs), executor()
     try:
         with on_stop(workers.interrupted):
-            _work_through(queue, workers, outcome, on_event)
+            _Work(queue, workers, outcome, on_event).through(store)
     finally:
         workers.close()
     outcome.blocked = {
@@ -65,44 +70,80 @@ def run_jobs(
     return outcome
 
 
-def _work_through(queue: _Queue, workers: Executor, outcome: Outcome, on_event: Callable[[Event], None]) -> None:
-    """Start what can run, and hear how it ends, until nothing is left that can."""
-    running = 0
-    died: set[str] = set()  # keys of jobs whose worker did
-    while True:
-        while running < workers.slots and (job := queue.next(workers.waiting(), workers.fits)):
-            workers.start(job)
-            on_event(Event("started", job))
-            running += 1
-        if not running:
-            return
-        for heard in workers.wait():
-            event = _once_more(heard, died) if heard.kind == "died" else heard
-            on_event(event)
-            running -= event.kind != "progress"
-            if event.kind == "done":
-                outcome.done += 1
-                queue.finished(event.job.key)
-            elif event.kind == "retried":
-                queue.put_back(event.job)
-            elif event.kind == "failed":
-                outcome.failed[event.job.key] = event.why
-                queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
+class _Work:
+    """Hands jobs to workers, and keeps what becomes of them."""
 
+    def __init__(self, queue: _Queue, workers: Executor, outcome: Outcome, on_event: Callable[[Event], None]) -> None:
+        self._queue = queue
+        self._workers = workers
+        self._outcome = outcome
+        self._on_event = on_event
+        self._running = 0
+        self._died: set[str] = set()  # keys of jobs whose worker did
 
-def _once_more(event: Event, died: set[str]) -> Event:
-    """What becomes of a job whose worker died: it is tried a second time."""
-    if event.job.key in died:
-        return replace(event, kind="failed", why=f"{event.why}, twice")
-    died.add(event.job.key)
-    return replace(event, kind="retried")
+    def through(self, store: Store) -> None:
+        """Start what can run, and hear how it ends, until nothing is left that can."""
+        queue = self._queue
+        while True:
+            queue.look_again(store)
+            while self._running < self._workers.slots and (
+                job := queue.next(self._workers.waiting(), self._workers.fits)
+            ):
+                if is_stored(job, store):
+                    self._hear(Event("stored", job))
+                elif store.is_locked(job.key):
+                    queue.put_off(job.key)
+                else:
+                    self._workers.start(job)
+                    self._on_event(Event("started", job))
+                    self._running += 1
+            if not self._running and (queue.stopped or not queue.elsewhere):
+                return
+            for event in self._news(LOOK_AGAIN if queue.elsewhere else None):
+                self._running -= event.kind != "progress"
+                self._hear(self._once_more(event) if event.kind == "died" else event)
+
+    def _news(self, seconds: float | None) -> list[Event]:
+        """What the workers say, at the latest after some seconds where they are given."""
+        if self._running:
+            return self._workers.wait(seconds)
+        time.sleep(LOOK_AGAIN)
+        return []
+
+    def _once_more(self, event: Event) -> Event:
+        """What becomes of a job whose worker died: it is tried a second time."""
+        if event.job.key in self._died:
+            return replace(event, kind="failed", why=f"{event.why}, twice")
+        self._died.add(event.job.key)
+        return replace(event, kind="retried")
+
+    def _hear(self, event: Event) -> None:
+        """Keep what an event says of a job, and hand it on."""
+        self._on_event(event)
+        match event.kind:
+            case "done" | "stored":
+                self._outcome.done += event.kind == "done"
+                self._outcome.elsewhere += event.kind == "stored"
+                self._queue.finished(event.job.key)
+            case "locked":
+                self._queue.put_off(event.job.key)
+            case "retried":
+                self._queue.put_back(event.job)
+            case "failed":
+                self._outcome.failed[event.job.key] = event.why
+                self._queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
 
 
 class _Queue:
-    """Jobs in their order, each handed out once all that it needs is there; none once it is `stopped`."""
+    """Jobs in their order, each handed out once all that it needs is there; none once it is `stopped`.
+
+    Attributes:
+        elsewhere: keys of the jobs that other processes are at.
+    """
 
     def __init__(self, todo: Mapping[str, Job]) -> None:
         self.stopped = False
+        self.elsewhere: set[str] = set()
         self._todo = todo
         self._waiting = set(todo)
         self._order = {key: i for i, key in enumerate(todo)}
@@ -145,6 +186,17 @@ class _Queue:
             self._needs[other].discard(key)
             if not self._needs[other]:
                 self._make_ready(other)
+
+    def put_off(self, key: str) -> None:
+        """Another process is at a job that was handed out."""
+        self.elsewhere.add(key)
+        self._waiting.add(key)
+
+    def look_again(self, store: Store) -> None:
+        """Hand out again what other processes are no longer at: they have done it, have failed, or are no more."""
+        for key in [key for key in self.elsewhere if not store.is_locked(key)]:
+            self.elsewhere.discard(key)
+            self._make_ready(key)
 
     def waiting(self) -> list[str]:
         """Jobs that were not handed out."""

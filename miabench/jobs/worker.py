@@ -79,10 +79,10 @@ class _Worker:
         runner = cache(lambda: JobRunner(context))  # made in the first job: what is wrong with it is reported
         changed = False  # whether a job has changed what the next would share with it
 
-        def run(job: Job, progress: Callable[[dict[str, float]], None]) -> None:
+        def run(job: Job, progress: Callable[[dict[str, float]], None]) -> str:
             nonlocal changed
             try:
-                runner().run(job, progress)
+                return runner().run(job, progress)
             except ProcessChangedError:
                 changed = True
                 raise
@@ -94,9 +94,9 @@ class _Worker:
             job = Job.model_validate_json(line)
             self._answer(kind="begun")
             self._training = job.kind == "train"
-            why = attempt(run, job, self._progress)
+            kind, why = attempt(run, job, self._progress)
             self._training = False
-            self._answer(kind="failed" if why else "done", why=why, last=changed)
+            self._answer(kind=kind, why=why, last=changed)
 
     def _progress(self, record: dict[str, float]) -> None:
         self._answer(kind="progress", record=record)

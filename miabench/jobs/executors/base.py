@@ -15,8 +15,9 @@ class Event:
     """News of one job.
 
     Attributes:
-        kind: `started`, `progress` (an epoch's record), `done`, `failed`, `died` (its worker did) or `retried` (after
-            that); the last three with why, in words for the user.
+        kind: `started`, `progress` (an epoch's record), `done`, `failed`, `died` (its worker did), `retried` (after
+            that), `stored` (another process has done it), or `locked` (another process is at it: nothing was done).
+        why: of what failed or died, in words for the user.
     """
 
     kind: str
@@ -39,8 +40,8 @@ class Executor(Protocol):
     def start(self, job: Job) -> None:
         """Begin a job; called only while fewer than `slots` jobs are running."""
 
-    def wait(self) -> list[Event]:
-        """Block until there is news."""
+    def wait(self, seconds: float | None = None) -> list[Event]:
+        """Block until there is news; no longer than some seconds where they are given and jobs run elsewhere."""
 
     def interrupted(self, number: int) -> None:
         """Hear of a signal that asks to end: by `Stopped`, now or when a training has saved its state."""

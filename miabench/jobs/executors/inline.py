@@ -41,15 +41,15 @@ class Inline:
         """Remember the job; `wait` does it."""
         self._job = job
 
-    def wait(self) -> list[Event]:
-        """Do the job."""
+    def wait(self, seconds: float | None = None) -> list[Event]:
+        """Do the job, however long it takes."""
         job, self._job = self._job, None
         assert job is not None
         self._training = job.kind == "train"
-        why = attempt(self._runner.run, job, lambda record: self._heard(Event("progress", job, record)))
+        kind, why = attempt(self._runner.run, job, lambda record: self._heard(Event("progress", job, record)))
         self._training = False
         self._end_if_asked()
-        return [Event("failed", job, why=why) if why else Event("done", job)]
+        return [Event(kind, job, why=why)]
 
     def _heard(self, event: Event) -> None:
         self._listen(event)
@@ -75,15 +75,14 @@ class Inline:
 
 
 def attempt(
-    run: Callable[[Job, Callable[[dict[str, float]], None]], None],
+    run: Callable[[Job, Callable[[dict[str, float]], None]], str],
     job: Job,
     progress: Callable[[dict[str, float]], None],
-) -> str:
-    """Run a job; why it failed in words for the user, or nothing."""
+) -> tuple[str, str]:
+    """Run a job; the kind of event that it ends in, and where it failed why, in words for the user."""
     try:
-        run(job, progress)
+        return run(job, progress), ""
     except (TrainingError, UserError) as error:
-        return text_of(error)
+        return "failed", text_of(error)
     except (Exception, SystemExit) as error:  # a plugin may call sys.exit
-        return DISK_FULL if disk_is_full(error) else describe(error)
-    return ""
+        return "failed", DISK_FULL if disk_is_full(error) else describe(error)

@@ -89,12 +89,13 @@ class Local:
 
     # --- news ---
 
-    def wait(self) -> list[Event]:
+    def wait(self, seconds: float | None = None) -> list[Event]:
         """Block for the next message of any worker, or until a job has taken too long."""
         if late := list(self._late()):
             return late
+        limits = [limit for limit in (seconds, self._left()) if limit is not None]
         try:
-            worker, message = self._news.get(timeout=self._left())
+            worker, message = self._news.get(timeout=min(limits, default=None))
         except queue.Empty:
             return []
         if worker not in self._workers:  # it was ended

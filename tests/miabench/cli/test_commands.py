@@ -53,7 +53,9 @@ def test_a_report_says_how_to_get_files_of_what_it_shows(command, tmp_path):
     assert err.splitlines()[-1] == said
     shown = ["--metric", "balanced-accuracy", "--columns", "margin", "--columns", "m*", "--sort", "worst"]
     _, out, err = command("report", "tiny.toml", "--store", str(store), "--within", "2.5", *shown)
-    assert "balanced accuracy (per-class thresholds) of each attack" in out
+    assert "balanced accuracy (per-class thresholds)" in out
+    assert "margin ↓" not in out
+    assert "margin ↓" in command("report", "tiny.toml", "--store", str(store), "--details")[1]
     (line,) = err.splitlines()
     *words, option, folder = shlex.split(line.removeprefix("files and plots: "))
     assert words == ["miabench", "report", "tiny.toml", "--store", str(store), "--within", "2.5", *shown]
