@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import typer
 
-from miabench.api.options import Option, RunOptions, fields, option, parameters
+from miabench.api.options import Option, RunOptions, fields, is_on_experiment, option, parameters
 from miabench.errors import MissingStepError, UserError
 from miabench.jobs.stopping import on_stop, stop
 
@@ -86,7 +86,7 @@ def taken(function: Function, given: Mapping[str, Any]) -> Given:
 def _common(function: Function) -> Iterator[Parameter]:
     """The argument and the options that all commands on an experiment have."""
     takes = inspect.signature(function).parameters
-    if EXPERIMENT in takes:
+    if is_on_experiment(function):
         yield _parameter(EXPERIMENT, str, ARGUMENT, default=None)
         for name, hint in fields(RunOptions).items():
             if option(hint):
