@@ -12,6 +12,7 @@ from miabench.jobs.executors.base import Event, Executor
 from miabench.jobs.plan import Plan
 from miabench.jobs.scheduler import Outcome, run_jobs
 from miabench.jobs.specs import Context, Job, Stage
+from miabench.jobs.tidying import tidy
 from miabench.jobs.weights import remove_weights
 
 
@@ -73,6 +74,7 @@ def run_stages(
             if store.failure(key) is None:
                 store.set_failure(key, why)
         remove_weights(plan)
+        tidy(store, plan.jobs.keys() - plan.missing().keys())
     return outcome
 
 

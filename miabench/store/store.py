@@ -3,10 +3,11 @@
     <store>/format.json          the version of all this
     <store>/<kind>/<key>/        one artifact: its files, and manifest.json with their checksums, written last
     <store>/ids/<sha256>.npy     lists of pool rows that trainings refer to
-    <store>/checkpoints/<key>/   state of an unfinished training
+    <store>/checkpoints/<key>-*/ state of an unfinished training, by its job
     <store>/failures/<key>.json  why a job failed last time
     <store>/experiments/         the resolved experiments that were run here
     <store>/tuning/<key>/        the trials of a search
+    <store>/running/<key>.json   how far a running job is
     <store>/locks/<key>.lock     held by whoever works on a job, and removed then
 
 Nothing is unpickled: weights are safetensors, arrays npz, metadata JSON. What is damaged is refused by name.
