@@ -16,7 +16,7 @@ import pytest
 from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.model import Experiment
-from miabench.results.index import Cell, Entry, Index
+from miabench.results.index import AttackInfo, Cell, Entry, Index
 from miabench.results.results import Results
 from miabench.store.store import Ref, Store, digest
 
@@ -51,11 +51,15 @@ class FakeCell:
 
 
 class Builder:
-    """Writes the artifacts of cells into a store, as jobs would; a dataset has as many members as non-members."""
+    """Writes the artifacts of cells into a store, as jobs would; a dataset has as many members as non-members.
 
-    def __init__(self, folder: Path, records: int) -> None:
+    In a pool each run has members of its own, half of all records, and complementary runs are neighbours.
+    """
+
+    def __init__(self, folder: Path, records: int, pool: bool = False) -> None:
         self.store = Store(folder)
         self.records = records
+        self.pool = pool
         self.about: dict[str, Any] = {}
         self.cells: list[Cell] = []
         self.entries: list[Entry] = []
@@ -86,19 +90,27 @@ class Builder:
         if value is None:
             self.store.set_failure(key, fake.failure)
         elif who:
-            self._write_scores(records, metrics, self.scores(fake, value, seed=[run, zlib.crc32(str(who).encode())]))
+            self._write_scores(records, metrics, self.scores(fake, value, run, str(who)))
         else:
-            self._write_correctness(metrics, fake, value)
+            self._write_correctness(metrics, fake, value, run)
 
-    def rows(self, fake: FakeCell) -> tuple[np.ndarray, np.ndarray]:
-        """Pool rows and their membership: the members are the first rows, the last of them are withheld."""
-        members = np.arange(self.records - fake.withheld)
-        rows = np.concatenate([members, self.records + np.arange(self.records)])
-        return rows, np.arange(len(rows)) < len(members)
+    def rows(self, fake: FakeCell, run: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Pool rows and their membership; the last of the members are withheld.
 
-    def scores(self, fake: FakeCell, auc: float, seed: list[int]) -> AttackScores:
+        Members are the first rows or, in a pool, those that a coin of the pair says.
+        """
+        order = np.arange(2 * self.records)
+        if self.pool:
+            order = np.random.default_rng(run // 2).permutation(order)
+            order = np.roll(order, self.records * (run % 2))
+        inside = np.isin(np.arange(len(order)), order[: self.records])
+        kept = np.setdiff1d(np.arange(len(order)), np.flatnonzero(inside)[self.records - fake.withheld :])
+        return kept, inside[kept]
+
+    def scores(self, fake: FakeCell, auc: float, run: int, who: str) -> AttackScores:
         """Non-members score from 0 to 1; a share `auc` of the members scores above them, the others below."""
-        rows, member = self.rows(fake)
+        rows, member = self.rows(fake, run)
+        seed = [run, zlib.crc32(who.encode())]
         rng = np.random.default_rng(seed)
         target, order = rng.random(2 * self.records)[rows], rng.permutation(member.sum())
         target[member] += np.where(order < round(auc * member.sum()), 2, -2)
@@ -109,10 +121,10 @@ class Builder:
         """Non-members have all classes alike, members are of the first."""
         return np.where(member, 0, rows % CLASSES)
 
-    def _write_correctness(self, ref: Ref, fake: FakeCell, accuracy: float) -> None:
+    def _write_correctness(self, ref: Ref, fake: FakeCell, accuracy: float, run: int) -> None:
         """All members are classified correctly, and the first of the non-members."""
-        rows, member = self.rows(fake)
-        correct = np.arange(len(rows)) < member.sum() + round(accuracy * self.records)
+        rows, member = self.rows(fake, run)
+        correct = member | (np.cumsum(~member) <= round(accuracy * self.records))
         with self.store.write(ref, {}) as folder:
             values = TargetValues(correct.astype(float), member, self.labels(rows, member), rows)
             np.savez(folder / "arrays.npz", **values.save())
@@ -143,11 +155,14 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         notes: tuple[str, ...] = (),
         warnings: tuple[str, ...] = (),
         tuned: Mapping[str, list[str]] = {},
+        access: Mapping[str, str] = {},
+        pool: bool = False,
     ) -> Results:
+        """Runs are models where they are of a pool; `access` is what attacks see, by label, and none says it else."""
         cells = [FakeCell(**given) for given in fields]
         attacks = list(dict.fromkeys(attack for cell in cells for attack in cell.auc)) or ["entropy"]
         cells = [replace(cell, auc=dict.fromkeys(attacks, 0.9) | cell.auc) for cell in cells]
-        builder = Builder(tmp_path / "store", records)
+        builder = Builder(tmp_path / "store", records, pool)
         for cell, environment in zip(cells, itertools.cycle(environments), strict=False):
             builder.about = {"environment": environment}
             builder.add(cell, runs, attackers)
@@ -158,13 +173,14 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
                 "model": list(dict.fromkeys(cell.model for cell in cells)),
                 "defense": [{"name": cell.defense, **cell.params} for cell in cells],
                 "attacks": attacks,
-                "runs": runs,
+                **({"protocol": "pool", "models": runs} if pool else {"runs": runs}),
                 "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
                 "tuned": {name: {"study": "0" * 32, "parameters": chosen} for name, chosen in tuned.items()},
             }
         )
         index = Index(
             experiment=experiment,
+            attacks=[AttackInfo(label=label, access=level) for label, level in access.items()],
             cells=builder.cells,
             entries=builder.entries,
             notes=list(notes),

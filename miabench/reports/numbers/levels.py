@@ -25,7 +25,7 @@ def levels(index: Index) -> Mapping[str, tuple[str, ...]]:
     """
     if not index.attacks:
         labels = dict.fromkeys(entry.attack for entry in index.entries if entry.attack)
-        return {"any": tuple(labels)} if labels else {}
+        return {"all": tuple(labels)} if labels else {}
     found, order = {}, get_args(Access)
     for access in order:
         if any(attack.access == access for attack in index.attacks):

@@ -172,8 +172,8 @@ def printed(fraction: float) -> str:
 
 
 def signed(fraction: float) -> str:
-    """A difference of fractions as all tables print it: points, two decimals, always with a sign."""
-    return f"{100 * fraction:+.2f}"
+    """A difference of fractions as all tables print it: points, two decimals, always with a sign, 0 with a plus."""
+    return f"{round(100 * fraction, 2) + 0.0:+.2f}"
 
 
 def _state(measured: Measurement) -> State:

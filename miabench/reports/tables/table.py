@@ -257,8 +257,8 @@ def duel_tables(made: Tabled) -> list[Table]:
     for site_key, found in made.duels.items():
         names = [approach(line) for line in found.lines]
         rows = tuple(
-            Row((name,), tuple(Value("" if i == j else words[int(one)]) for j, one in enumerate(outcomes)))
-            for i, (name, outcomes) in enumerate(zip(names, found.outcomes, strict=True))
+            Row((name,), tuple(Value("" if i == j else words[int(one)]) for j, one in enumerate(outcomes)), line)
+            for i, (name, outcomes, line) in enumerate(zip(names, found.outcomes, found.lines, strict=True))
         )
         title = (
             f"{', '.join(site_key)}: worst case of the row against that of the column, {TITLES[made.summary.metric]} "

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from miabench.reports.numbers.deviations import Deviation, deviations
-from miabench.reports.numbers.evidence import Judgement
+from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import RunStats, Summary, printed, signed
 from miabench.reports.numbers.names import quantity_name
@@ -42,11 +42,17 @@ def turned(summary: Summary, judged: Judgement) -> Iterator[str]:
         for level in levels(summary.index):
             auc, low = (changes.get(Column(level, metric)) for metric in ("auc", "tpr@1%"))
             if auc and low and auc.value < 0 < low.value:
+                shown = all(one.verdict.word != "not distinguishable" for one in (auc, low))
                 yield (
-                    f"{line.cell.dataset}, {line.cell.model} {line.cell.label} leaks less by AUC ({signed(auc.value)} "
-                    f"points, {level} attacks) and more at 1% false positives ({signed(low.value)} points): it hides "
-                    "most records and exposes some"
+                    f"{line.cell.dataset}, {line.cell.model} {line.cell.label} leaks less by AUC ({_change(auc)}) and "
+                    f"more at 1% false positives ({_change(low)}) to {level} attacks: it "
+                    f"{'hides most records and exposes some' if shown else 'may hide most records and expose some'}"
                 )
+
+
+def _change(change: Change) -> str:
+    unsure = "" if change.verdict.word != "not distinguishable" else ", not distinguishable"
+    return f"{signed(change.value)} points{unsure}"
 
 
 def _not_reproduced(summary: Summary) -> Iterator[str]:

@@ -115,7 +115,8 @@ def claims(lines: Iterable[TableRow]) -> Iterator[str]:
 
 def unfinished(summary: Summary) -> Iterator[str]:
     """Cells whose means are over fewer runs than the experiment asks for."""
-    wanted = summary.index.experiment.runs
+    experiment = summary.index.experiment
+    wanted = experiment.models if experiment.protocol == "pool" else experiment.runs
     for line in summary.lines:
         quantities = {"accuracy": line.test, **line.attacks}
         short: dict[tuple[int, str | None], list[str]] = defaultdict(list)

@@ -82,8 +82,9 @@ def _of_defense(summary: Summary, judged: Judgement, base: TableRow, lines: Sequ
     lacking = "" if kept else f", none within {summary.max_accuracy_loss:g} points of accuracy"
     chosen = f" (chosen on these results, of {len(lines)} settings{lacking})" if len(lines) > 1 else ""
     changes = judged.lines[line.key].changes
-    privacy = _privacy(worst, changes.get(_widest(summary)), TITLES[summary.metric])
-    return f"{line.cell.label}{chosen} {privacy}; {_utility(changes.get(ACCURACY), line, base)}."
+    name = f"{line.cell.label}{chosen}"
+    privacy = _privacy(name, worst, changes.get(_widest(summary)), TITLES[summary.metric])
+    return f"{privacy}; {_utility(changes.get(ACCURACY), line, base)}."
 
 
 def _why_not(lines: Sequence[TableRow]) -> str:
@@ -95,15 +96,16 @@ def _why_not(lines: Sequence[TableRow]) -> str:
     return "has no finished result yet"
 
 
-def _privacy(worst: Worst, change: Change | None, metric: str) -> str:
-    reached = f"the strongest attack{{}} {printed(worst.case.value)}% {metric} ({worst.attack})"
+def _privacy(name: str, worst: Worst, change: Change | None, metric: str) -> str:
+    value = f"{printed(worst.case.value)}% {metric} ({worst.attack})"
+    reaches = f"against {name} the strongest attack reaches {value}"
     if change is None:
-        return reached.format(" reaches") + ", on other records or runs than without defense"
-    apart = f", a change of {signed(change.value)} points{_interval(change)}"
+        return f"{reaches}, on other records or runs than without defense"
+    apart = f"a change of {signed(change.value)} points{_interval(change)}"
     if change.verdict.word == "not distinguishable":
-        return reached.format(" reaches") + apart + f": not distinguishable from no defense ({_needed(change)})"
+        return f"{reaches}, {apart}: not distinguishable from no defense ({_needed(change)})"
     verb = "lowers" if change.verdict.word == "lower" else "raises"
-    return f"{verb} " + reached.format(" to") + apart
+    return f"{name} {verb} the strongest attack to {value}, {apart}"
 
 
 def _needed(change: Change) -> str:

@@ -105,13 +105,14 @@ def run_command(monkeypatch, capsys):
     return run
 
 
-SMALL = {"protocol": "disjoint", "model": "mlp", "defense": ["ce", "relaxloss"], "attack": "entropy", "runs": 1, "shadows": 1, "epochs": 2,
-         "set": {"digits.records": 80}, "executor": "inline"}  # fmt: skip
+SMALL = {"protocol": "disjoint", "model": "mlp", "defense": ["ce", "relaxloss"], "attack": "entropy", "runs": 1,
+         "shadows": 1, "epochs": 2, "set": {"digits.records": 80}, "executor": "inline"}  # fmt: skip
 
 
 def test_the_command_line_and_python_give_the_same_numbers_for_the_same_words(tmp_path, run_command):
     line = ["--dataset", "digits", "--model", "mlp", "--defense", "ce", "--defense", "relaxloss", "--attack", "entropy",
-            "--protocol", "disjoint", "--runs", "1", "--shadows", "1", "--epochs", "2", "--set", "digits.records=80"]  # fmt: skip
+            "--protocol", "disjoint", "--runs", "1", "--shadows", "1", "--epochs", "2",
+            "--set", "digits.records=80"]  # fmt: skip
     store = str(tmp_path / "cli")
     assert run_command("run", *line, "--store", store, "--executor", "inline")[0] == 0
     _, out, _ = run_command("report", *line, "--store", store, "--format", "json")

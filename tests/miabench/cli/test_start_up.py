@@ -55,7 +55,8 @@ def test_lists_import_nothing_heavy(tmp_path, arguments):
 
 @pytest.mark.parametrize("command", [["report"], ["gate", "--max", "auc=1"], ["status"]])
 def test_looking_at_results_imports_no_torch(tmp_path, command):
-    words = {"protocol": "disjoint", "dataset": "digits", "model": "mlp", "defense": "ce", "attack": "entropy", "runs": 1, "shadows": 1}
+    words = {"protocol": "disjoint", "dataset": "digits", "model": "mlp", "defense": "ce", "attack": "entropy"}
+    words |= {"runs": 1, "shadows": 1}
     line = [word for name, value in words.items() for word in (f"--{name}", str(value))]
     miabench.run(**words, epochs=1, store=tmp_path / "miabench-store", executor="inline")
     status, _, heavy = loaded(*command, *line, "--epochs", "1", cwd=tmp_path)

@@ -1,21 +1,15 @@
 """The dagger on approaches whose hyper-parameters were not all chosen on the shadow half, in every form."""
 
-import io
 import re
 
 import pytest
-from miabench.reports.numbers.difference import compare
 
-from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.selection import Selection, select
+from miabench.reports.numbers.selection import Selection
 from miabench.reports.numbers.side_by_side import side_by_side
 from miabench.reports.numbers.summary import summarize
-from miabench.reports.page.page import to_html
 from miabench.reports.tables import published_table
-from miabench.reports.tables.latex import to_latex
-from miabench.reports.tables.markdown import to_markdown
-from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console
+from miabench.reports.write import Report
 
 NOTE = (
     "† tuned on target: hyper-parameters that the experiment sets and miabench tune did not choose on the shadow half "
@@ -36,59 +30,55 @@ def results(make_results):
     )
 
 
-def terminal(results, summary):
-    console = open_console(io.StringIO())
-    console.width = 1000
-    show(console, summary, compare(results, summary), costs(results))
-    return console.file.getvalue()
+@pytest.fixture
+def words(printed):
+    """A report in one form, without what makes its markup."""
+
+    def of(made, form):
+        text = printed(made, width=1000) if form == "table" else made.text(form)
+        text = text.replace(r"$^\dagger$", "†").replace("\\", "")
+        return re.sub("<[^>]*>", "", text) if form == "html" else text
+
+    return of
 
 
-def markdown(results, summary):
-    return to_markdown(summary, compare(results, summary), {}, "").replace("\\", "")
-
-
-def latex(results, summary):
-    text = to_latex(summary, compare(results, summary), "")
-    return text.replace(r"$^\dagger$", "†").replace("\\", "")
-
-
-def html(results, summary):
-    return re.sub("<[^>]*>", "", to_html(results, summary, compare(results, summary), {}, {}))
-
-
-FORMS = pytest.mark.parametrize("form", [terminal, markdown, latex, html])
+FORMS = pytest.mark.parametrize("form", ["table", "markdown", "latex", "html"])
 
 
 @FORMS
-def test_what_tuning_did_not_choose_has_a_mark_in_every_table(results, form):
-    text = form(results, summarize(results))
+def test_what_tuning_did_not_choose_has_a_mark_in_every_table(results, words, form):
+    text = words(Report(results), form)
     marked = re.findall(r"([\w.=]+)†", text)
-    assert marked == ["upper_rce=0.9", "schedule.lr=0.2"] * 2  # of the results and of the differences
+    rows = 4 if form in ("markdown", "html") else 3  # worst cases, results, and attack by attack, blank or once a row
+    assert marked[:4] == ["upper_rce=0.9", "schedule.lr=0.2"] * 2
+    assert marked.count("upper_rce=0.9") == rows
+    assert marked.count("schedule.lr=0.2") == rows + 1  # speaks for its defense where defenses are compared
+    assert len(marked) == 2 * rows + 1
     assert text.count(NOTE) == 1
 
 
 @FORMS
-def test_without_a_mark_there_is_no_note(make_results, form):
+def test_without_a_mark_there_is_no_note(make_results, words, form):
     results = make_results({}, {"defense": "crl", "params": {"alpha_rce": 1}}, tuned={"crl": ["alpha_rce"]})
-    text = form(results, summarize(results))
+    text = words(Report(results), form)
     assert "†" not in text
     assert "tuned on target" not in text
 
 
 @FORMS
-def test_only_what_is_shown_is_named(results, form):
-    text = form(results, select(summarize(results), Selection(rows=("crl*",))))
+def test_only_what_is_shown_is_named(results, words, form):
+    text = words(Report(results, selection=Selection(rows=("crl*",))), form)
     assert "(crl: upper_rce): read" in text
 
 
-def test_a_collapsed_cell_keeps_its_mark(make_results):
+def test_a_collapsed_cell_keeps_its_mark(make_results, words):
     results = make_results({}, {"defense": "crl", "params": {"alpha_rce": 1}, "accuracy": 0.25})
-    assert "crl alpha_rce=1† (collapsed)" in markdown(results, summarize(results))
-    assert "crl alpha_rce=1 (collapsed)†" in html(results, summarize(results))  # a link of its own after the cell's
+    assert "crl alpha_rce=1† (collapsed)" in words(Report(results), "markdown")
+    assert "crl alpha_rce=1 (collapsed)†" in words(Report(results), "html")  # a link of its own after the cell's
 
 
 def test_the_page_s_mark_says_what_it_means_and_leads_to_the_note(results):
-    page = to_html(results, summarize(results), {}, {}, {})
+    page = Report(results).text("html")
     assert (
         '<a class="mark" href="#note-tuned" title="tuned on target: upper_rce" aria-label="tuned on target">†</a>'
     ) in page

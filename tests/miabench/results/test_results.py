@@ -9,11 +9,14 @@ from miabench.store.store import Store
 
 def test_only_finished_runs_have_records(make_results):
     results = make_results({"auc": {"entropy": (0.9, None, 0.8)}}, runs=3)
-    records = results.records(results.index.cells[0], "adaptive", "entropy")
-    assert records.runs == (0, 2)
-    assert records.values.shape == (2, 80)
-    assert records.rows.tolist() == list(range(80))
-    assert records.members.sum() == 40
+    targets = results.targets(results.index.cells[0], "adaptive", "entropy")
+    assert list(targets) == [0, 2]
+    for target in targets.values():
+        assert target.rows.tolist() == list(range(80))
+        assert target.members.sum() == 40
+    assert (targets[0].values != targets[2].values).any()
+    assert list(results.scores(results.index.cells[0], "adaptive", "entropy")) == [0, 2]
+    assert list(results.targets(results.index.cells[0])) == [0, 1, 2]  # whether records are classified correctly
 
 
 @pytest.mark.parametrize("name", ["rows.json", "arrays.npz"])
@@ -25,4 +28,4 @@ def test_damage_is_noticed(make_results, name):
     path.write_bytes(path.read_bytes().replace(b"0", b"1"))
     again = Results(results.index, Store(results.store.folder))
     with pytest.raises(UserError, match=f"{name} is damaged"):
-        _ = again.table if name == "rows.json" else again.records(again.index.cells[0], "adaptive", "entropy")
+        _ = again.table if name == "rows.json" else again.targets(again.index.cells[0], "adaptive", "entropy")

@@ -3,6 +3,7 @@
 import pytest
 
 from miabench.reports.numbers.best import best_setting, largest_loss, strongest
+from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.recommendation import in_words, recommend
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots.sites import one_per_defense
@@ -16,14 +17,16 @@ ACCURATE = {"defense": "crl", "params": {"a": 2}, "accuracy": 0.495, "auc": {"en
 
 def starred(results, points):
     """Settings whose value the table marks."""
-    lines = summarize(results, max_accuracy_loss=points).lines
-    return [line.cell.label for line in lines if line.attacks["entropy"].best]
+    summary = summarize(results, max_accuracy_loss=points)
+    best = judge(results, summary).best
+    return [line.cell.label for line in summary.lines if (line.key, "entropy") in best]
 
 
 def said(results, points):
     """The setting that the sentence is about, and whether it says that none keeps the accuracy."""
-    sentence = list(sentences(summarize(results, max_accuracy_loss=points), {}))[1]
-    return sentence.partition(" (chosen")[0], "none within" in sentence
+    summary = summarize(results, max_accuracy_loss=points)
+    sentence = list(sentences(summary, judge(results, summary)))[1]
+    return sentence.partition(" (chosen")[0].removeprefix("against "), "none within" in sentence
 
 
 def drawn(results, points):
@@ -34,13 +37,14 @@ def drawn(results, points):
 
 
 def recommended(results, points):
-    (advice,) = recommend(results, summarize(results), points)
+    summary = summarize(results)
+    (advice,) = recommend(results, summary, judge(results, summary), points)
     return advice.chosen.line.cell.label
 
 
 @pytest.mark.parametrize(("points", "best"), [(4.9, "crl a=2"), (5.0, "crl a=1"), (3.0, "crl a=2"), (100.0, "crl a=1")])
 def test_exactly_so_many_points_are_within_for_everyone(make_results, points, best):
-    results = make_results(CE, PRIVATE, ACCURATE, records=200, runs=1)
+    results = make_results(CE, PRIVATE, ACCURATE, records=200, runs=3)
     assert starred(results, points) == [best]
     assert said(results, points) == (best, False)
     assert drawn(results, points) == best
@@ -48,7 +52,7 @@ def test_exactly_so_many_points_are_within_for_everyone(make_results, points, be
 
 
 def test_where_none_keeps_the_accuracy_the_most_accurate_stands_for_its_defense(make_results):
-    results = make_results(CE, PRIVATE, ACCURATE, records=200, runs=1)
+    results = make_results(CE, PRIVATE, ACCURATE, records=200, runs=3)
     assert starred(results, 2.9) == []
     assert said(results, 2.9) == ("crl a=2", True)
     assert drawn(results, 2.9) == "crl a=2"
@@ -59,21 +63,22 @@ def test_where_none_keeps_the_accuracy_the_most_accurate_stands_for_its_defense(
     "baseline", [[], [CE | {"accuracy": None, "auc": {"entropy": None}}]], ids=["none", "unfinished"]
 )
 def test_without_a_finished_baseline_nothing_is_best_and_everyone_says_so(make_results, baseline):
-    results = make_results(*baseline, PRIVATE, ACCURATE, records=200, runs=1)
+    results = make_results(*baseline, PRIVATE, ACCURATE, records=200, runs=3)
     summary = summarize(results)
     assert starred(results, 100.0) == []
     assert "toy, mlp: no finished training without defense, so nobody knows" in " ".join(summary.notes)
-    assert list(sentences(summary, {})) == ["toy, mlp: there is no finished cell without defense to compare with."]
-    (advice,) = recommend(results, summary, 100.0)
+    judged = judge(results, summary)
+    assert list(sentences(summary, judged)) == ["toy, mlp: there is no finished cell without defense to compare with."]
+    (advice,) = recommend(results, summary, judged, 100.0)
     assert advice.chosen is None
-    assert "no finished training without defense" in "".join(in_words(advice))
+    assert "no finished training without defense" in in_words(advice)
     assert drawn(results, 100.0) == "crl a=2"  # a plot shows some setting: the most accurate
 
 
 def test_a_setting_that_was_not_attacked_or_collapsed_stands_for_nothing_while_another_can(make_results):
     waiting = PRIVATE | {"params": {"a": 3}, "accuracy": 0.5, "auc": {"entropy": None}}
-    collapsed = PRIVATE | {"params": {"a": 4}, "accuracy": (0.25, 0.8), "auc": {"entropy": 0.5}}  # in one of two runs
-    results = make_results(CE, waiting, collapsed, ACCURATE, records=200, runs=2)
+    collapsed = PRIVATE | {"params": {"a": 4}, "accuracy": (0.25, 0.8, 0.8), "auc": {"entropy": 0.5}}  # in one run
+    results = make_results(CE, waiting, collapsed, ACCURATE, records=200, runs=3)
     assert (said(results, 2.9)[0], drawn(results, 2.9)) == ("crl a=2", "crl a=2")  # waiting alone is within 2.9 points
     assert starred(results, 100.0) == ["crl a=2"]
     assert drawn(make_results(waiting | {"dataset": "b"}, records=200, runs=1), 2.9) == "crl a=3"

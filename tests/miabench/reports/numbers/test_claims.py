@@ -1,23 +1,16 @@
 """What a defense has reports say of its trainings: planned, recorded and said in every form."""
 
 import html
-import io
 import re
 
 import pytest
 
 import miabench
 from miabench.experiment.load import load_experiment
-from miabench.reports.numbers.difference import compare
-from miabench.reports.numbers.selection import Selection, select
-from miabench.reports.numbers.summary import summarize
-from miabench.reports.page.page import to_html
+from miabench.reports.numbers.selection import Selection
 from miabench.reports.tables.latex import escape as latex_text
-from miabench.reports.tables.latex import to_latex
 from miabench.reports.tables.markdown import escape as markdown_text
-from miabench.reports.tables.markdown import to_markdown
-from miabench.reports.tables.terminal import show
-from miabench.reports.tables.terminal_layout import open_console
+from miabench.reports.write import Report
 from miabench.results.index import Index
 from miabench.results.results import Results
 from miabench.store.store import Store
@@ -44,47 +37,30 @@ def note(trained):
     return f"toy {'; '.join(said)}; that is 100% of *it*"
 
 
-def terminal(results, summary):
-    console = open_console(io.StringIO())
-    console.width = 1000
-    show(console, summary, compare(results, summary), {})
-    return console.file.getvalue()
-
-
-def markdown(results, summary):
-    return to_markdown(summary, compare(results, summary), {}, "")
-
-
-def latex(results, summary):
-    return to_latex(summary, compare(results, summary), "")
-
-
-def page(results, summary):
-    return to_html(results, summary, compare(results, summary), {}, {})
-
-
 @pytest.mark.parametrize(
     ("form", "escaped"),
-    [(terminal, str), (markdown, markdown_text), (latex, latex_text), (page, html.escape)],
+    [("table", str), ("markdown", markdown_text), ("latex", latex_text), ("html", html.escape)],
 )
-def test_it_is_said_once_with_the_recorded_values(trained, note, form, escaped):
-    assert form(trained, summarize(trained)).count(escaped(note)) == 1
+def test_it_is_said_once_with_the_recorded_values(trained, printed, note, form, escaped):
+    made = Report(trained)
+    text = printed(made, width=1000) if form == "table" else made.text(form)
+    assert text.count(escaped(note)) == 1
 
 
-def test_only_of_cells_that_are_shown(trained, note):
-    shown = select(summarize(trained), Selection(rows=("claims fixed=0.5",)))
-    (said,) = re.findall("^toy .*that is.*$", terminal(trained, shown), re.MULTILINE)
+def test_only_of_cells_that_are_shown(trained, printed, note):
+    shown = Report(trained, selection=Selection(rows=("claims fixed=0.5",)))
+    (said,) = re.findall("^toy .*that is.*$", printed(shown, width=1000), re.MULTILINE)
     assert said == f"toy {note.split('; ')[1]}; that is 100% of *it*"
 
 
-def test_nothing_is_said_before_a_target_is_trained(trained, tmp_path):
+def test_nothing_is_said_before_a_target_is_trained(trained, printed, tmp_path):
     untrained = Results(trained.index, Store(tmp_path))
-    assert "that is" not in terminal(untrained, summarize(untrained))
+    assert "that is" not in printed(Report(untrained))
 
 
-def test_an_index_of_an_earlier_version_has_no_claims(trained):
+def test_an_index_of_an_earlier_version_has_no_claims(trained, printed):
     index = trained.index.model_dump(mode="json")
     for cell in index["cells"]:
         del cell["claim"]
     earlier = Results(Index.model_validate(index), trained.store)
-    assert "that is" not in terminal(earlier, summarize(earlier))
+    assert "that is" not in printed(Report(earlier))

@@ -98,23 +98,26 @@ def test_every_training_of_every_run_tells_how_it_was_measured(results, monkeypa
 
 def test_the_adaptivity_gap(results):
     summary = summarize(results)
-    gaps = adaptivity_gaps(summary)
+    gaps = adaptivity_gaps(results, summary)
     assert len(gaps) == 3
     by_hand = {(line.cell.label, line.attacker): line.attacks["nn"].mean for line in summary.lines}
     for (*_, label), gap in gaps.items():
-        assert gap["margin"] == 0, "it learns nothing from shadow models"
-        assert gap["nn"] == pytest.approx(by_hand[label, "adaptive"] - by_hand[label, "non-adaptive"])
-    assert next(gap["nn"] for (*_, label), gap in gaps.items() if label == "ce") == 0
+        assert gap["margin"].value == 0, "it learns nothing from shadow models"
+        apart = by_hand[label, "adaptive"] - by_hand[label, "non-adaptive"]
+        assert gap["nn"].value == pytest.approx(apart)
+        assert gap["nn"].low <= apart <= gap["nn"].high
+    assert next(gap["nn"].value for (*_, label), gap in gaps.items() if label == "ce") == 0
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "latex", "html"])
 def test_both_are_shown(results, capsys, form):
     """The gap of each attack in every form; costs where tables are not those of a paper."""
-    report(results, form, 5.0, None)
-    words = " ".join(html.unescape(re.sub(r"<[^>]*>|[\\*|$]", " ", capsys.readouterr().out)).split())
+    report(results, form, details=True)
+    words = " ".join(html.unescape(re.sub(r"<[^>]*>|[\\*|${}]|scriptsize", " ", capsys.readouterr().out)).split())
     assert "adaptivity gap: AUC of the adaptive attacker minus that of the non-adaptive one" in words
-    gap = next(gap["nn"] for (*_, label), gap in adaptivity_gaps(summarize(results)).items() if "second" in label)
-    assert f"{100 * gap:+.2f}" in words.replace(" ", "")
+    gaps = adaptivity_gaps(results, summarize(results))
+    gap = next(gap["nn"] for (*_, label), gap in gaps.items() if "second" in label)
+    assert f"{100 * gap.value:+.2f}[{100 * gap.low:+.2f},{100 * gap.high:+.2f}]" in words.replace(" ", "")
     if form != "latex":
         assert "cost of one target, everything it starts from included" in words
         assert f"{of(results, 'subset-ensemble').ratio(of(results, 'ce')):.2f}" in words

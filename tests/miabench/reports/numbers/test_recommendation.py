@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from miabench.errors import UserError
-from miabench.metrics.bootstrap import replicate_aucs
+from miabench.metrics import Verdict, holm
+from miabench.reports.numbers.evidence import Stored, judge, worst_change
+from miabench.reports.numbers.influences import shared
+from miabench.reports.numbers.levels import Column
 from miabench.reports.numbers.recommendation import in_words, points, recommend
 from miabench.reports.numbers.summary import summarize
-from miabench.results.results import Results
 
 CE = {"accuracy": 0.8, "auc": {"entropy": 0.9, "nn": 0.85}}
 CHEAP = {"defense": "relaxloss", "accuracy": 0.8, "auc": {"entropy": 0.8, "nn": 0.7}}
@@ -17,18 +18,19 @@ DEAR = {"defense": "crl", "accuracy": 0.6, "auc": {"entropy": 0.55, "nn": 0.6}}
 WORSE = {"defense": "dmp", "accuracy": 0.5, "auc": {"entropy": 0.7, "nn": 0.95}}
 
 
-def advise(results, budget):
-    return next(recommend(results, summarize(results), budget))
+def advise(results, budget, metric="auc"):
+    summary = summarize(results, metric)
+    return next(recommend(results, summary, judge(results, summary), budget))
 
 
 def test_the_worst_case_within_the_budget(make_results):
     results = make_results(CE, CHEAP, DEAR, WORSE, runs=2)
     small, large = advise(results, 5.0), advise(results, 25.0)
     assert small.chosen.line.cell.defense == "relaxloss"
-    assert (small.chosen.attack, small.chosen.worst.value) == ("entropy", pytest.approx(0.8))
+    assert (small.chosen.worst.attack, small.chosen.worst.case.value) == ("entropy", pytest.approx(0.8, abs=0.02))
     assert small.chosen.cost == pytest.approx(0)
     assert large.chosen.line.cell.defense == "crl"
-    assert (large.chosen.attack, large.chosen.worst.value) == ("nn", pytest.approx(0.6))
+    assert (large.chosen.worst.attack, large.chosen.worst.case.value) == ("nn", pytest.approx(0.6, abs=0.02))
     assert large.chosen.cost == pytest.approx(0.2)
     assert [one.line.cell.defense for one in large.candidates] == ["crl", "relaxloss", "ce", "dmp"]
 
@@ -46,55 +48,69 @@ def test_ce_itself_where_nothing_is_better(make_results):
     assert advise(results, 1.0).chosen.line.is_baseline
 
 
-def test_how_sure_it_is(make_results):
-    clear = advise(make_results(CE, CHEAP, DEAR, runs=2), 5.0)
-    assert clear.confidence > 0.95
+def test_what_it_can_be_told_apart_from(make_results):
+    advice = advise(make_results(CE, CHEAP, DEAR, WORSE, runs=3, records=200), 25.0)
+    against = {one.line.cell.defense: one.against and one.against.word for one in advice.candidates}
+    assert against == {"crl": None, "relaxloss": "lower", "ce": "lower", "dmp": None}  # dmp is beyond the budget
+    assert in_words(advice).endswith("has the lowest worst case: lower than that of relaxloss, ce")
 
 
-def test_how_unsure_it_is(make_results):
-    """Two defenses that are alike on average, each better in one of the runs."""
-    one = CHEAP | {"auc": {"entropy": (0.85, 0.75), "nn": 0.5}}
-    other = CHEAP | {"defense": "crl", "auc": {"entropy": (0.75, 0.85), "nn": 0.5}}
-    undecided = advise(make_results(CE, one, other, runs=2), 5.0)
-    assert 0.05 < undecided.confidence < 0.95
+def test_what_it_cannot_be_told_apart_from(make_results):
+    """Two defenses that are alike on average, each better in some runs."""
+    one = CHEAP | {"auc": {"entropy": (0.85, 0.75, 0.8), "nn": 0.5}}
+    other = CHEAP | {"defense": "crl", "auc": {"entropy": (0.75, 0.825, 0.8), "nn": 0.5}}
+    advice = advise(make_results(CE, one, other, runs=3), 5.0)
+    assert advice.chosen.line.cell.defense == "crl"
+    second = advice.candidates[1]
+    assert (second.line.cell.defense, second.against.word) == ("relaxloss", "not distinguishable")
+    assert "not distinguishable from relaxloss" in in_words(advice)
 
 
-def test_the_maximum_is_taken_inside_each_replicate(make_results):
-    results = make_results(CE, CHEAP, runs=2)
-    chosen = advise(results, 5.0).chosen
-    parts = [results.records(chosen.line.cell, "adaptive", attack) for attack in ("entropy", "nn")]
-    drawn = replicate_aucs(np.stack([part.values for part in parts]), parts[0].members).max(1)
-    assert chosen.worst.low == pytest.approx(np.quantile(drawn, 0.025))
-    assert chosen.worst.high == pytest.approx(np.quantile(drawn, 0.975))
+@pytest.mark.parametrize("runs", [1, 2])
+def test_below_three_runs_nothing_is_told_apart(make_results, runs):
+    advice = advise(make_results(CE, CHEAP, DEAR, runs=runs, records=200), 25.0)
+    assert {one.against.word for one in advice.candidates[1:]} == {"not distinguishable"}
+    assert "lower than that of" not in in_words(advice)
 
 
-class Tied(Results):
-    """Scores that follow from correctness: what relaxloss classifies wrongly scores above all members, what it
-    classifies correctly below. So its AUC is its accuracy, in whatever runs and records are drawn. crl has AUC 1/2
-    and CE AUC 1 in all of them, and both are always right.
-    """
-
-    def records(self, cell, attacker=None, attack=None):
-        found = super().records(cell, attacker, attack)
-        values = np.ones_like(found.values)
-        if cell.defense == "relaxloss":
-            wrong = np.random.default_rng(1).random(values.shape) < [[0.4], [0.65]]
-            values = np.where(found.members, 0.5, wrong) if attack else (~wrong).astype(float)
-        elif cell.defense == "ce" and attack:
-            values = values * found.members
-        return replace(found, values=values)
+def test_holm_is_over_the_comparisons_within_the_budget(make_results):
+    results = make_results(CE, CHEAP, DEAR, WORSE, runs=3, records=200)
+    summary = summarize(results)
+    lines = {line.cell.defense: Stored(results, summary, line) for line in summary.lines}
+    first = lines["crl"]
+    apart = [
+        worst_change(first, lines[name], Column("all", "auc"), shared([first.correct, lines[name].correct])).found.p
+        for name in ("relaxloss", "ce", "dmp")
+    ]
+    for budget, family in ((25.0, 2), (35.0, 3)):
+        found = [one.against.p for one in advise(results, budget).candidates if one.against]
+        assert sorted(found) == pytest.approx(sorted(holm(apart[:family])), rel=1e-9)
 
 
-def test_accuracy_and_auc_are_drawn_on_the_same_runs_and_records(make_results):
-    """relaxloss is within the budget where its accuracy is 1/2 or more, and then its AUC is no lower than crl's."""
-    made = make_results({}, {"defense": "crl"}, {"defense": "relaxloss"}, runs=2, records=60)
-    results = Tied(made.index, made.store)
-    drawn = advise(results, 50.0)
-    assert drawn.chosen.line.cell.defense == "crl"
-    relaxed = next(one for one in drawn.candidates if one.line.cell.defense == "relaxloss")
-    assert relaxed.worst.value == pytest.approx(1 - relaxed.cost)
-    assert relaxed.worst.low < 0.5 < relaxed.worst.high
-    assert drawn.confidence == 1
+@pytest.mark.parametrize(
+    ("needed", "said"),
+    [((4, 9), "about 9 runs would tell"), ((4, None), "more records, not more runs")],
+)
+def test_how_many_runs_would_tell(make_results, needed, said):
+    """The most of all comparisons; where one of them needs records, no number of runs is promised."""
+    advice = advise(make_results(CE, CHEAP, DEAR, runs=3, records=200), 25.0)
+    chosen, *others = advice.candidates
+    unsure = [
+        replace(one, against=Verdict("not distinguishable", 1.0, runs))
+        for one, runs in zip(others, needed, strict=True)
+    ]
+    words = in_words(replace(advice, candidates=(chosen, *unsure)))
+    assert words.endswith(f"lowest worst case: not distinguishable from relaxloss, ce ({said})")
+
+
+def test_the_worst_case_is_that_of_the_widest_access_in_the_metric_asked_for(make_results):
+    access = {"entropy": "label", "nn": "white-box"}
+    cells = [CE, {"defense": "crl", "auc": {"entropy": 0.6, "nn": 0.8}}]
+    results = make_results(*cells, runs=3, records=200, access=access)
+    assert advise(results, 5.0).chosen.worst.attack == "nn"
+    advice = advise(results, 5.0, metric="tpr@1%")
+    assert advice.metric == "tpr@1%"
+    assert "crl (TPR at 1% FPR " in in_words(advice)
 
 
 def test_withheld_records_do_not_count(make_results):
@@ -105,18 +121,24 @@ def test_withheld_records_do_not_count(make_results):
 def test_without_ce_there_is_none_and_the_words_say_why(make_results):
     advice = advise(make_results(CHEAP, DEAR), 5.0)
     assert (advice.chosen, advice.candidates) == (None, ())
-    assert list(in_words(advice)) == [
+    assert str(advice) == (
         "toy, mlp, adaptive attacker: no finished training without defense to compare with, so no defense is "
         "recommended"
-    ]
+    )
 
 
 def test_in_words(make_results):
-    lines = list(in_words(advise(make_results(CE, CHEAP, DEAR, runs=2), 5.0)))
-    assert lines[0].startswith(
-        "toy, mlp, adaptive attacker: of what costs at most 5 points of accuracy, relaxloss (AUC 80"
+    advice = advise(make_results(CE, CHEAP, DEAR, runs=3), 5.0)
+    first, *others = str(advice).splitlines()
+    assert first == in_words(advice)
+    low, high = (f"{100 * end:.2f}" for end in advice.chosen.worst.case[1:3])
+    assert first.startswith(
+        "toy, mlp, adaptive attacker: of what costs at most 5 points of accuracy, relaxloss (AUC "
+        f"{100 * advice.chosen.worst.case.value:.2f} [{low}, {high}] by entropy, worst of 2; +0.00 points of accuracy)"
     )
-    assert any("ce (AUC 90" in line and "dominated by relaxloss" in line for line in lines)
+    assert [line.split(" (AUC ")[0] for line in others] == ["  crl", "  ce"]
+    assert "-20.00 points of accuracy)" in others[0]
+    assert others[1].endswith("; dominated by relaxloss")
 
 
 def test_the_budget_as_it_is_written():

@@ -3,6 +3,7 @@
 import pytest
 
 from miabench.errors import UserError
+from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.summary import summarize
 
 
@@ -12,7 +13,9 @@ def lines(results, **given):
 
 def marks(results, attack="entropy", **given):
     """Labels of the cells whose value is marked."""
-    return [line.cell.label for line in summarize(results, **given).lines if line.attacks[attack].best]
+    summary = summarize(results, **given)
+    best = judge(results, summary).best
+    return [line.cell.label for line in summary.lines if (line.key, attack) in best]
 
 
 def test_mean_and_std_over_runs_by_hand(make_results):
@@ -76,14 +79,33 @@ def test_a_metric_is_found_with_hyphens_and_underscores(make_results):
 
 def test_the_lowest_defended_value_within_five_points_is_marked(make_results):
     results = make_results(
-        {"accuracy": 0.525, "auc": {"entropy": 0.5}},  # lower than all, but no defense
-        {"defense": "crl", "accuracy": 0.475, "auc": {"entropy": 0.7}},  # 5 points exactly, though 0.525 - 0.05 > 0.475
-        {"defense": "relaxloss", "accuracy": 0.45, "auc": {"entropy": 0.6}},  # 7.5 points
-        {"defense": "dmp", "accuracy": 0.9, "auc": {"entropy": 0.8}},
+        {"accuracy": 0.525, "auc": {"entropy": 0.975}},
+        {"params": {"epochs": 3}, "accuracy": 0.525, "auc": {"entropy": 0.4}},  # lower than all, but no defense
+        {"defense": "crl", "accuracy": 0.475, "auc": {"entropy": 0.6}},  # 5 points exactly, though 0.525 - 0.05 > 0.475
+        {"defense": "relaxloss", "accuracy": 0.45, "auc": {"entropy": 0.5}},  # 7.5 points
+        {"defense": "dmp", "accuracy": 0.9, "auc": {"entropy": 0.7}},
+        runs=3,
     )
     assert marks(results) == ["crl"]
     assert marks(results, max_accuracy_loss=8) == ["relaxloss"]
     assert marks(results, max_accuracy_loss=4.9) == ["dmp"]
+
+
+def test_a_value_above_the_baseline_s_is_never_marked(make_results):
+    above = {"defense": "crl", "auc": {"entropy": 0.9}}
+    assert marks(make_results({"auc": {"entropy": 0.6}}, above, runs=3)) == []
+
+
+@pytest.mark.parametrize(("runs", "marked"), [(1, []), (2, []), (3, ["crl"])])
+def test_no_value_is_marked_below_three_runs(make_results, runs, marked):
+    results = make_results({}, {"defense": "crl", "auc": {"entropy": 0.5}}, runs=runs)
+    assert marks(results) == marked
+
+
+def test_a_value_that_cannot_be_told_from_the_baseline_s_is_not_marked(make_results):
+    near = {"defense": "crl", "auc": {"entropy": (0.95, 0.8, 0.9)}}  # lower on average
+    assert marks(make_results({}, near, {"defense": "dmp", "auc": {"entropy": 0.7}}, runs=3)) == ["dmp"]
+    assert marks(make_results({"dataset": "other"}, near | {"dataset": "other"}, runs=3)) == []
 
 
 def test_ce_with_parameters_is_neither_marked_nor_what_others_are_compared_with(make_results):
@@ -91,6 +113,7 @@ def test_ce_with_parameters_is_neither_marked_nor_what_others_are_compared_with(
         {"accuracy": 0.6},
         {"params": {"epochs": 3}, "accuracy": 0.9, "auc": {"entropy": 0.5}},
         {"defense": "crl", "accuracy": 0.6, "auc": {"entropy": 0.7}},
+        runs=3,
     )
     assert marks(results) == ["crl"]
     assert [line.is_baseline for line in summarize(results).lines] == [True, False, False]
@@ -99,7 +122,7 @@ def test_ce_with_parameters_is_neither_marked_nor_what_others_are_compared_with(
 
 def test_the_first_ce_stands_for_one_with_the_common_schedule(make_results):
     tuned = [{"params": {"schedule.lr": lr}, "accuracy": 0.6} for lr in (0.2, 0.1)]
-    results = make_results({"defense": "crl", "accuracy": 0.6}, *tuned)
+    results = make_results({"defense": "crl", "accuracy": 0.6, "auc": {"entropy": 0.6}}, *tuned, runs=3)
     assert [line.is_baseline for line in summarize(results).lines] == [False, True, False]
     assert "toy, mlp: ce that others are compared with: ce schedule.lr=0.2" in summarize(results).notes
     assert marks(results) == ["crl"]
@@ -112,6 +135,7 @@ def test_values_that_print_alike_are_all_marked_and_missing_ones_are_not(make_re
         {"defense": "relaxloss", "auc": {"entropy": 0.7}},
         {"defense": "dmp", "auc": {"entropy": None}},
         {"defense": "selena", "auc": {"entropy": 0.725}},
+        runs=3,
     )
     assert marks(results) == ["crl", "relaxloss"]
 
@@ -120,13 +144,14 @@ def test_a_collapsed_training_is_counted_and_never_marked(make_results):
     results = make_results(
         {"accuracy": 0.3},
         {"defense": "crl", "accuracy": 0.9, "auc": {"entropy": 0.7}},
-        {"defense": "relaxloss", "accuracy": (0.25, 0.9), "auc": {"entropy": 0.5}},
+        {"defense": "relaxloss", "accuracy": (0.25, 0.9, 0.9), "auc": {"entropy": 0.5}},
         {"defense": "dmp", "accuracy": 0.4, "auc": {"entropy": 0.5}},  # of 40 records: 0.25 to 0.57 is its interval
         {"defense": "selena", "accuracy": 0.45, "auc": {"entropy": 0.6}},
+        runs=3,
     )
     summary = summarize(results)
     assert summary.chance == {"toy": 0.25}
-    assert [line.collapsed for line in summary.lines] == [2, 0, 1, 2, 0]
+    assert [line.collapsed for line in summary.lines] == [3, 0, 1, 3, 0]
     assert marks(results, max_accuracy_loss=100) == ["selena"]
 
 
@@ -137,10 +162,11 @@ def test_marks_are_per_model_and_attacker(make_results):
         {"model": "cnn"},
         {"model": "cnn", "defense": "crl", "auc": {"entropy": 0.8}},
         attackers=("adaptive", "non-adaptive"),
+        runs=3,
     )
-    table = lines(results)
-    assert list(table)[:2] == [("mlp", "ce", "adaptive"), ("mlp", "ce", "non-adaptive")]
-    assert {key for key, line in table.items() if line.attacks["entropy"].best} == {
+    assert list(lines(results))[:2] == [("mlp", "ce", "adaptive"), ("mlp", "ce", "non-adaptive")]
+    best = judge(results, summarize(results)).best
+    assert {(key.model, key.label, key.attacker) for key, quantity in best if quantity == "entropy"} == {
         (model, "crl", attacker) for model in ("mlp", "cnn") for attacker in ("adaptive", "non-adaptive")
     }
 
@@ -151,9 +177,10 @@ def test_without_a_finished_ce_cell_nothing_is_best_and_a_note_says_why(make_res
         {"defense": "crl", "accuracy": 0.5, "auc": {"entropy": 0.6}},
         {"defense": "dmp", "accuracy": 0.9, "auc": {"entropy": 0.8}},
         notes=("toy: 80 records",),
+        runs=3,
     )
     assert marks(results) == []
-    assert summarize(results).notes == (
+    assert summarize(results).notes[:2] == (
         "toy: 80 records",
         "toy, mlp: no finished training without defense, so nobody knows what a defense costs in accuracy, and nothing "
         "is marked best",
@@ -162,6 +189,14 @@ def test_without_a_finished_ce_cell_nothing_is_best_and_a_note_says_why(make_res
 
 def test_without_any_mark_there_is_nothing_to_note(make_results):
     assert summarize(make_results({"defense": "crl", "auc": {"entropy": None}})).notes == ()
+
+
+def test_classes_without_a_threshold_of_their_own_are_counted(make_results):
+    (note,) = summarize(make_results({})).notes  # all members are of the first of four classes
+    assert note == (
+        "toy: 3 classes lack members or non-members among the shadow models' records: theirs is the threshold of all "
+        "classes"
+    )
 
 
 def test_a_report_that_mixes_environments_warns(make_results):

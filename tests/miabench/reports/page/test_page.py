@@ -8,11 +8,9 @@ from matplotlib.figure import Figure
 
 import miabench
 from miabench.experiment.load import load_experiment
-from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.difference import compare
-from miabench.reports.numbers.summary import summarize
 from miabench.reports.page import page
 from miabench.reports.page.page import to_html
+from miabench.reports.write import Report
 from miabench.results.index import Index
 from miabench.results.results import Results
 from miabench.store.store import Store, digest
@@ -51,8 +49,9 @@ def figure():
     return drawn
 
 
-def render(results, figures=None, compared=None, spent=None):
-    return to_html(results, summarize(results), compared or {}, spent or {}, figures or {})
+def render(results, figures=None):
+    made = Report(results)
+    return to_html(results, made.tabled, made.answer, figures or {})
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +64,13 @@ def trained(tmp_path_factory, tiny):
 
 
 def test_a_page_of_a_real_experiment(trained):
-    html = render(trained, spent=costs(trained), compared=compare(trained, summarize(trained)))
+    html = render(trained)
     found = Elements(html)
     text = " ".join(" ".join(found.text).split())
     assert "toy, mlp hidden=[16]: cost of one target, everything it starts from included" in text
-    assert "difference to ce, in points of accuracy and AUC [95% interval]" in text
+    assert "toy, mlp hidden=[16]: the strongest attack of each kind, in percent [95% interval]" in text
+    assert "AUC of each attack, in percent; differences in points" in text
+    assert "minus ce [95% interval]" in text
     key = digest(trained.index.experiment.model_dump(mode="json"))
     assert f"hash {key} :" in text
     for entry in trained.index.entries:
@@ -144,7 +145,7 @@ def test_tables_are_labelled_for_screen_readers(make_results):
     assert None not in scopes
     assert {"row", "col"} == set(scopes)
     names = [tag for tag, _ in tags]
-    assert names.count("caption") == 1
+    assert names.count("caption") == [attrs.get("class") for _, attrs in tags].count("sortable") == 3
     assert ("html", {"lang": "en"}) in tags
 
 

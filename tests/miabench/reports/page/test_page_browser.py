@@ -4,10 +4,9 @@ import shutil
 
 import pytest
 
-from miabench.reports.numbers.difference import compare
-from miabench.reports.numbers.summary import summarize
 from miabench.reports.page.page import to_html
 from miabench.reports.plots import draw
+from miabench.reports.write import Report
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,17 +54,18 @@ def hostile_page(make_results):
         {"defense": long, "accuracy": 0.775, "auc": {"entropy": 0.65, "nn": 0.7}},
         warnings=("</script><script>document.title = 'injected'</script>", "w" * 300),
     )
-    summary = summarize(results)
-    figures = {f"{dataset}, {model}": figure for (dataset, model), figure in draw(summary).items()}
-    return to_html(results, summary, compare(results, summary), {}, figures)
+    report = Report(results)
+    figures = {f"{dataset}, {model}": figure for (dataset, model), figure in draw(report.summary).items()}
+    return to_html(results, report.tabled, report.answer, figures)
 
 
 def rows(page):
-    return page.locator("table.sortable >> nth=0 >> css=tbody tr:visible").locator("th").all_inner_texts()
+    """Of the table of all attacks, which follows the worst cases."""
+    return page.locator("table.sortable >> nth=1 >> css=tbody tr:visible").locator("th").all_inner_texts()
 
 
 def header(page, name):
-    return page.locator("table.sortable").first.locator("thead th", has_text=name)
+    return page.locator("table.sortable").nth(1).locator("thead th", has_text=name)
 
 
 def test_sorting_by_number_keeps_missing_values_last(page):
@@ -95,7 +95,7 @@ def test_filtering(page):
     box = page.get_by_label("Show only rows with")
     box.fill("CRL")
     assert rows(page) == ["crl alpha_rce=1†"]
-    assert page.get_by_role("status").inner_text() == "2 of 7 rows"  # of the results and of the differences
+    assert page.get_by_role("status").inner_text() == "6 of 24 rows"  # of all tables
     box.fill("-crl -long toy")
     assert rows(page) == ["ce (no defense)", "dmp"]
     box.fill("")

@@ -73,8 +73,8 @@ def test_the_figure_draws_these_points_on_logarithmic_axes(make_results):
     assert list(guessing.get_xdata()) == list(guessing.get_ydata())
     for line, defense in ((ce, "ce"), (crl, "crl")):
         cell = next(cell for cell in results.index.cells if cell.defense == defense)
-        records = results.records(cell, "adaptive", "nn")
-        curve = roc(records.values, records.members)
+        runs = [*results.targets(cell, "adaptive", "nn").values()]
+        curve = roc(np.stack([one.values for one in runs]), runs[0].members)
         assert list(line.get_xdata()) == list(curve.fpr)
         assert list(line.get_ydata()) == list(curve.tpr)
     assert len(one.axes[1].lines) == 2  # crl's job is not done

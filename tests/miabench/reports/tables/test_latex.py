@@ -5,8 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-
 from miabench.reports.numbers.difference import compare
+
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables.latex import LETTERS, ROWS, SPECIAL, escape, to_latex
 

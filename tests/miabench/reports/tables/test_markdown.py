@@ -2,8 +2,8 @@
 
 import pytest
 from markdown_it import MarkdownIt
-
 from miabench.reports.numbers.difference import compare
+
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables.markdown import escape, to_markdown
 

@@ -3,9 +3,9 @@
 import io
 
 import pytest
+from miabench.reports.numbers.difference import compare
 
 from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.difference import compare
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console

@@ -1,8 +1,8 @@
 """The summary in plain sentences, against hand-worked numbers."""
 
 import pytest
-
 from miabench.reports.numbers.difference import compare
+
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.words.sentences import overview, sentences
 
