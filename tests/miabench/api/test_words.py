@@ -137,7 +137,7 @@ def test_every_function_works_twice_in_one_process(tmp_path, tiny, monkeypatch):
         made = miabench.report(two, store=store, metric="balanced-accuracy", columns="margin")
         assert "balanced accuracy" in str(made)
         assert made.table.equals(table)
-        assert made.text("markdown").startswith("**toy, mlp")
+        assert made.text("markdown").startswith("toy, mlp")
         (advice,) = miabench.recommend(two, store=store, budget=100)
         assert str(advice).startswith("toy, mlp hidden=[16], adaptive attacker: of what costs at most 100 points")
         assert all(finding.passes for finding in miabench.gate(two, store=store, max={"auc": 1}))
