@@ -81,10 +81,14 @@ class RelaxedCenterLoss(Relaxation):
         tau: strength of the features' and centers' normalisation; 0: none.
         upper: upper bound on p_y in the softer loss; 1: off.
         shape: (num_classes, feature_dim).
+        center_weight: what the gradient that reaches the centers is multiplied by; the network's is not.
     """
 
-    def __init__(self, alpha: float, tau: float, upper: float, shape: tuple[int, int]) -> None:
+    def __init__(
+        self, alpha: float, tau: float, upper: float, shape: tuple[int, int], center_weight: float = 1.0
+    ) -> None:
         super().__init__(alpha, "rcl")
+        self.center_weight = center_weight
         self.tau = tau
         self.upper = upper
         self.centers = nn.Parameter(torch.randn(shape))
@@ -92,7 +96,8 @@ class RelaxedCenterLoss(Relaxation):
     def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:  # type: ignore[override]
         """0-dim loss of logits (B, C), features (B, D) and targets (B,)."""
         q = normalise(features, self.tau)  # (B, D)
-        c = normalise(self.centers, self.tau)[targets]  # (B, D)
+        at = self.centers.detach()
+        c = normalise(at + self.center_weight * (self.centers - at), self.tau)[targets]  # (B, D)
         to_center = (q - c).square().sum(1)  # (B,)
         to_origin = q.square().sum(1)  # (B,)
         p_y = confidence(logits, targets, self.upper)
@@ -131,6 +136,11 @@ class RelaxedLosses(Criterion):
     def measured(self) -> dict[str, Tensor]:
         """Shares of both losses' branches."""
         return {**self.rce.measured(), **self.rcl.measured()}
+
+
+def center_weight(center_gradient: str, weight: float) -> float:
+    """What gives centers the gradient of L_rcl in place of lambda * L_rcl's, where that is asked for; 0 stays 0."""
+    return 1 / weight if center_gradient == "rcl" and weight else 1.0
 
 
 def normalise(v: Tensor, tau: float) -> Tensor:

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
+from miabench.defenses._planning import built
 from numpy.typing import NDArray
 from pydantic import model_validator
 from torch import Tensor, nn
@@ -73,12 +74,12 @@ class DPSGD(Defense, frozen=True):
         """Opacus is not installed, or cannot tell the gradients of this model's records apart."""
         if find_spec("opacus") is None:
             return "it needs Opacus, which is not installed: pip install 'miabench[dp]'"
-        net = self.architecture(_built(model, data))
+        net = self.architecture(built(model, data))
         return _refused(net, data.inputs(torch.arange(3), torch.device("cpu")), data.y[:3])
 
     def advice(self, data: Data, model: Model) -> Sequence[str]:
         """That the architecture is another one than under the other defenses."""
-        count = sum(isinstance(layer, _BatchNorm) for layer in _built(model, data).modules())
+        count = sum(isinstance(layer, _BatchNorm) for layer in built(model, data).modules())
         return [f"dp-sgd replaces the model's {count} BatchNorm layers by GroupNorm"] if count else []
 
     def architecture(self, net: nn.Module) -> nn.Module:
@@ -243,12 +244,6 @@ def _step(task: Task, hooked: nn.Module, private: Any, parts: Sequence[Tensor]) 
         private.signal_skip_step(i < len(parts))
         private.step()
     return seen
-
-
-def _built(model: Model, data: Data) -> nn.Module:
-    """The model, to look at while planning."""
-    with torch.random.fork_rng(devices=[]):
-        return model.build(data.domain)
 
 
 def _refused(net: nn.Module, x: Tensor, y: Tensor) -> str | None:

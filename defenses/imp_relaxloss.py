@@ -6,12 +6,14 @@ are ours, those of `crl`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from miabench.defenses._levels import Level, cross_entropy_advice
 from miabench.defenses._relaxation import RelaxedCrossEntropy
 from torch import Tensor
 
-from miabench import Criterion, Defense, Field, Range
+from miabench import Criterion, Data, Defense, Field, Model, Range
 
 
 class ImpRelaxLoss(Defense, frozen=True):
@@ -29,6 +31,11 @@ class ImpRelaxLoss(Defense, frozen=True):
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The relaxed loss."""
         return _ImpRelaxLoss(self)
+
+    def advice(self, data: Data, model: Model) -> Sequence[str]:
+        """Warns where the loss never relaxes, or nothing can be learnt."""
+        level = Level("imp-relaxloss", "alpha_rce", self.alpha_rce, self.tau_rce, "tau_rce")
+        return cross_entropy_advice(level, data.num_classes)
 
 
 class _ImpRelaxLoss(Criterion):

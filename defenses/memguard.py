@@ -23,11 +23,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import torch
+from miabench.defenses._beside import num_classes
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from miabench import Classifier, Defense, Field, Range, Role, Task, Train
+from miabench import Defense, Field, Range, Role, Task, Train
 
 if TYPE_CHECKING:
     from miabench import RecordNoise
@@ -62,11 +63,7 @@ class MemGuard(Defense, frozen=True):
 
     def architecture(self, net: nn.Module) -> nn.Module:
         """The network with h beside it, unused by its forward pass, so that h is stored with it."""
-        classifier = cast(Classifier, net)
-        with torch.no_grad():
-            head = copy.deepcopy(classifier.head).eval()
-            num_classes = head(torch.zeros(1, classifier.feature_dim)).shape[1]
-        net.guard = MembershipNetwork(num_classes)
+        net.guard = MembershipNetwork(num_classes(net))
         return net
 
     def fit(self, task: Task) -> nn.Module:

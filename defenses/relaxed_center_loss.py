@@ -1,17 +1,20 @@
 """Relaxed center loss: CRL without normalisation (Fang and Kim, UAI 2024; the ablation of Table 2).
 
 L = L_rce + lambda_rcl * L_rcl of `crl` with tau_rce = tau_rcl = 0: the relaxed policy and centers, no normalisation.
-The defaults are ours; without normalisation features and centers are far larger than in crl, so alpha_rcl is too.
+The defaults are ours; without normalisation features and centers are far larger than in crl, so alpha_rcl is too: the
+floor of `crl`'s L_ct is about a quarter of the number of features here, above the default.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
+from miabench.defenses._levels import Level, center_loss_advice, cross_entropy_advice
 from miabench.defenses._relaxation import RelaxedCenterLoss as CenterPart
-from miabench.defenses._relaxation import RelaxedCrossEntropy, RelaxedLosses
+from miabench.defenses._relaxation import RelaxedCrossEntropy, RelaxedLosses, center_weight
 
-from miabench import Criterion, Defense, Field, Range
+from miabench import LATER, Criterion, Data, Defense, Field, Model, Range
 
 
 class RelaxedCenterLoss(Defense, frozen=True):
@@ -29,12 +32,23 @@ class RelaxedCenterLoss(Defense, frozen=True):
     upper_rce: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")
     upper_rcl: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the center loss; 1: off")
     center_lr: float = Field(0.001, gt=0, description="τ_c: constant learning rate of the centers")
+    center_gradient: Annotated[Literal["total", "rcl"], LATER] = Field(
+        "total", description="whose gradient moves the centers: the total loss', or L_rcl's alone"
+    )
 
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The two relaxed losses; `criterion.centers` is a Parameter (C, D)."""
+        shape, weight = (num_classes, feature_dim), center_weight(self.center_gradient, self.lambda_rcl)
         return RelaxedLosses(
             RelaxedCrossEntropy(self.alpha_rce, 0.0, self.upper_rce),
-            CenterPart(self.alpha_rcl, 0.0, self.upper_rcl, (num_classes, feature_dim)),
+            CenterPart(self.alpha_rcl, 0.0, self.upper_rcl, shape, weight),
             self.lambda_rcl,
             self.center_lr,
         )
+
+    def advice(self, data: Data, model: Model) -> Sequence[str]:
+        """Warns where the center part never relaxes, or nothing can be learnt."""
+        ce = cross_entropy_advice(Level("relaxed-center-loss", "alpha_rce", self.alpha_rce), data.num_classes)
+        if self.lambda_rcl == 0:
+            return ce
+        return ce + center_loss_advice(Level("relaxed-center-loss", "alpha_rcl", self.alpha_rcl), data, model)

@@ -13,13 +13,15 @@ The defaults are ours: neither paper gives values for these datasets and models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from miabench.defenses._levels import Level, cross_entropy_advice
 from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
 from torch import Tensor
 from torch.nn import functional as F
 
-from miabench import Criterion, Defense, Field, Range
+from miabench import Criterion, Data, Defense, Field, Model, Range
 
 
 class RelaxLoss(Defense, frozen=True):
@@ -34,6 +36,10 @@ class RelaxLoss(Defense, frozen=True):
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The relaxed cross entropy."""
         return _RelaxLoss(self)
+
+    def advice(self, data: Data, model: Model) -> Sequence[str]:
+        """Warns where nothing can be learnt."""
+        return cross_entropy_advice(Level("relaxloss", "alpha", self.alpha), data.num_classes)
 
 
 class _RelaxLoss(Criterion):

@@ -17,10 +17,12 @@ from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 from miabench.experiment.load import load_experiment
 from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.stages import ExecutorConfig, run_stages
-from miabench.reports.numbers.summary import Summary, summarize
 from miabench.reports.plots import draw
 from miabench.reports.plots.figure import save
-from miabench.reports.tables.terminal import show
+from miabench.reports.tables.table import worst_tables
+from miabench.reports.tables.terminal import print_table
+from miabench.reports.words.footnotes import Reasons
+from miabench.reports.write import Report
 from miabench.results.results import Results
 from miabench.store.store import Store
 
@@ -38,15 +40,16 @@ def main() -> None:
     given = parser.parse_args()
     plan = make_plan(load_experiment(FOLDER / "readme.toml"), Paths(given.store, given.data_root))
     run_stages(plan, ("train", "attack"), ExecutorConfig(), lambda event: None)
-    summary = summarize(Results(plan.index, Store(given.store)))
-    (FOLDER / "readme-table.svg").write_text(table(summary), encoding="utf-8")
-    save(draw(summary), FOLDER / "readme-trade-off", [".svg"])
+    made = Report(Results(plan.index, Store(given.store)))
+    (FOLDER / "readme-table.svg").write_text(table(made), encoding="utf-8")
+    save(draw(made.summary), FOLDER / "readme-trade-off", [".svg"])
 
 
-def table(summary: Summary) -> str:
+def table(made: Report) -> str:
     """The terminal's table of results as SVG."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), markup=False, highlight=False, force_terminal=True)
-    show(console, summary, {}, {})
+    for one in worst_tables(made.tabled, Reasons()):
+        print_table(console, one)
     return WEB_FONTS.sub("", console.export_svg(title=COMMAND, theme=DEFAULT_TERMINAL_THEME, unique_id="readme"))
 
 

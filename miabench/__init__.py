@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from miabench.api.create import create_defense as create_defense
     from miabench.api.create import create_model as create_model
     from miabench.api.create import load_dataset as load_dataset
+    from miabench.api.keeping import store_du as store_du
+    from miabench.api.keeping import store_export as store_export
+    from miabench.api.keeping import store_gc as store_gc
+    from miabench.api.keeping import store_import as store_import
+    from miabench.api.keeping import store_ls as store_ls
+    from miabench.api.keeping import store_verify as store_verify
     from miabench.api.looking import compare as compare
     from miabench.api.looking import gate as gate
     from miabench.api.looking import recommend as recommend
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from miabench.auditing.result import Audit as Audit
     from miabench.cli.listing import list_plugins as list_plugins
     from miabench.cli.new import new as new
+    from miabench.data.augmentation import crop_flip as crop_flip
     from miabench.data.pool import Data as Data
     from miabench.data.pool import Domain as Domain
     from miabench.errors import TrainingError as TrainingError
@@ -70,6 +77,12 @@ _HOME = {
     "create_defense": "miabench.api.create",
     "create_model": "miabench.api.create",
     "load_dataset": "miabench.api.create",
+    "store_du": "miabench.api.keeping",
+    "store_export": "miabench.api.keeping",
+    "store_gc": "miabench.api.keeping",
+    "store_import": "miabench.api.keeping",
+    "store_ls": "miabench.api.keeping",
+    "store_verify": "miabench.api.keeping",
     "compare": "miabench.api.looking",
     "gate": "miabench.api.looking",
     "recommend": "miabench.api.looking",
@@ -103,6 +116,7 @@ _HOME = {
     "State": "miabench.plugins.attack",
     "Train": "miabench.plugins.defense",
     "Criterion": "miabench.training.criterion",
+    "crop_flip": "miabench.data.augmentation",
     "Data": "miabench.data.pool",
     "TrainingError": "miabench.errors",
     "UserError": "miabench.errors",

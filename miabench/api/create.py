@@ -61,7 +61,7 @@ def load_dataset(name: str, *, data_root: str | Path | None = None, **params: An
     Raises:
         UserError: unknown name or argument, data that is missing or bad.
     """
-    from miabench.store.store import data_folder
+    from miabench.store.folder import data_folder
 
     dataset = discover().get("dataset", name).build(params)
     return dataset.pool(data_folder(data_root))

@@ -53,7 +53,9 @@ class ExperimentOptions(TypedDict, total=False):
     ]
     attack: Annotated[Names, Option("attack, by name (repeatable)", "NAME", list[str])]
     attacks: Annotated[Names, SameAs("attack")]
-    runs: Annotated[int, Option("independent repetitions of every cell", "N", int)]
+    protocol: Annotated[str, Option("pool: models share the pool; disjoint: the paper's halves", "NAME")]
+    models: Annotated[int, Option("protocol pool: how many are trained; each is a target", "N", int)]
+    runs: Annotated[int, Option("protocol disjoint: independent repetitions of every cell", "N", int)]
     shadows: Annotated[int, Option("shadow models for each target", "N", int)]
     seed: Annotated[int, Option("of splits and of every random stream", "N", int)]
     epochs: Annotated[int, Option("of the schedule", "N", int)]
@@ -63,6 +65,10 @@ class ExperimentOptions(TypedDict, total=False):
     device: Annotated[str, Option("auto, cpu, cuda, cuda:1 or mps", "NAME")]
     precision: Annotated[str, Option("float32, tf32 or float64", "NAME")]
     threads: Annotated[int, Option("CPU threads of every job", "N", int)]
+    keep_weights: Annotated[
+        Literal["all", "targets", "none"],
+        Option("whose weights stay once all is measured: all (default), targets or none", "NAME"),
+    ]
     plugin: Annotated[Files, Option("a Python file that holds a plugin (repeatable)", "FILE", list[str])]
     plugins: Annotated[Files, SameAs("plugin")]
     set: Annotated[
@@ -89,9 +95,15 @@ class RunOptions(StoredOptions, total=False):
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:
     """The parameters that a function alone has and that are options of its command: those with an `Option`."""
+    shared = fields(RunOptions) if is_on_experiment(function) else {}
+    takes = signature(function).parameters.values()
+    return [one for one in takes if one.name not in shared and option(one.annotation)]
+
+
+def is_on_experiment(function: Callable[..., Any]) -> bool:
+    """Whether a function is about one experiment, which is its first argument and no option."""
     takes = signature(function).parameters
-    shared = fields(RunOptions) if "experiment" in takes else {}
-    return [one for one in takes.values() if one.name not in shared and option(one.annotation)]
+    return "experiment" in takes and not option(takes["experiment"].annotation)
 
 
 def option(annotation: Any) -> Option | None:

@@ -89,10 +89,13 @@ def perform(
     plan = planned(experiment, options, say=progress)
     from miabench.jobs.progress import Display
     from miabench.jobs.stages import run_stages
+    from miabench.jobs.weights import retrained
     from miabench.results.results import Results
 
     executor = executor_config(options)
     if progress:
+        if again := len(retrained(plan)):
+            sys.stderr.write(f"warning: {again} trainings are done again, as their weights were removed\n")
         with Display(plan.missing(*stages)) as display:
             outcome = run_stages(plan, stages, executor, display)
         sys.stderr.write(f"{outcome}\n")

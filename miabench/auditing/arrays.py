@@ -20,7 +20,7 @@ from miabench.errors import UserError
 from miabench.files.csv_rows import Row as CsvRow
 from miabench.files.csv_rows import csv_rows
 from miabench.files.delimited import delimited_rows
-from miabench.files.npz import open_npz
+from miabench.files.npz import is_npz, open_npz
 
 NAMES = (*FORMS, "labels", "classes", "features")
 
@@ -73,7 +73,7 @@ class PredictionArrays:
 
 
 def read_arrays(path: Path, features: bool) -> PredictionArrays:
-    """Read one file: an npz where its name ends in .npz, else a CSV.
+    """Read one file: an npz or a CSV, as its content says.
 
     Args:
         path: the file.
@@ -82,7 +82,7 @@ def read_arrays(path: Path, features: bool) -> PredictionArrays:
     Raises:
         UserError: it cannot be read.
     """
-    if path.suffix != ".npz":
+    if not is_npz(path):
         return _read_csv(path, features)
     with open_npz(path) as file:
         wanted = [name for name in NAMES if name in file.files and (features or name != "features")]
@@ -134,6 +134,8 @@ def _cells(path: Path, one: CsvRow, names: Sequence[str]) -> list[float]:
     for name, cell in zip(names, one.cells, strict=False):  # the label comes after them
         try:
             numbers.append(float(cell))
+            if "_" in cell or not cell.isascii():  # numbers in Python alone
+                raise ValueError
         except ValueError:
             what = repr(cell) if cell.strip() else "an empty cell"
             raise UserError(f"{path}, line {one.line}, column {name!r}: {what} where a number is expected") from None

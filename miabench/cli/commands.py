@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from miabench.api import auditing, looking, running
+from miabench.cli import stores
 from miabench.cli.options import Given, again, command, taken
 from miabench.errors import DISK_FULL, UserError, disk_is_full
 
@@ -20,6 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(stores.app, name="store")
 
 
 class Format(StrEnum):
@@ -202,7 +205,7 @@ def audit(
     ] = Format.TABLE,
     out: Annotated[Path | None, _option("to write: all formats, the audit, and its ROC curves", "FOLDER")] = None,
 ) -> None:
-    """Attack predictions that were made elsewhere, with any framework, or a network of yours."""
+    """Attack predictions made elsewhere, or a network of yours."""
     from miabench.reports.audit_table import write
 
     write(auditing.audit(**given), format.value, out)

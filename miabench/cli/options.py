@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import typer
 
-from miabench.api.options import Option, RunOptions, fields, option, parameters
+from miabench.api.options import Option, RunOptions, fields, is_on_experiment, option, parameters
 from miabench.errors import MissingStepError, UserError
 
 Function: TypeAlias = Callable[..., Any]
@@ -43,8 +43,9 @@ def command(app: typer.Typer, function: Function) -> Callable[[Callable[..., Non
 
         keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in (*own, *special, *common)]
         wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
-        STEPS[body.__name__] = function
-        app.command()(wrapped)
+        name = body.__name__.rstrip("_")
+        STEPS[name] = function
+        app.command(name)(wrapped)
         return body
 
     return made
@@ -80,7 +81,7 @@ def taken(function: Function, given: Mapping[str, Any]) -> Given:
 def _common(function: Function) -> Iterator[Parameter]:
     """The argument and the options that all commands on an experiment have."""
     takes = inspect.signature(function).parameters
-    if EXPERIMENT in takes:
+    if is_on_experiment(function):
         yield _parameter(EXPERIMENT, str, ARGUMENT, default=None)
         for name, hint in fields(RunOptions).items():
             if option(hint):

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from miabench.errors import harmless
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "–", "—", ".", r"\n"})
+LONG = 20  # characters with which a cell says something
 SHOWN = 40  # characters of a cell in a message
 LONGEST = 200  # characters of a name in a list
 NAMED = 8  # names in a list before "and 12 more"
@@ -38,7 +39,7 @@ _SEPARATORS: Mapping[Style, dict[int, str | None]] = {
 
 def is_missing(cell: str) -> bool:
     """Whether a cell says that there is no value, in one of the spellings of R, SQL, Excel, Weka and pandas."""
-    return cell.strip().lower() in MISSING
+    return len(cell) < LONG and cell.strip().lower() in MISSING
 
 
 def is_number(cell: str, style: Style = "point") -> bool:
@@ -48,7 +49,7 @@ def is_number(cell: str, style: Style = "point") -> bool:
 
 def number(cell: str, style: Style = "point") -> float:
     """The value of a cell that is a number; infinite where it is too large."""
-    return float(cell.translate(_SEPARATORS[style]))
+    return float(cell if NUMBER.fullmatch(cell) and style == "point" else cell.translate(_SEPARATORS[style]))
 
 
 def sorted_labels(labels: Iterable[str]) -> list[str]:
@@ -70,3 +71,8 @@ def listed(names: Sequence[str]) -> str:
     """Names one after the other, the first few of many."""
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return ", ".join(harmless(name, LONGEST) for name in names[:NAMED]) + more
+
+
+def and_more(count: int) -> str:
+    """What follows the first row of `count` that have one problem."""
+    return f" (and in {count - 1:,} more row{'s' if count > 2 else ''})" if count > 1 else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from miabench.data.cells import (
     WHOLE,
     ZERO_PADDED,
     Style,
+    and_more,
     is_missing,
     is_number,
     number,
@@ -37,6 +39,7 @@ LEFT_OUT = "left out"
 CATEGORIES = "categories (an input each)"
 MISSING_NUMBERS = "missing, set to the median and marked by an input"
 MISSING_CATEGORIES = "missing, an input of their own"
+MISSING_OR_NOT = "missing or one value, an input says which"
 COMMAS = "read with decimal commas"
 THOUSANDS = "read with thousands separators"
 
@@ -87,12 +90,12 @@ class Text:
         """No inputs, but what is wrong with the column."""
         return Encoded(self.nothing, problem=f"column {shown(self.column.name)}: {problem}")
 
-    def refused_at(self, wrong: NDArray[np.bool_], problem: str) -> Encoded:
-        """As `refused`, for some values (bool, one for each), of which the first record is named."""
+    def refused_at(self, wrong: NDArray[np.bool_], remedy: str = "") -> Encoded:
+        """As `refused`, for some values (bool, one for each) that are no numbers; the first record is named."""
         rows = np.flatnonzero(np.where(self.missing, False, wrong[self.codes]))
-        encoded = self.refused(f"{shown(self.column.cells[rows[0]])} {problem}")
-        more = f" (and in {len(rows) - 1:,} more rows)" if len(rows) > 1 else ""
-        encoded.problem = f"{self.places[rows[0]]}, {encoded.problem}{more}"
+        what = f"{shown(self.column.cells[rows[0]])} where a finite number is expected{and_more(len(rows))}"
+        encoded = self.refused(f"{what}{remedy}")
+        encoded.problem = f"{self.places[rows[0]]}, {encoded.problem}"
         return encoded
 
     @property
@@ -119,10 +122,10 @@ def encoded(columns: Sequence[Column], places: Sequence[str], categorical: Seque
 
 
 def _text(column: Column, places: Sequence[str]) -> Text:
-    known: dict[str, int] = {}
-    gaps = {cell for cell in set(column.cells) if is_missing(cell)}
-    codes = [-1 if cell in gaps else known.setdefault(cell, len(known)) for cell in column.cells]
-    return Text(column, list(known), np.array(codes, dtype=np.int64), places)
+    values = [value for value in dict.fromkeys(column.cells) if not is_missing(value)]
+    known = {value: code for code, value in enumerate(values)}
+    codes = np.fromiter(map(known.get, column.cells, repeat(-1)), np.int64, len(column.cells))
+    return Text(column, values, codes, places)
 
 
 def _styles(values: Sequence[str]) -> Sequence[Style]:
@@ -146,9 +149,9 @@ def _numbers(text: Text, styles: Sequence[Style], evidence: set[Style]) -> Encod
         (style,) = evidence
     values = np.array([number(value, style) for value in text.values])
     if (large := np.abs(values) > LARGEST).any():
-        return text.refused_at(large, "where a finite number is expected")
+        return text.refused_at(large)
     if len(values) < 2:
-        return Encoded(text.nothing, {LEFT_OUT: "always missing" if not len(values) else "always the same"})
+        return _one_value(text)
     x = np.where(text.missing, np.median(values[text.codes[~text.missing]]), values[text.codes])
     if not text.missing.any() and row_numbers(x, text.column.named):
         return Encoded(text.nothing, {LEFT_OUT: "row numbers"})
@@ -159,6 +162,13 @@ def _numbers(text: Text, styles: Sequence[Style], evidence: set[Style]) -> Encod
         inputs = np.column_stack([inputs, text.missing.astype(np.float32)])
     doubts = [*([] if text.column.named else [NAMELESS]), *doubts_about(x, inputs[:, 0]), *_merged(text.values, values)]
     return Encoded(inputs, done, "; ".join(doubts))
+
+
+def _one_value(text: Text) -> Encoded:
+    """A column with one value at most: what it may tell is where that value is."""
+    if text.values and text.missing.any():
+        return Encoded(text.missing[:, None].astype(np.float32), {MISSING_OR_NOT: f"{text.missing.sum():,}"})
+    return Encoded(text.nothing, {LEFT_OUT: "always the same" if text.values else "always missing"})
 
 
 def _written(values: Sequence[str], style: Style) -> dict[str, str]:
@@ -179,17 +189,15 @@ def _merged(texts: Sequence[str], values: NDArray[np.float64]) -> Iterator[str]:
 
 def _categories(text: Text, forced: bool) -> Encoded:
     if not forced and (wrong := _beside_numbers(text)).any():
-        return text.refused_at(
-            wrong, f"where a finite number is expected; if it is a category: {_setting('categorical', text)}"
-        )
+        return text.refused_at(wrong, f"; if it is a category: {_setting('categorical', text)}")
     if len(text.values) > MOST_CATEGORIES:
         return text.refused(
             f"{len(text.values):,} different texts ({', '.join(map(shown, text.values[:3]))}, ...); "
             f"at most {MOST_CATEGORIES} categories: put them into groups, "
             f"or leave the column out: {_setting('drop', text)}"
         )
-    if len(text.values) < 2 and not (len(text.values) and text.missing.any()):
-        return Encoded(text.nothing, {LEFT_OUT: "always the same" if len(text.values) else "always missing"})
+    if len(text.values) < 2:
+        return _one_value(text)
     order = {value: i for i, value in enumerate(sorted_labels(text.values))}
     rank = np.array([order[value] for value in text.values])
     inputs = np.zeros((len(text.codes), len(order) + int(text.missing.any())), np.float32)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench.data.cells import NUMBER, is_missing, listed, shown, sorted_labels
+from miabench.data.cells import NUMBER, and_more, is_missing, listed, shown, sorted_labels
 
 MANY = 20  # classes, above which labels that are fractions, or of too few records each, are refused
 FEWEST = 4  # records of a class on average: members and non-members in both halves
@@ -46,8 +46,8 @@ def label_problems(labels: Sequence[str], places: Sequence[str]) -> Iterator[str
     """
     missing = [i for i, label in enumerate(labels) if is_missing(label)]
     if missing:
-        more = f" (and in {len(missing) - 1:,} more rows)" if len(missing) > 1 else ""
-        yield f"{places[missing[0]]}: {shown(labels[missing[0]])} where a class is expected{more}"
+        first = missing[0]
+        yield f"{places[first]}: {shown(labels[first])} where a class is expected{and_more(len(missing))}"
         return
     names = set(labels)
     fractions = all(map(NUMBER.fullmatch, names)) and any(float(name) % 1 for name in names)

@@ -56,6 +56,7 @@ def standardised(x: NDArray[Any]) -> NDArray[np.float32]:
     for start in range(0, x.shape[1], width):  # so that memory holds few of them as float64
         part = x[:, start : start + width].astype(np.float64)
         part -= part[:1].copy()
+        part = np.ldexp(part, -np.frexp(np.abs(part).max(0))[1])  # exact; squares neither vanish nor overflow
         mean, std = feature_moments(part)
         result[:, start : start + width] = (part - mean) / std
     return result

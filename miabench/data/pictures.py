@@ -73,8 +73,6 @@ def decode(content: bytes, size: int | None) -> Picture:
 
 def _bits(file: Image.Image, content: bytes) -> int:
     """Bits of a channel; Pillow keeps but the high byte of colours that have 16."""
-    if file.mode.startswith(("I", "F")):
-        return 16 if ";16" in file.mode else 32
     if file.format == "PNG":
         return content[24]  # in the header, which comes first
     if file.format == "TIFF":
@@ -85,6 +83,8 @@ def _bits(file: Image.Image, content: bytes) -> int:
     if file.format == "AVIF":
         start = content.find(b"av1C")
         return 10 if start >= 0 and content[start + 6] & 0x40 else 8  # its flag of a high bit depth: 10 or 12
+    if file.mode.startswith(("I", "F")):
+        return 32 if file.mode == "F" else 16
     raw = str(file.tile[0].args) if getattr(file, "tile", None) else ""  # type: ignore[attr-defined]
     if file.format == "PPM":
         return 16 if any(int(number) > 255 for number in _numbers(raw)) else 8

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from miabench.errors import UserError
 
+FEWEST = 4  # records of a class: a member and a non-member in each half
 MIN_RECORDS = 8  # two halves, each split in two, and at least two records a part
 
 
@@ -179,6 +180,13 @@ def prepared(data: Data, source: str, deduplicate: bool, records: float | None) 
         raise UserError(
             f"all records are of one class ({data.class_names[int(data.y[0])]}); it needs two or more{said}"
         )
+    small = int((data.y.bincount(minlength=data.num_classes) < FEWEST).sum())
+    if 2 * small > data.num_classes:
+        note = (
+            f"{small:,} of {data.num_classes:,} classes have fewer than {FEWEST} records: they cannot have members and "
+            "non-members for target and shadows; is the label a class?"
+        )
+        data = replace(data, notes=(*data.notes, note))
     return data
 
 

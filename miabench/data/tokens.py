@@ -78,9 +78,8 @@ class Corpus:
 
     @property
     def wordless(self) -> int:
-        """How many documents are one unknown word and nothing else."""
-        rows = self.ids.reshape(len(self.ids), -1)
-        return int(((rows[:, 0] == UNKNOWN) & ((rows != PADDING).sum(1) == 1)).sum())
+        """How many documents have no known word."""
+        return int((self.ids.reshape(len(self.ids), -1) <= UNKNOWN).all(1).sum())
 
     @property
     def counts(self) -> NDArray[np.int64]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,10 @@ from miabench import UserError
 from miabench.files.archive import content_hash
 from miabench.files.array_cache import cached_arrays
 from miabench.files.download import Remote, trust_on_first_use
+from miabench.files.opened import decompressed
 
 REPOSITORY = "https://github.com/privacytrustlab/datasets/raw/master"
-GZIP, TAR = b"\x1f\x8b", b"ustar"  # how such files begin, the second at byte 257
+TAR = b"ustar"  # how a tar begins, at byte 257
 CHUNK = 1 << 20  # bytes
 
 
@@ -89,7 +90,7 @@ def text_files(path: Path, lengths: Mapping[str, int]) -> Iterator[tuple[str, It
         UserError: a missing, damaged or cut-off archive, or one without a wanted file; too few or too many lines.
     """
     missing = dict(lengths)
-    with _readable(path), _opened(path) as stream:
+    with _readable(path), decompressed(path) as stream:
         if len(lengths) == 1 and not _is_tar(stream):
             name, length = missing.popitem()
             yield name, _lines(path, stream, str(path), length)
@@ -150,17 +151,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """The content, unpacked by gzip's own reader, which unlike tarfile's compares checksums."""
-    with path.open("rb") as stream:
-        gzipped = stream.read(len(GZIP)) == GZIP
-    return cast(IO[bytes], gzip.open(path)) if gzipped else path.open("rb")
-
-
-def _is_tar(stream: IO[bytes]) -> bool:
-    head = stream.read(tarfile.BLOCKSIZE)
-    stream.seek(0)
-    return head[257:].startswith(TAR)
+def _is_tar(stream: io.BufferedReader) -> bool:
+    return stream.peek(tarfile.BLOCKSIZE)[257:].startswith(TAR)
 
 
 def _shown(text: bytes) -> str:

@@ -13,6 +13,7 @@ are decoded once; the decoded copy is kept under the data root and found again b
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ from miabench.files.archive import content_hash, contents
 from miabench.files.array_cache import Arrays, cached_arrays
 
 SCALE = 1 / 255
-MEMORY_SHARE = 2  # of this machine's memory, a pool may take one in so many parts: it is copied once
+TOLD = 5  # files that are wrong, of many
 COMMON = ".bmp, .gif, .jpg, .png, .tif, .webp, ..."
 LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, beside hidden files
 
@@ -76,19 +77,7 @@ class Images(Dataset, frozen=True):
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def _decode(self, path: Path) -> Arrays:
-        images: dict[str, NDArray[np.uint8]] = {}
-        chosen, applied = _Chosen(), Counter[str]()
-        room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY_SHARE
-        for name, content in contents(path, chosen):
-            picture = _picture(name, content, path, self.size)
-            images[name] = picture.pixels
-            applied.update(picture.applied)
-            _check(name, images, path)
-            if len(images) * picture.pixels.nbytes > room:
-                raise UserError(f"{path} needs more than half of this machine's memory; make images smaller: size = 64")
-        if not images:
-            said = "".join(f"; {note}" for note in chosen.notes())
-            raise UserError(f"{path} holds no image; expected files such as train/cat/1.png ({COMMON}){said}")
+        images, notes = self._read(path)
         names = sorted(images)
         class_names, y = np.unique([_class(name) for name in names], return_inverse=True)
         x = np.empty((len(names), *images[names[0]].shape), dtype=np.uint8)
@@ -102,8 +91,39 @@ class Images(Dataset, frozen=True):
             "mean": mean,
             "std": std,
             "where": np.array(names),
-            "notes": np.array([*chosen.notes(), *_said(applied)], dtype=str),
+            "notes": np.array(notes, dtype=str),
         }
+
+    def _read(self, path: Path) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
+        """The pixels of each image by its name, and what was done on the way."""
+        images: dict[str, NDArray[np.uint8]] = {}
+        chosen, applied, problems = _Chosen(), Counter[str](), list[str]()
+        for name, content in contents(path, chosen):
+            try:
+                picture = _picture(name, content, path, self.size)
+                images[name] = picture.pixels
+                _check(name, images, path)
+            except UserError as error:
+                problems += error.problems
+                continue
+            applied.update(picture.applied)
+            if len(images) * picture.pixels.nbytes > _memory() / 2:  # as the cache copies them once
+                raise UserError(f"{path} needs more than half of this machine's memory; make images smaller: size = 64")
+        if problems:
+            more = [f"and {len(problems) - TOLD:,} more files"] if len(problems) > TOLD else []
+            raise UserError(*problems[:TOLD], *more)
+        if not images:
+            said = "".join(f"; {note}" for note in chosen.notes())
+            raise UserError(f"{path} holds no image; expected files such as train/cat/1.png ({COMMON}){said}")
+        return images, [*chosen.notes(), *_said(applied)]
+
+
+def _memory() -> float:
+    """Bytes of this machine's memory; infinite where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return math.inf
 
 
 class _Chosen:
@@ -126,8 +146,9 @@ class _Chosen:
     def notes(self) -> Iterator[str]:
         """What is left out, or nothing."""
         if self.left_out:
-            counts = listed([f"{count:,} {suffix}" for suffix, count in self.left_out.most_common()])
-            yield f"{self.left_out.total():,} files are left out, as their names do not end as an image's: {counts}"
+            most_first = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+            counts = listed([f"{count:,} {suffix}" for suffix, count in most_first])
+            yield f"files left out, as their names do not end as an image's: {counts}"
 
 
 def _said(applied: Counter[str]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from miabench import Data, Dataset, Field, Schedule, UserError
 from miabench.data.cells import is_missing, listed, shown
@@ -54,6 +55,12 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
         "median", description="missing values: filled in with the median, and marked; or their rows are left out"
     )
 
+    @field_validator("drop", "categorical", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """One name may stand alone: `--set table.drop=id`."""
+        return (value,) if isinstance(value, str | int) else value
+
     def load(self, root: Path) -> Data:
         """The pool, in the file's order.
 
@@ -75,10 +82,7 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
 
     def _read_columns(self, path: Path) -> _Rows:
         table = read_columns(path)
-        names = [column.name for column in table.columns]
-        label = _label_column(names, self.label or "label", path)
-        self._check_names(names, path)
-        used = [i for i, name in enumerate(names) if i != label and name not in self.drop]
+        label, used = self._chosen([column.name for column in table.columns], path)
         gaps = _gaps(table, [label, *used]) if self.missing == "drop" else np.zeros(len(table.places), bool)
         table = table.keeping(~gaps)
         labels, columns = table.columns[label], [table.columns[i] for i in used]
@@ -95,6 +99,12 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
             [done, *_look(doubts)],
             [one.problem for one in found if one.problem],
         )
+
+    def _chosen(self, names: Sequence[str], path: Path) -> tuple[int, list[int]]:
+        """Positions of the label and of the features."""
+        label = _label_column(names, self.label or "label", path)
+        self._check_names(names, path)
+        return label, [i for i, name in enumerate(names) if i != label and name not in self.drop]
 
     def _check_names(self, names: Sequence[str], path: Path) -> None:
         problems = [

@@ -48,7 +48,10 @@ def load_experiment(
         for key in {"runs", "shadows"} - replaced:  # the source's are another protocol's
             raw.pop(key, None)
     if raw.get("protocol") == "pool" and "runs" in raw and not isinstance(source, Experiment):
-        raise UserError(f"{where}: runs = {raw['runs']!r}: under protocol pool every model is a target; set models")
+        raise UserError(
+            f"{where}: runs = {raw['runs']!r}: under protocol pool every model is a target: set models, or protocol = "
+            "disjoint, which repeats every training"
+        )
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:

@@ -16,7 +16,7 @@ from pydantic import (
 
 from miabench.errors import nearest
 from miabench.plugins.suites import SUITES, suite_name
-from miabench.store.hashed import LATER, HashedAs
+from miabench.store.hashed import LATER, NEVER, HashedAs
 from miabench.training.schedule import Schedule
 
 PLUGINS = ("dataset", "model", "defense", "attacks")  # the keys that choose plugins
@@ -160,6 +160,9 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     unpublished: Annotated[list[str], LATER] = Field(
         default_factory=list,
         description="what the reproduced paper does not give, as crl.alpha_rce: the values are ours",
+    )
+    keep_weights: Annotated[Literal["all", "targets", "none"], NEVER] = Field(
+        "all", description="whose weights stay once all is measured: all networks', targets' only, or none"
     )
     scale: Annotated[float | None, LATER] = Field(
         None, gt=0, le=1, description="a mark of --scale: the share that it cut the pool to"

@@ -103,10 +103,11 @@ def _walk(path: Path) -> Iterator[Path]:
         seen.add(_identity(folder))
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.is_dir():
-                    (links if entry.is_symlink() else folders).append(Path(entry.path))
+                found = Path(entry.path)
+                if found.is_dir():  # unlike the entry's own answer, no error of a link that leads to itself
+                    (links if entry.is_symlink() else folders).append(found)
                 else:
-                    yield Path(entry.path)
+                    yield found
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
+from miabench.errors import UserError
 from miabench.files.atomic import remove_leftovers, replace_folder, write_file
-from miabench.files.hashing import hash_of
-from miabench.files.npz import write_npz
+from miabench.files.checksum import checksum
+from miabench.files.lock import lock
+from miabench.files.npz import open_npz, write_npz
+from miabench.files.opened import opened
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+LONGEST = 100  # bytes of a recorded checksum that are read
 
 
 def cached_arrays(folder: Path, compute: Callable[[], Arrays]) -> Arrays:
@@ -31,7 +34,7 @@ def cached_arrays(folder: Path, compute: Callable[[], Arrays]) -> Arrays:
     if arrays is not None:
         return arrays
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
+    with lock(folder.with_name(f"{folder.name}.lock")):
         arrays = _read(folder)  # another process may have made them meanwhile
         if arrays is None:
             remove_leftovers(folder.parent)
@@ -41,22 +44,20 @@ def cached_arrays(folder: Path, compute: Callable[[], Arrays]) -> Arrays:
 
 
 def _read(folder: Path) -> Arrays | None:
+    path = folder / "arrays.npz"
     try:
-        if _checksum(folder / "arrays.npz") != (folder / "arrays.npz.sha256").read_bytes():
+        with opened(folder / "arrays.npz.sha256") as file:
+            recorded = file.read(LONGEST)
+        if checksum(path).encode() != recorded:
             return None
-    except OSError:
+        with open_npz(path, ours=True) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except UserError:
         return None
-    with np.load(folder / "arrays.npz", allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def _write(folder: Path, arrays: Arrays) -> None:
     with replace_folder(folder) as temporary:
         file = temporary / "arrays.npz"
         write_npz(file, arrays)
-        write_file(file.with_name("arrays.npz.sha256"), _checksum(file))
-
-
-def _checksum(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hash_of(file).encode()
+        write_file(file.with_name("arrays.npz.sha256"), checksum(file).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -15,6 +16,7 @@ from miabench.files.delimited import delimited_rows
 from miabench.files.opened import head_of
 from miabench.files.parquet import PARQUET, parquet_columns
 
+UNNAMED = re.compile(r"\s*Unnamed: [0-9]+\s*")  # what pandas calls a column without a name, and writes again
 TOLD = 5  # rows of a wrong width that are named
 
 
@@ -79,7 +81,7 @@ def read_columns(path: Path) -> Columns:
 
 
 def _column(position: int, name: str, cells: Sequence[str]) -> Column:
-    name = name.strip()
+    name = "" if UNNAMED.fullmatch(name) else name.strip()
     return Column(name or f"column {position + 1}", bool(name), [cell.strip() for cell in cells])
 
 

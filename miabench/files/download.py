@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from miabench.errors import UserError
 from miabench.files.atomic import replace_file, sync
 from miabench.files.hashing import hash_of
+from miabench.files.lock import lock
 
 TIMEOUT = 60  # seconds without an answer
 CHUNK = 1 << 18  # bytes
@@ -60,7 +60,7 @@ def download(remotes: Sequence[Remote], folder: Path) -> list[Path]:
                 _check(file, remote, f"{file} is not the file that {remote.url} publishes", "delete it or replace it")
                 continue
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / "download.lock"):  # two processes must not write to one .part
+            with lock(folder / "download.lock"):  # two processes must not write to one .part
                 if not file.exists():
                     _fetch(remote, remotes, folder)
     except OSError as error:
@@ -86,7 +86,7 @@ def trust_on_first_use(remote: Remote, folder: Path) -> Iterator[Path]:
     record = file.with_name(f"{file.name}.sha256")
     with file.open("rb") as stream:
         sha256 = hash_of(stream)
-    recorded = record.read_text().split()[:1] if record.exists() else []
+    recorded = record.read_text(errors="replace").split()[:1] if record.exists() else []
     if recorded not in ([], [sha256]):
         raise UserError(
             f"{file} has changed since its first use: its SHA-256 is {sha256}, recorded in {record} is {recorded[0]}; "
@@ -162,9 +162,8 @@ def _transfer(url: str, part: Path) -> None:
 
 def _response(url: str, part: Path) -> Any:
     """What the server answers: the rest of the file where it agrees to resume, else the whole."""
-    validator = _validator(part)
-    resumable = part.exists() and validator.exists()
-    asked = {"Range": f"bytes={part.stat().st_size}-", "If-Range": validator.read_text()} if resumable else {}
+    version = _remembered_version(part)
+    asked = {"Range": f"bytes={part.stat().st_size}-", "If-Range": version} if version and part.exists() else {}
     request = urllib.request.Request(url, headers={"User-Agent": "miabench", **asked})
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
@@ -179,6 +178,15 @@ def _response(url: str, part: Path) -> Any:
 def _validator(part: Path) -> Path:
     """Where the server's word for this version of the file is kept: without it two versions could be mixed."""
     return part.with_name(f"{part.name}.version")
+
+
+def _remembered_version(part: Path) -> str | None:
+    """That word; None where there is none, or what is there can be no header's value."""
+    try:
+        version = _validator(part).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return version if version.isprintable() else None
 
 
 def _remember_validator(response: Any, part: Path) -> None:

@@ -34,13 +34,18 @@ def is_npz(path: Path) -> bool:
         try:
             with zipfile.ZipFile(stream) as archive:
                 return any(name.endswith(".npy") for name in archive.namelist())
-        except (zipfile.BadZipFile, OSError, ValueError):
+        except BROKEN:
             return path.suffix.lower() == ".npz"
 
 
 @contextmanager
-def open_npz(path: Path) -> Iterator[NpzFile]:
-    """A user's file, for the block of `with` to read arrays from; nothing in it is unpickled.
+def open_npz(path: Path, ours: bool = False, rows: int | None = None) -> Iterator[NpzFile]:
+    """A file of arrays, for the block of `with` to read; nothing in it is unpickled.
+
+    Args:
+        path: of the file.
+        ours: we wrote it, so that nothing in it is compressed: its arrays take no more memory than the file has bytes.
+        rows: how many each array must have, where that is known.
 
     Raises:
         UserError: a file that is missing or damaged, or no npz; an array of objects, which only a pickle can hold.
@@ -50,7 +55,9 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             if not zipfile.is_zipfile(stream):  # NumPy would take it for a pickle, and advise to trust it
                 raise UserError(f"{path} is not an npz file of plain arrays: it is no zip archive, or is cut off")
             with zipfile.ZipFile(stream) as archive:
-                _check_sizes(path, archive)
+                if ours and sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                    raise UserError(f"{path} is none of ours: it claims more bytes than it has")
+                _check_sizes(path, archive, rows)
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
                 yield file
@@ -60,8 +67,8 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
         raise UserError(f"{path} is not an npz file of plain arrays: {error}") from None
 
 
-def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuse arrays that fill more memory than the file accounts for: by packing, or by what their headers claim."""
+def _check_sizes(path: Path, archive: zipfile.ZipFile, rows: int | None) -> None:
+    """Refuse arrays that fill more memory than the file accounts for, by packing or by what their headers claim."""
     members = archive.infolist()
     check_zip(path, members)
     for member in members:
@@ -71,9 +78,11 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
             version = np.lib.format.read_magic(stream)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = header(stream)
+        name = member.filename.removesuffix(".npy")
+        if rows is not None and shape[:1] != (rows,):
+            raise UserError(f"{path}: the array {name!r} has shape {shape}; expected {rows:,} rows")
         claimed = math.prod(shape) * dtype.itemsize
         if not dtype.hasobject and claimed > member.file_size:
-            name = member.filename.removesuffix(".npy")
             raise UserError(f"{path}: the array {name!r} claims {claimed:,} bytes and holds {member.file_size:,}")
 
 

@@ -41,7 +41,7 @@ LARGEST_TEXT = 2**31  # bytes of text in all
 HEAD = 512  # bytes that tell a format
 
 EXCEL = "save the sheet as CSV UTF-8"
-CSV = "save it as CSV (UTF-8), or as npz with the arrays x and y"
+CSV = "save it as CSV (UTF-8), or its arrays as npz"
 # What is not read, by how it begins: its name in words and what to do.
 FORMATS: Mapping[bytes, tuple[str, str]] = {
     b"PAR1": ("a Parquet file", CSV),
@@ -49,7 +49,7 @@ FORMATS: Mapping[bytes, tuple[str, str]] = {
     b"FEA1": ("an Arrow file (Feather)", "save it as Parquet or CSV"),
     b"ORC": ("an ORC file", "save it as Parquet or CSV"),
     b"\xd0\xcf\x11\xe0": ("an old Excel file (.xls)", EXCEL),
-    b"\x93NUMPY": ("an .npy file of one array", "save arrays by name, numpy.savez(path, x=..., y=...)"),
+    b"\x93NUMPY": ("an .npy file of one array", "save arrays by name, with numpy.savez"),
     b"\x89HDF": ("an HDF5 file", CSV),
     b"MATLAB 5.0": ("a MATLAB file", CSV),
     b"SQLite format 3": ("a SQLite database", "export the table as CSV"),
@@ -80,7 +80,7 @@ FORMATS: Mapping[bytes, tuple[str, str]] = {
 # What is a zip inside, by how the name of a member begins or ends.
 ZIPPED: Mapping[str, tuple[str, str]] = {
     "xl/": ("an Excel file", EXCEL),
-    "data.pkl": ("a file of PyTorch", "save arrays by name, numpy.savez(path, x=..., y=...)"),
+    "data.pkl": ("a file of PyTorch", "save arrays by name, with numpy.savez"),
     "content.xml": ("an OpenDocument file", "save the sheet as CSV"),
     "word/": ("a Word document", "save it as CSV"),
     ".npy": ("an npz file of arrays", "a CSV is expected here"),

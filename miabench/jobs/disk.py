@@ -53,7 +53,7 @@ class Disk:
     def _of(self, job: Job) -> int:
         match job.spec:
             case TrainingSpec():
-                return self._weights(job) * sum(not self.resources.store.has(ref) for ref in job.gives)
+                return self.weights(job) * sum(not self.resources.store.has_whole(ref) for ref in job.gives)
             case ObservationSpec() | DerivedSpec() as spec:
                 return self._answer(job, spec) * len(self.resources.rows(spec.part.ids))
             case AttackSpec() as spec:
@@ -65,7 +65,7 @@ class Disk:
     def _records(self, *lists: str) -> int:
         return sum(len(self.resources.rows(ids)) for ids in lists)
 
-    def _weights(self, job: Job) -> int:
+    def weights(self, job: Job) -> int:
         """Bytes of one network."""
         kind = kind_of(job)
         if kind not in self._known:

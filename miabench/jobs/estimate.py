@@ -24,6 +24,7 @@ from miabench.jobs.plan import Plan
 from miabench.jobs.resources import Resources
 from miabench.jobs.runner import code_of
 from miabench.jobs.specs import Job, TrainingSpec
+from miabench.jobs.weights import sizes
 from miabench.plugins.process_state import isolated
 from miabench.results.index import Index
 from miabench.store.store import Ref
@@ -110,6 +111,7 @@ def estimate(plan: Plan, workers: int) -> DryRun:
     for job in trainings:
         if job.key in todo:
             kinds[kind_of(job)].append(job)
+    disk = Disk(resources, {ref.key: job for job in plan.jobs.values() for ref in job.gives})
     possible = sum(cell.reason is None for cell in plan.index.cells)
     return DryRun(
         name=plan.index.experiment.name,
@@ -119,8 +121,8 @@ def estimate(plan: Plan, workers: int) -> DryRun:
         stored=sum(job.key not in todo for job in trainings),
         work=tuple(_work(resources, jobs, makers) for jobs in kinds.values()),
         workers=workers,
-        disk=Disk(resources, {ref.key: job for job in plan.jobs.values() for ref in job.gives}).of(todo.values()),
-        notes=tuple(plan.index.notes),
+        disk=disk.of(todo.values()),
+        notes=(*plan.index.notes, sizes(plan, disk.weights)),
         reasons=tuple(dict.fromkeys(_not_possible(plan.index))),
     )
 
@@ -182,7 +184,7 @@ def _size(size: float) -> str:
 
 def _work(resources: Resources, jobs: Sequence[Job], makers: Makers) -> Work:
     pace = _pace(resources, jobs[0], makers)
-    missing = [max(epoch for epoch, ref in _snapshots(job) if not resources.store.has(ref)) for job in jobs]
+    missing = [max(epoch for epoch, ref in _snapshots(job) if not resources.store.has_whole(ref)) for job in jobs]
     members = [len(resources.rows(spec_of(job).parts["train"].ids)) for job in jobs]
     passed = sum(epochs * n for epochs, n in zip(missing, members, strict=True))
     return Work(

@@ -14,12 +14,14 @@ from miabench.jobs.configured import ConfiguredPlugin, configure
 from miabench.jobs.graph import Graph
 from miabench.jobs.plan_attacks import plan_cell
 from miabench.jobs.specs import STAGES, Context, Job, Stage
+from miabench.jobs.todo import todo
 from miabench.plugins.attack import Attack
 from miabench.plugins.plugin_files import plugin_files_blamed
 from miabench.plugins.process_state import isolated
 from miabench.results.index import AttackInfo, Index
 from miabench.results.job_list import JobList, ListedJob
-from miabench.store.store import Store, data_folder
+from miabench.store.folder import data_folder
+from miabench.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ class Plan:
         return JobList(plugins=self.context.plugins, jobs=listed)
 
     def missing(self, *stages: Stage) -> dict[str, Job]:
-        """Those of them of which something is not stored."""
-        return {key: job for key, job in self.stage(*stages).items() if not self.store.has_all(job.gives)}
+        """Those of them that are to be done: trainings too whose weights were removed and are needed in any stage."""
+        found = todo(self.jobs, self.store)
+        return {key: job for key, job in self.stage(*stages).items() if key in found}
 
 
 def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:

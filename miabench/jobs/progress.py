@@ -75,6 +75,8 @@ class Display:
             self._running[event.job.key] = (event.job.label, "")
         elif event.kind == "progress":
             self._epoch(event.job, event.record or {})
+        elif event.kind == "locked":
+            self._running.pop(event.job.key, None)
         else:
             self._ended(event)
 
@@ -104,7 +106,8 @@ class Display:
             self._console.print(f"[{self._count()}] failed: {job.label}: {why}", soft_wrap=True)
         elif not self._is_live and (job.kind == "train" or self._is_time() or self._done == self._number):
             self._last_line = self._clock()
-            self._console.print(f"[{self._count()}] {job.label}", soft_wrap=True)
+            whose = " (done by another process)" if event.kind == "stored" else ""
+            self._console.print(f"[{self._count()}] {job.label}{whose}", soft_wrap=True)
 
     def _advance(self, done: float, never_done: float) -> None:
         """Count work that was done, and no longer what will not be: it says nothing about the speed."""

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from miabench.plugins.attack import Probe
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover, probe_class
 from miabench.plugins.network import build_network
-from miabench.store.store import Ref, Store
+from miabench.store.store import WEIGHTS, Ref, Store
 
 
 class Resources:
@@ -77,7 +78,9 @@ class Resources:
         ref = Ref("networks", key)
         spec = TrainingSpec.model_validate(self.store.manifest(ref).spec)
         net = self.untrained(spec, data)  # in its precision before weights are loaded, or float64 ones are rounded
-        net.load_state_dict(load_file(self.store.file(ref, "weights.safetensors")))
+        weights = self.store.file(ref, WEIGHTS)
+        _check_layout(weights, net)
+        net.load_state_dict(load_file(weights))
         return net, self.trained_by(spec, data)[0], spec
 
     def untrained(self, spec: TrainingSpec, data: Data) -> nn.Module:
@@ -85,3 +88,19 @@ class Resources:
         with seeds.global_stream(0, "weights that nothing depends on"):
             net = self.trained_by(spec, data)[1]()
         return net.to(self.device, DTYPES[spec.compute.precision]).eval()
+
+
+def _check_layout(weights: Path, net: nn.Module) -> None:
+    """Refuse weights that are not those of such a network before any is read: what they claim may fill the memory."""
+    expected = {name: list(value.shape) for name, value in net.state_dict().items()}
+    try:
+        with safe_open(weights, framework="pt") as file:
+            claimed = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{weights} is no file of weights: {error}") from None
+    for name in dict.fromkeys((*expected, *claimed)):
+        if claimed.get(name) != expected.get(name):
+            raise UserError(
+                f"{weights} are not the weights of this network: {name} has shape {claimed.get(name)}, "
+                f"expected {expected.get(name)}"
+            )

@@ -7,9 +7,11 @@ import io
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from miabench.errors import TrainingError, UserError
 from miabench.files.atomic import write_file
+from miabench.files.lock import LockedError
 from miabench.jobs.arithmetic import arithmetic
 from miabench.jobs.artifact import NewArtifact
 from miabench.jobs.kinds.attack import attack_target
@@ -19,8 +21,10 @@ from miabench.jobs.kinds.observation import observe_network
 from miabench.jobs.kinds.training import train
 from miabench.jobs.resources import Resources
 from miabench.jobs.specs import AttackSpec, Context, DerivedSpec, Job, MeasureSpec, ObservationSpec, TrainingSpec
+from miabench.jobs.todo import is_stored
 from miabench.plugins.process_state import isolated
 
+Done: TypeAlias = Literal["done", "stored", "locked"]
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -31,24 +35,34 @@ class JobRunner:
         self.resources = Resources(context)
         self.store = self.resources.store
 
-    def run(self, job: Job, progress: Progress) -> None:
-        """Do a job, unless what it gives is stored already; another process at the same job is waited for.
+    def run(self, job: Job, progress: Progress) -> Done:
+        """Do a job, unless what it gives is stored already.
+
+        Returns:
+            `done`; `stored` where another process had done it; `locked` where another process is at it.
 
         Raises:
             TrainingError, UserError: what went wrong, for the user.
             Exception: whatever a plugin raises.
         """
-        with self.store.lock(job.key):
-            if self.store.has_all(job.gives):
-                return
-            log = io.StringIO()
-            try:
-                with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                    self._do(job, progress, log)
-            except Exception as error:
-                self._remember_failure(job, error, log.getvalue())
-                raise
-            self.store.set_failure(job.key, None)
+        try:
+            with self.store.lock(job.key, wait=False):
+                return self._run(job, progress)
+        except LockedError:
+            return "locked"
+
+    def _run(self, job: Job, progress: Progress) -> Done:
+        if is_stored(job, self.store):
+            return "stored"
+        log = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                self._do(job, progress, log)
+        except Exception as error:
+            self._remember_failure(job, error, log.getvalue())
+            raise
+        self.store.set_failure(job.key, None)
+        return "done"
 
     def _do(self, job: Job, progress: Progress, log: io.StringIO) -> None:
         with contextlib.ExitStack() as stack:

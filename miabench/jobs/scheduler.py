@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import heapq
 import os
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from miabench.errors import DISK_FULL
 from miabench.jobs.executors.base import Event, Executor
 from miabench.jobs.specs import Context, Job
+from miabench.jobs.todo import is_stored
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Store
+
+LOOK_AGAIN = 1.0  # seconds between two looks at what other processes are at
 
 
 @dataclass
@@ -19,20 +23,23 @@ class Outcome:
     """How a set of jobs ended.
 
     Attributes:
-        done: how many were done now.
+        done: how many were done now, by this process and its workers.
+        elsewhere: how many other processes on the same store have done meanwhile.
         stored: how many were there before.
         failed: why, by key, of the jobs that raised or whose worker died.
         blocked: why the other jobs could not run, by key: the failure at the root of what each waits for.
     """
 
     done: int = 0
+    elsewhere: int = 0
     stored: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        others = f"{self.elsewhere} done by other processes, " if self.elsewhere else ""
         return (
-            f"{self.done} jobs done, {self.stored} were in the store, {len(self.failed)} failed, "
+            f"{self.done} jobs done, {others}{self.stored} were in the store, {len(self.failed)} failed, "
             f"{len(self.blocked)} could not run"
         )
 
@@ -58,39 +65,39 @@ def workers_on(device: str) -> int:
 def run_jobs(
     jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, on_event: Callable[[Event], None]
 ) -> Outcome:
-    """Run all jobs that are not stored yet.
+    """Do jobs; what another process on the same store is at is left to it, and others are done meanwhile.
 
     Args:
-        jobs: by key, each after those it needs.
+        jobs: that are to be done, by key, each after those it needs.
         executor: makes the executor; called only if there is something to run.
         store: where results go.
         on_event: hears every event.
     """
     outcome = Outcome()
-    todo = {key: job for key, job in jobs.items() if not store.has_all(job.gives)}
-    outcome.stored = len(jobs) - len(todo)
-    if not todo:
+    if not jobs:
         return outcome
-    queue = _Queue(todo)
+    queue = _Queue(jobs)
     workers = executor()
     running = 0
     try:
         while True:
+            queue.look_again(store)
             while running < workers.slots and (job := queue.next(workers.waiting())):
-                workers.start(job)
-                on_event(Event("started", job))
-                running += 1
-            if not running:
+                if is_stored(job, store):
+                    on_event(Event("stored", job))
+                    _note(Event("stored", job), outcome, queue)
+                elif store.is_locked(job.key):
+                    queue.put_off(job.key)
+                else:
+                    workers.start(job)
+                    on_event(Event("started", job))
+                    running += 1
+            if not running and (queue.stopped or not queue.elsewhere):
                 break
-            for event in workers.wait():
+            for event in _news(workers, running, LOOK_AGAIN if queue.elsewhere else None):
                 on_event(event)
                 running -= event.kind != "progress"
-                if event.kind == "done":
-                    outcome.done += 1
-                    queue.finished(event.job.key)
-                elif event.kind == "failed":
-                    outcome.failed[event.job.key] = event.why
-                    queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
+                _note(event, outcome, queue)
     finally:
         workers.close()
     outcome.blocked = {
@@ -99,11 +106,38 @@ def run_jobs(
     return outcome
 
 
+def _news(workers: Executor, running: int, seconds: float | None) -> list[Event]:
+    """What the workers say, at the latest after some seconds where they are given."""
+    if running:
+        return workers.wait(seconds)
+    time.sleep(LOOK_AGAIN)
+    return []
+
+
+def _note(event: Event, outcome: Outcome, queue: _Queue) -> None:
+    """Keep what an event says of a job."""
+    match event.kind:
+        case "done" | "stored":
+            outcome.done += event.kind == "done"
+            outcome.elsewhere += event.kind == "stored"
+            queue.finished(event.job.key)
+        case "locked":
+            queue.put_off(event.job.key)
+        case "failed":
+            outcome.failed[event.job.key] = event.why
+            queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
+
+
 class _Queue:
-    """Jobs in their order, each handed out once all that it needs is there; none once it is `stopped`."""
+    """Jobs in their order, each handed out once all that it needs is there; none once it is `stopped`.
+
+    Attributes:
+        elsewhere: keys of the jobs that other processes are at.
+    """
 
     def __init__(self, todo: Mapping[str, Job]) -> None:
         self.stopped = False
+        self.elsewhere: set[str] = set()
         self._todo = todo
         self._waiting = set(todo)
         self._order = {key: i for i, key in enumerate(todo)}
@@ -137,6 +171,17 @@ class _Queue:
             self._needs[other].discard(key)
             if not self._needs[other]:
                 self._make_ready(other)
+
+    def put_off(self, key: str) -> None:
+        """Another process is at a job that was handed out."""
+        self.elsewhere.add(key)
+        self._waiting.add(key)
+
+    def look_again(self, store: Store) -> None:
+        """Hand out again what other processes are no longer at: they have done it, have failed, or are no more."""
+        for key in [key for key in self.elsewhere if not store.is_locked(key)]:
+            self.elsewhere.discard(key)
+            self._make_ready(key)
 
     def waiting(self) -> list[str]:
         """Jobs that were not handed out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +10,8 @@ from miabench.errors import MissingStepError
 from miabench.jobs.executors.base import Event
 from miabench.jobs.plan import Plan
 from miabench.jobs.scheduler import Outcome, make_executor, run_jobs
-from miabench.jobs.specs import Stage
+from miabench.jobs.specs import Job, Stage
+from miabench.jobs.weights import remove_weights
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,19 @@ def run_stages(
         _refuse_untrained(plan)
     plan.index.save(store)
     plan.listed.save(store, plan.index.experiment)
+    jobs = plan.missing(*stages)
     outcome = run_jobs(
-        plan.stage(*stages),
+        jobs,
         lambda: make_executor(executor.executor, executor.workers, plan.context, on_event),
         store,
         on_event,
     )
+    outcome.stored = len(plan.stage(*stages)) - len(jobs)
     with suppress(OSError):  # a full disk: the reasons are printed all the same
         for key, why in {**outcome.failed, **outcome.blocked}.items():
             if store.failure(key) is None:
                 store.set_failure(key, why)
+        remove_weights(plan)
     return outcome
 
 
@@ -56,7 +60,13 @@ def _refuse_untrained(plan: Plan) -> None:
     untried = [job for key, job in plan.missing("train").items() if plan.store.failure(key) is None]
     if untried:
         raise MissingStepError(
-            f"{len(untried)} of the trainings that the attacks need are not in the store "
-            f"(the first: {untried[0].label}); train them with",
+            f"{len(untried)} of the trainings that the attacks need are not in the store"
+            f"{_without_weights(untried, plan)} (the first: {untried[0].label}); train them with",
             "train",
         )
+
+
+def _without_weights(trainings: Sequence[Job], plan: Plan) -> str:
+    """How many of some trainings were done before, and are to be done again as their weights were removed."""
+    again = sum(plan.store.has_all(job.gives) for job in trainings)
+    return f", {again} of them as their weights were removed" if again else ""

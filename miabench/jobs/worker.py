@@ -33,18 +33,18 @@ def main() -> None:
     runner = cache(lambda: JobRunner(context))  # made in the first job, so that what is wrong with it is reported
     changed = False  # whether a job has changed what the next would share with it
 
-    def run(job: Job, progress: Callable[[dict[str, float]], None]) -> None:
+    def run(job: Job, progress: Callable[[dict[str, float]], None]) -> str:
         nonlocal changed
         try:
-            runner().run(job, progress)
+            return runner().run(job, progress)
         except ProcessChangedError:
             changed = True
             raise
 
     while not changed:
         job = Job.model_validate_json(lines.get())
-        why = attempt(run, job, lambda record: _answer(answers, kind="progress", record=record))
-        _answer(answers, kind="failed" if why else "done", why=why, last=changed)
+        kind, why = attempt(run, job, lambda record: _answer(answers, kind="progress", record=record))
+        _answer(answers, kind=kind, why=why, last=changed)
 
 
 def _listen(lines: queue.Queue[str]) -> None:

@@ -4,42 +4,51 @@
     that change shape are 1x1 convolution-BN, option B); global average pool -> feature (512), Linear to the classes
 
 11,173,962 parameters for RGB images and 10 classes. PyTorch's default initialisation, as in the code of Fang and Kim
-(UAI 2024); torchvision's starts the last 3x3 convolutions 2.4 times wider.
+(UAI 2024); torchvision's starts the last 3x3 convolutions 2.4 times wider. `width` multiplies the four widths, and so
+the feature's dimension.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Annotated
+
 from torch import nn
 
-from miabench import Classifier, Domain, Model
+from miabench import LATER, Classifier, Domain, Field, Model
 from miabench.models._basic_block import BasicBlock
 from miabench.models._conv_bn_relu import conv_bn_relu
 from miabench.models._images import unless_32x32
+from miabench.models._width import scaled
 
-BLOCKS = (  # in_channels, out_channels, stride
-    (64, 64, 1), (64, 64, 1),
-    (64, 128, 2), (128, 128, 1),
-    (128, 256, 2), (256, 256, 1),
-    (256, 512, 2), (512, 512, 1),
-)  # fmt: skip
+WIDTHS = (64, 128, 256, 512)
 
 
 class ResNet18(Model, frozen=True):
     """Residual network of 18 layers."""
+
+    width: Annotated[float, LATER] = Field(1.0, gt=0, description="factor of every layer's channels")
 
     def unsupported(self, domain: Domain) -> str | None:
         """Records that are not images of 32 x 32."""
         return unless_32x32(domain)
 
     def build(self, domain: Domain) -> Classifier:
-        """The network; feature_dim is 512."""
+        """The network; feature_dim is 512 times the width."""
+        widths = scaled(WIDTHS, self.width)
         encoder = nn.Sequential(
-            conv_bn_relu(domain.shape[0], 64),
-            *(BasicBlock(*shape, shortcut=_shortcut(*shape)) for shape in BLOCKS),
+            conv_bn_relu(domain.shape[0], widths[0]),
+            *_stage(widths[0], widths[0], stride=1),
+            *(block for pair in pairwise(widths) for block in _stage(*pair, stride=2)),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
-        return Classifier(encoder, nn.Linear(512, domain.num_classes), 512)
+        return Classifier(encoder, nn.Linear(widths[-1], domain.num_classes), widths[-1])
+
+
+def _stage(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
+    shapes = ((in_channels, out_channels, stride), (out_channels, out_channels, 1))
+    return [BasicBlock(*shape, shortcut=_shortcut(*shape)) for shape in shapes]
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:

@@ -5,45 +5,52 @@
 
 269,722 parameters for RGB images and 10 classes. Convolutions start from N(0, 2/(k*k*out)), the last layer's bias
 from 0. Where the paper is silent: the zero channels of a shortcut come after the others.
+`width` multiplies the three widths, and so the feature's dimension.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from miabench import Classifier, Domain, Model
+from miabench import LATER, Classifier, Domain, Field, Model
 from miabench.models._basic_block import BasicBlock
 from miabench.models._conv_bn_relu import conv_bn_relu
 from miabench.models._fan_out_normal import fan_out_normal
 from miabench.models._images import unless_32x32
+from miabench.models._width import scaled
 
 
 class ResNet20(Model, frozen=True):
     """Residual network of 20 layers, small."""
+
+    width: Annotated[float, LATER] = Field(1.0, gt=0, description="factor of every layer's channels")
 
     def unsupported(self, domain: Domain) -> str | None:
         """Records that are not images of 32 x 32."""
         return unless_32x32(domain)
 
     def build(self, domain: Domain) -> Classifier:
-        """The network; feature_dim is 64."""
+        """The network; feature_dim is 64 times the width."""
+        a, b, c = scaled((16, 32, 64), self.width)
         encoder = nn.Sequential(
-            conv_bn_relu(domain.shape[0], 16),
-            *_stage(16, 16, stride=1),
-            *_stage(16, 32, stride=2),
-            *_stage(32, 64, stride=2),
+            conv_bn_relu(domain.shape[0], a),
+            *_stage(a, a, stride=1),
+            *_stage(a, b, stride=2),
+            *_stage(b, c, stride=2),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
         fan_out_normal(encoder)
-        head = nn.Linear(64, domain.num_classes)
+        head = nn.Linear(c, domain.num_classes)
         nn.init.zeros_(head.bias)
-        return Classifier(encoder, head, 64)
+        return Classifier(encoder, head, c)
 
 
 def _stage(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
-    shortcut = nn.Identity() if in_channels == out_channels else _Subsample(out_channels - in_channels)
+    shortcut = nn.Identity() if stride == 1 else _Subsample(out_channels - in_channels)
     return [
         BasicBlock(in_channels, out_channels, stride, shortcut),
         *(BasicBlock(out_channels, out_channels, 1, nn.Identity()) for _ in range(2)),

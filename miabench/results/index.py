@@ -12,12 +12,15 @@ from pydantic import BaseModel, TypeAdapter, model_validator
 from miabench.errors import MissingStepError, UserError
 from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import FORMER_BASELINE, Experiment
-from miabench.files.atomic import replace_file
-from miabench.files.json import read_json
+from miabench.files.atomic import replace_file, write_file
+from miabench.files.json import read_json, sealed
 from miabench.plugins.attack import Access
 from miabench.plugins.defense import Claim
 from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
+
+FOLDER = "experiments"  # of a store
+REMEDY = "make it anew with"
 
 
 class CellKey(NamedTuple):
@@ -123,38 +126,46 @@ class Index(BaseModel, frozen=True):
 
     def save(self, store: Store) -> None:
         """Keep the index in the store, under the resolved experiment's hash."""
-        with replace_file(_path(store, self.experiment)) as path:
-            path.write_text(self.model_dump_json(indent=1))
+        store.room(FOLDER)
+        with replace_file(store.folder / FOLDER / file_name(self.experiment)) as path:
+            write_file(path, sealed(self.model_dump_json(indent=1).encode()))
 
     @classmethod
     def load(cls, store: Store, experiment: Experiment) -> Index:
         """The index of an experiment that was trained or attacked here before.
 
         Raises:
-            UserError: this store has never seen the experiment.
+            UserError: this store has never seen the experiment; its index is damaged.
         """
-        path = _path(store, experiment)
+        path = store.folder / FOLDER / file_name(experiment)
         if not path.exists():
             raise MissingStepError(
                 f"the store {store.folder} has no results of experiment {experiment.name!r} with these settings",
                 "run",
             )
-        return cls._read(path)
+        try:
+            return cls.read(path)
+        except UserError as error:
+            raise MissingStepError(str(error), "run") from None
 
     @classmethod
     def all(cls, store: Store) -> Iterator[Self]:
         """The indexes of all experiments that a store knows; one that cannot be read is left out."""
-        for path in sorted((store.folder / "experiments").glob("*.json")):
+        for path in sorted((store.folder / FOLDER).glob("*.json")):
             with suppress(UserError):
-                yield cls._read(path)
+                yield cls.read(path)
 
     @classmethod
-    def _read(cls, path: Path) -> Self:
-        return read_json(path, TypeAdapter(cls), "make it anew with: miabench run")
+    def read(cls, path: Path) -> Self:
+        """The index in a file of a store.
 
-
-def _path(store: Store, experiment: Experiment) -> Path:
-    return store.folder / "experiments" / file_name(experiment)
+        Raises:
+            UserError: it is not what was written, or another experiment's.
+        """
+        index = read_json(path, TypeAdapter(cls), REMEDY)
+        if file_name(index.experiment) != path.name:
+            raise UserError(f"{path} is that of another experiment, {file_name(index.experiment)}; {REMEDY}")
+        return index
 
 
 def file_name(experiment: Experiment) -> str:

@@ -10,11 +10,13 @@ from pydantic import BaseModel, TypeAdapter
 from miabench.errors import UserError
 from miabench.experiment.model import Experiment
 from miabench.files.atomic import replace_file, write_file
-from miabench.files.json import read_json
+from miabench.files.json import read_json, sealed
 from miabench.plugins.discover import PluginFile
 from miabench.plugins.plugin_files import file_hash
 from miabench.results.index import file_name
 from miabench.store.store import Ref, Store
+
+FOLDER = "plans"  # of a store
 
 
 class ListedJob(BaseModel, frozen=True):
@@ -38,27 +40,45 @@ class JobList(BaseModel, frozen=True):
 
     Attributes:
         plugins: the plugin files that they run, as they were when they were planned.
+        file: what the list is called, as `file_name` says; missing where an older version wrote it.
     """
 
     plugins: tuple[PluginFile, ...]
     jobs: tuple[ListedJob, ...]
+    file: str | None = None
 
     def save(self, store: Store, experiment: Experiment) -> None:
         """Keep the list, beside the experiment's results."""
-        with replace_file(_path(store, experiment)) as path:
-            write_file(path, self.model_dump_json().encode())
+        named = self.model_copy(update={"file": file_name(experiment)})
+        with replace_file(store.room(FOLDER) / file_name(experiment)) as path:
+            write_file(path, sealed(named.model_dump_json().encode()))
 
     @classmethod
     def load(cls, store: Store, experiment: Experiment) -> Self | None:
         """The jobs of an experiment that was run here before.
 
-        None where it was not, or an earlier version ran it, or a plugin file has changed since: it has other jobs now.
+        None where it was not, or an earlier version ran it, or the list is damaged, or a plugin file has changed since:
+        it has other jobs now.
         """
-        path = _path(store, experiment)
-        if not path.exists():
+        path = store.folder / FOLDER / file_name(experiment)
+        try:
+            found = cls.read(path)
+        except UserError:
             return None
-        found = read_json(path, TypeAdapter(cls), "make it anew with: miabench run")
         return found if all(_is_unchanged(file) for file in found.plugins) else None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The list in a file of a store.
+
+        Raises:
+            UserError: it is not what was written, or another experiment's.
+        """
+        remedy = "make it anew with: miabench run"
+        found = read_json(path, TypeAdapter(cls), remedy)
+        if found.file not in (None, path.name):
+            raise UserError(f"{path} is that of another experiment, {found.file}; {remedy}")
+        return found
 
 
 def _is_unchanged(file: PluginFile) -> bool:
@@ -66,7 +86,3 @@ def _is_unchanged(file: PluginFile) -> bool:
         return file_hash(Path(file.path)) == file.sha256
     except UserError:  # it is gone: what is stored is all that can be told
         return True
-
-
-def _path(store: Store, experiment: Experiment) -> Path:
-    return store.folder / "plans" / file_name(experiment)

@@ -75,11 +75,15 @@ class Results:
         rows = [
             (*row, one["class"])
             for entry in self.index.entries
-            if entry.attack and entry.metrics and self.store.has(entry.metrics)
+            if entry.attack and entry.metrics and self._has_classes(entry.metrics)
             for measured in [self.store.json(entry.metrics, "classes.json", ROWS)]
             for row, one in zip(self._rows(entry, measured), measured, strict=True)
         ]
         return pd.DataFrame(rows, columns=[*COLUMNS, "class"]).astype(dict.fromkeys(FRACTIONS, "float64"))
+
+    def _has_classes(self, metrics: Ref) -> bool:
+        """Whether an artifact has rows by class, which came later."""
+        return self.store.has(metrics) and "classes.json" in self.store.manifest(metrics).files
 
     def targets(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> dict[int, TargetValues]:
         """An attack's scores (without an attack, whether records are classified correctly) of finished targets, by run.

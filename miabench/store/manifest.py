@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, StringConstraints, TypeAdapter
+
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # of a file, which leads nowhere else
 
 
 class TrainingCost(BaseModel, frozen=True, extra="forbid"):
@@ -47,7 +49,7 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
 
     kind: str
     key: str
-    files: Mapping[str, str]
+    files: Mapping[Name, str]
     spec: Mapping[str, Any] = {}
     environment: Mapping[str, str | None] = {}
     epoch: int | None = None

@@ -1,12 +1,15 @@
 """The store: a folder that holds every trained network and everything computed from it, addressed by content.
 
+    <store>/format.json          the version of all this
     <store>/<kind>/<key>/        one artifact: its files, and manifest.json with their checksums, written last
     <store>/ids/<sha256>.npy     lists of pool rows that trainings refer to
     <store>/checkpoints/<key>/   state of an unfinished training
     <store>/failures/<key>.json  why a job failed last time
     <store>/experiments/         the resolved experiments that were run here
+    <store>/tuning/<key>/        the trials of a search
+    <store>/locks/<key>.lock     held by whoever works on a job, and removed then
 
-Nothing is unpickled: weights are safetensors, arrays npz, metadata JSON.
+Nothing is unpickled: weights are safetensors, arrays npz, metadata JSON. What is damaged is refused by name.
 """
 
 from __future__ import annotations
@@ -14,26 +17,37 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
+import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import StringConstraints, TypeAdapter
 
-from miabench.errors import MissingStepError, UserError
-from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, write_file
-from miabench.files.hashing import hash_of
-from miabench.files.json import parse_json, read_json
+from miabench.errors import UserError
+from miabench.files.atomic import replace_file, replace_folder, write_file
+from miabench.files.checksum import Stamp, checksum, stamp_of
+from miabench.files.json import parse_json, read_json, sealed
+from miabench.files.lock import is_locked, lock
+from miabench.files.npz import open_npz
+from miabench.files.opened import opened
+from miabench.store.failures import Failure, read_failure
+from miabench.store.folder import open_folder, refuse_link, room
 from miabench.store.manifest import MANIFEST, Manifest
 
 Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
 KEY_LENGTH = 32  # hexadecimal digits: 128 bits
-FAILURE = TypeAdapter(dict[Literal["why"], str])
+KEY = re.compile(f"[0-9a-f]{{{KEY_LENGTH}}}")
+Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
+
+WEIGHTS = "weights.safetensors"
+REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
+SETTLED = 2 * 10**9  # nanoseconds; a file that changed later than that may change again and show the same time
+LARGEST_LIST = 2**31  # bytes
 
 T = TypeVar("T")
 
@@ -42,7 +56,7 @@ class Ref(NamedTuple):
     """The address of one artifact."""
 
     kind: Artifact
-    key: str
+    key: Key
 
 
 def digest(content: Any) -> str:
@@ -51,121 +65,165 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
-def data_folder(root: str | Path | None) -> Path:
-    """Where downloads and decoded copies go: the given folder, else the platform's cache folder; made if need be."""
-    from platformdirs import user_cache_path
-
-    folder = user_cache_path("miabench") if root is None else Path(root).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make the data folder {folder}: {error.strerror}; choose another with --data-root"
-        ) from None
-    return folder
-
-
-class Store:
+class Artifacts:
     """Reads and writes artifacts below one folder.
 
-    Args:
-        folder: of the store.
-        create: whether it is made where there is none, and must be writable; otherwise it is only read.
-
-    Raises:
-        UserError: the folder cannot be made or written; there is none.
+    An artifact is checked in full, every file against its checksum, when it is first opened, and again when a file has
+    another size, time or inode than then.
     """
 
-    def __init__(self, folder: str | Path, create: bool = True) -> None:
-        self.folder = Path(folder).expanduser().resolve()
-        self._whole_lists: set[str] = set()
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(f"the store {self.folder} is a file; choose a folder with --store")
-        if not create:
-            if not self.folder.exists():
-                raise MissingStepError(f"there is no store {self.folder}; choose another with --store, or", "run")
-            return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot make the store {self.folder}: {error.strerror}; choose another with --store"
-            ) from None
-        if not os.access(self.folder, os.W_OK):
-            raise UserError(f"cannot write to the store {self.folder}; choose another with --store")
-        remove_leftovers(self.folder)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._opened: dict[Ref, tuple[tuple[Stamp | None, ...], Manifest]] = {}
 
     def path(self, ref: Ref) -> Path:
         """The folder of an artifact, which may not exist."""
-        return self.folder / ref.kind / ref.key
+        return self._within(ref, "")
 
     def has(self, ref: Ref) -> bool:
-        """Whether an artifact is complete."""
+        """Whether an artifact is complete; a network's weights may have been removed since."""
         return self._within(ref, "manifest.json").exists()
 
     def has_all(self, refs: Iterable[Ref]) -> bool:
         """Whether several artifacts are complete."""
         return all(self.has(ref) for ref in refs)
 
+    def lacks_weights(self, ref: Ref) -> bool:
+        """Whether a network is known and its weights were removed."""
+        return ref.kind == "networks" and self._within(ref, REMOVED).exists()
+
+    def has_whole(self, ref: Ref) -> bool:
+        """Whether an artifact is complete, and a network has its weights."""
+        return self.has(ref) and not self.lacks_weights(ref)
+
     @contextmanager
     def write(self, ref: Ref, about: Mapping[str, Any]) -> Iterator[Path]:
         """Write an artifact's files into the given folder; the manifest with `about` completes it."""
-        if self.has(ref):
+        if self.has_whole(ref):
             raise FileExistsError(f"{self.path(ref)} is already complete")
+        room(self.folder, ref.kind)
+        refuse_link(self.path(ref))
         with replace_folder(self.path(ref)) as folder:
             yield folder
-            files = {file.name: _checksum(file) for file in sorted(folder.iterdir())}
+            files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
             manifest = Manifest(kind=ref.kind, key=ref.key, files=files, **about)
-            write_file(folder / "manifest.json", manifest.model_dump_json(indent=1, exclude_unset=True).encode())
+            content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
+            write_file(folder / "manifest.json", sealed(content))
+
+    def remove_weights(self, ref: Ref) -> None:
+        """Remove the weights of a network; all else that is known of it stays. Its training's lock must be held."""
+        refuse_link(room(self.folder, ref.kind) / ref.key)
+        write_file(self._within(ref, REMOVED), b"")
+        self._within(ref, WEIGHTS).unlink(missing_ok=True)
 
     def manifest(self, ref: Ref) -> Manifest:
         """What is known about an artifact: its spec, environment, times, checksums.
 
         Raises:
-            UserError: it is not what was written.
+            UserError: it is not what was written, or another artifact's.
         """
-        return read_json(self._within(ref, "manifest.json"), MANIFEST, self._remedy(ref))
+        path = self._within(ref, "manifest.json")
+        manifest = read_json(path, MANIFEST, self._remedy(ref))
+        if (manifest.kind, manifest.key) != ref:
+            raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {self._remedy(ref)}")
+        return manifest
 
     def file(self, ref: Ref, name: str) -> Path:
-        """A file of an artifact, its checksum verified.
+        """A file of an artifact that is whole.
 
         Raises:
-            UserError: the file is not what was written.
+            UserError: the artifact is not what was written.
         """
         path = self._within(ref, name)
-        self._verify(ref, name, _checksum(path) if path.exists() else None)
+        if name not in self.check(ref).files:
+            raise UserError(f"{path} is damaged; {self._remedy(ref)}")
+        if name == WEIGHTS and self.lacks_weights(ref):
+            raise UserError(f"the weights {path} were removed; run again: they are trained anew")
         return path
 
     def json(self, ref: Ref, name: str, form: TypeAdapter[T]) -> T:
-        """The content of a JSON file of an artifact, its checksum verified.
+        """The content of a JSON file of an artifact that is whole.
 
         Raises:
-            UserError: the file is not what was written.
+            UserError: the artifact is not what was written.
         """
-        path = self._within(ref, name)
-        content = path.read_bytes() if path.exists() else b""
-        self._verify(ref, name, hashlib.sha256(content).hexdigest())
-        return parse_json(content, form, path, self._remedy(ref))
+        path = self.file(ref, name)
+        return parse_json(path.read_bytes(), form, path, self._remedy(ref))
 
-    def arrays(self, ref: Ref, *names: str) -> dict[str, NDArray[Any]]:
-        """The arrays of an artifact, by name: those named, or all.
+    def arrays(self, ref: Ref, *names: str, rows: int | None = None) -> dict[str, NDArray[Any]]:
+        """The arrays of an artifact that is whole, by name: those named, or all.
+
+        Args:
+            ref: of the artifact.
+            names: of the arrays.
+            rows: how many each must have, where that is known: a file of more is not read.
 
         Raises:
-            UserError: the file is not what was written.
+            UserError: the artifact is not what was written.
         """
-        with np.load(self.file(ref, "arrays.npz"), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names or arrays.files}
+        path = self.file(ref, "arrays.npz")
+        try:
+            with open_npz(path, ours=True, rows=rows) as arrays:
+                return {name: arrays[name] for name in names or arrays.files}
+        except (UserError, KeyError) as error:
+            raise UserError(f"{error}; {self._remedy(ref)}") from None
+
+    def check(self, ref: Ref) -> Manifest:
+        """The manifest of an artifact, all of whose files are what was written.
+
+        Raises:
+            UserError: one is not.
+        """
+        stamps, manifest = self._opened.get(ref, ((), None))
+        if manifest is not None and stamps == self._stamps(ref, manifest):
+            return manifest
+        manifest = self.manifest(ref)
+        stamps = self._stamps(ref, manifest)
+        for name, written in manifest.files.items():
+            path = self._within(ref, name)
+            gone = name == WEIGHTS and self.lacks_weights(ref)
+            if not gone and (not path.exists() or checksum(path) != written):
+                raise UserError(f"{path} is damaged; {self._remedy(ref)}")
+        if all(stamp is None or time.time_ns() - stamp[1] > SETTLED for stamp in stamps):
+            self._opened[ref] = stamps, manifest
+        return manifest
+
+    def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
+        return tuple(stamp_of(self._within(ref, name)) for name in ("manifest.json", *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
         """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
+        if not KEY.fullmatch(ref.key):
+            raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
         return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
-
-    def _verify(self, ref: Ref, name: str, checksum: str | None) -> None:
-        if checksum != self.manifest(ref).files.get(name):
-            raise UserError(f"{self.path(ref) / name} is damaged; {self._remedy(ref)}")
 
     def _remedy(self, ref: Ref) -> str:
         return f"remove the folder {self.path(ref)} and run again: it is made anew"
+
+
+class Store(Artifacts):
+    """Artifacts, and the lists, locks, failures and checkpoints beside them.
+
+    Args:
+        folder: of the store.
+        create: whether it is made where there is none, and must be writable; otherwise it is only read.
+
+    Raises:
+        UserError: the folder cannot be made or written, or is a newer version's; there is none.
+    """
+
+    def __init__(self, folder: str | Path, create: bool = True) -> None:
+        super().__init__(Path(folder).expanduser().resolve())
+        self._whole_lists: set[str] = set()
+        open_folder(self.folder, create)
+
+    def room(self, *names: str) -> Path:
+        """A folder of the store to write in; made if need be.
+
+        Raises:
+            UserError: it is a link.
+        """
+        return room(self.folder, *names)
 
     def put_ids(self, ids: NDArray[np.int64]) -> str:
         """Keep a list of pool rows; its name is the hash of its content. A list that was damaged is made anew."""
@@ -176,6 +234,7 @@ class Store:
             if _list_in(path) != content.tobytes():
                 file = io.BytesIO()
                 np.save(file, content)
+                self.room("ids")
                 with replace_file(path) as temporary:
                     write_file(temporary, file.getvalue())
             self._whole_lists.add(name)
@@ -193,49 +252,40 @@ class Store:
         return np.frombuffer(content, dtype="<i8").astype(np.int64)
 
     def _list(self, name: str) -> Path:
+        if not KEY.fullmatch(name):
+            raise UserError(f"{name!r} is no name of a list: those have {KEY_LENGTH} hexadecimal digits")
         return self.folder / "ids" / f"{name}.npy"
 
-    def lock(self, key: str) -> FileLock:
-        """Held by whoever works on a job, so that two processes on one store never do the same work twice."""
-        folder = self.folder / "locks"
-        folder.mkdir(exist_ok=True)
-        return FileLock(folder / f"{key}.lock")
+    def lock(self, key: str, wait: bool = True) -> AbstractContextManager[None]:
+        """Held by whoever works on a job, so that two processes on one store never do the same work twice.
+
+        Raises:
+            LockedError: another holds it, and `wait` is false.
+        """
+        return lock(self.room("locks") / f"{key}.lock", wait)
 
     def is_locked(self, key: str) -> bool:
-        """Whether someone works on a job now. Makes no file; where locks may not be touched, nobody can be told."""
-        path = self.folder / "locks" / f"{key}.lock"
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path).acquire(blocking=False):
-                return False
-        except Timeout:
-            return True
-        except OSError:
-            return False
+        """Whether somebody works on a job; nothing is written."""
+        return is_locked(self.folder / "locks" / f"{key}.lock")
 
     def set_failure(self, key: str, why: str | None) -> None:
         """Remember why a job failed; None forgets it."""
-        path = self.folder / "failures" / f"{key}.json"
+        path = self.room("failures") / f"{key}.json"
         if why is None:
             path.unlink(missing_ok=True)
         else:
             with replace_file(path) as temporary:  # a full disk must not leave half of a reason
-                write_file(temporary, json.dumps({"why": why}).encode())
+                write_file(temporary, sealed(Failure(why=why, key=key).model_dump_json().encode()))
 
     def failure(self, key: str) -> str | None:
-        """Why a job failed last time, or None."""
+        """Why a job failed last time, or None; where the file that says it is damaged, that."""
         path = self.folder / "failures" / f"{key}.json"
-        return (
-            read_json(path, FAILURE, f"remove it: {path.name} only says why a job failed")["why"]
-            if path.exists()
-            else None
-        )
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hash_of(file)
+        if not path.exists():
+            return None
+        try:
+            return read_failure(path).why
+        except UserError as error:
+            return str(error)
 
 
 def _name_of_list(content: bytes) -> str:
@@ -245,7 +295,8 @@ def _name_of_list(content: bytes) -> str:
 def _list_in(path: Path) -> bytes:
     """The rows in a list's file as they are, without NumPy's header, which nothing protects; empty if there is none."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        with opened(path) as file:
+            content = file.read(LARGEST_LIST)
+    except UserError:
         return b""
     return content[10 + int.from_bytes(content[8:10], "little") :]

@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
+from miabench.errors import UserError
 from miabench.files.atomic import replace_folder, write_file
+from miabench.files.checksum import checksum
 
 SECONDS = 60.0  # between two checkpoints of one training
+CHECKSUMS = "checksums.json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Checkpoint:
         with replace_folder(self.folder) as folder:
             for name, content in files.items():
                 write_file(folder / name, content)
-            write_file(folder / "checksums.json", json.dumps(_checksums(files)).encode())
+            write_file(folder / CHECKSUMS, self._checksums(files))
 
     def restore(self, state: Mapping[str, Any]) -> int:
         """Put the saved state back in place; the epoch it was saved after, 0 where nothing is saved.
@@ -54,34 +58,47 @@ class Checkpoint:
         """
         if not self.folder.exists():
             return 0
-        files = self._read()
-        if files is None:
-            print(f"the checkpoint {self.folder} is damaged: the training starts again from its first epoch")
+        try:
+            epoch, tree = self.read()
+        except UserError as error:
+            print(f"{error}: the training starts again from its first epoch")
             self.remove()
             return 0
-        saved = json.loads(files["state.json"])
-        tree = _unpack(saved["tree"], safetensors.load(files["state.safetensors"]))
         for name, part in state.items():
             _put_back(part, tree["state"][name])
         _put_back_random(tree["random"])
-        return int(saved["epoch"])
+        return epoch
 
-    def _read(self) -> dict[str, bytes] | None:
-        """The content of both files, if they are what was saved."""
+    def read(self) -> tuple[int, Any]:
+        """What is saved: the epoch, and the state as a tree.
+
+        Raises:
+            UserError: it is not what was saved, or another training's.
+        """
         try:
-            files = {name: (self.folder / name).read_bytes() for name in ("state.safetensors", "state.json")}
-            whole = (self.folder / "checksums.json").read_bytes() == json.dumps(_checksums(files)).encode()
-        except OSError:
-            return None
-        return files if whole else None
+            files = {name: _content(self.folder / name) for name in ("state.safetensors", "state.json")}
+            if self._checksums(files) != _content(self.folder / CHECKSUMS):
+                raise ValueError("its checksums are others")
+            saved = json.loads(files["state.json"])
+            tree = _unpack(saved["tree"], safetensors.load(files["state.safetensors"]))
+            return int(saved["epoch"]), tree
+        except (UserError, ValueError, LookupError, TypeError, RecursionError, MemoryError, SafetensorError) as error:
+            raise UserError(f"the checkpoint {self.folder} is damaged ({error})") from None
+
+    def _checksums(self, files: Mapping[str, bytes]) -> bytes:
+        """What stands beside the files: their checksums, and whose they are."""
+        sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        return json.dumps({"training": self.folder.name, **sums}).encode()
 
     def remove(self) -> None:
         """Forget what is saved."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _checksums(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+def _content(path: Path) -> bytes:
+    """A file that fits into the memory."""
+    checksum(path)
+    return path.read_bytes()
 
 
 def _global_random() -> dict[str, Any]:

@@ -111,6 +111,10 @@ class Task:
         """The random stream of a purpose, on the device; one per purpose, saved in checkpoints."""
         return self._streams.generator(purpose)
 
+    def role_generator(self, purpose: str) -> torch.Generator:
+        """What `Role.generator` gave `requires` for a purpose: the same CPU stream, from its beginning."""
+        return seeds.generator(self._config.seed, purpose)
+
     def augment(self, x: Tensor) -> Tensor:
         """Train-time augmentation of a batch, as the dataset asks for; drawn per record."""
         return crop_flip(x, self.generator("augmentation")) if self._config.augmentation == "crop-flip" else x

@@ -187,7 +187,7 @@ class _Search:
             from miabench.tuning.trials import Trials
         except ImportError as error:
             raise UserError(f"tuning needs Optuna ({error}); install it with: pip install 'miabench[tune]'") from None
-        return Trials(self.store.folder / "tuning" / key, self.space, self.settings.experiment.seed)
+        return Trials(self.store.room("tuning", key), self.space, self.settings.experiment.seed)
 
     def _next(self, trials: Trials, executor: Executor) -> Trial | None:
         """The next trial, done; None once the budget is spent."""
@@ -211,7 +211,7 @@ class _Search:
         """Test accuracy and attack AUC of a trial, or why there are none."""
         if reason := plan.index.cells[0].reason:
             return None, None, reason
-        outcome = run_jobs(plan.jobs, lambda: _Lent(executor), self.store, lambda event: None)
+        outcome = run_jobs(plan.missing(), lambda: _Lent(executor), self.store, lambda event: None)
         if outcome.failed:
             return None, None, next(iter(outcome.failed.values()))
         return *objectives(Results(plan.index, self.store).table), ""

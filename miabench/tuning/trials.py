@@ -20,6 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from miabench.seeds import derive
+from miabench.store.journals import JOURNAL, cut_unfinished, record
 from miabench.tuning.space import Dimension
 
 STARTUP = 8  # random trials before the sampler models the earlier ones
@@ -51,17 +52,16 @@ class Trials:
     """The stored trials of one search; the caller holds the search's lock.
 
     Args:
-        folder: of the search; made if need be.
+        folder: of the search.
         space: what is chosen.
         seed: of the choices.
     """
 
     def __init__(self, folder: Path, space: Sequence[Dimension], seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        folder.mkdir(parents=True, exist_ok=True)
-        journal = folder / "journal.log"
-        _cut_unfinished_line(journal)
-        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_NoLock()))  # type: ignore[arg-type]
+        self._journal = folder / JOURNAL
+        cut_unfinished(self._journal)
+        storage = JournalStorage(JournalFileBackend(str(self._journal), lock_obj=_NoLock()))  # type: ignore[arg-type]
         self._study = optuna.create_study(
             storage=storage, study_name=folder.name, directions=DIRECTIONS, load_if_exists=True
         )
@@ -100,6 +100,7 @@ class Trials:
                 user_attrs={"trainings": trial.trainings, "networks": list(trial.networks), "why": trial.why},
             )
         )
+        record(self._journal)
 
 
 def _rounded(value: float, within: BaseDistribution) -> float:
@@ -119,16 +120,6 @@ def _distribution(item: Dimension) -> BaseDistribution:
     if item.integer:
         return IntDistribution(int(item.low), int(item.high), log=item.log)
     return FloatDistribution(item.low, item.high, log=item.log)
-
-
-def _cut_unfinished_line(journal: Path) -> None:
-    """Drop what a killed process left of a line: Optuna would append to it and never read the journal again."""
-    if journal.exists():
-        content = journal.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with journal.open("r+b") as file:
-                file.truncate(whole)
 
 
 class _NoLock:

@@ -26,9 +26,17 @@ from miabench.store.store import Store
 from miabench.training.serving import Served
 
 FOUND = {found.name: found for found in discover().all("defense") if found.source == "built-in"}
-WITH_CRITERION = [name for name, found in FOUND.items() if found.load().criterion is not miabench.Defense.criterion]
+WITH_CRITERION = [
+    name
+    for name, found in FOUND.items()
+    if not (found.load().criterion is miabench.Defense.criterion and found.load().loss is miabench.Defense.loss)
+]
 WITH_CENTERS = [name for name, found in FOUND.items() if "center_lr" in found.load().model_fields]
-CHEAPER = {"dmp-gan": {"gan_epochs": 2}, "early-stopping": {"stop_epoch": 3}}  # for a schedule of four epochs
+CHEAPER = {  # for a schedule of four epochs
+    "dmp-gan": {"gan_epochs": 2},
+    "early-stopping": {"stop_epoch": 3},
+    "selena": {"sub_models": 3, "left_out": 1},
+}
 
 every_defense = pytest.mark.parametrize("name", FOUND)
 
@@ -57,7 +65,11 @@ def test_it_builds_and_is_described(name):
 
 BATCH, CLASSES, FEATURES = 8, 4, 5
 EPOCHS = [1, 2]  # odd and even
-NOT_GRADIENTS = {"center-loss": [{"centers": "wen"}]}  # moves its centers by a rule that is no gradient of the loss
+NOT_GRADIENTS = {  # move their centers by a rule that is no gradient of the loss
+    "center-loss": [{"centers": "wen"}],
+    "crl": [{"center_gradient": "rcl"}],
+    "relaxed-center-loss": [{"center_gradient": "rcl"}],
+}
 
 
 def variants(name):

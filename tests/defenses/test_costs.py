@@ -32,6 +32,11 @@ def test_a_snapshot_costs_the_training_up_to_it(do, stop_epoch):
     assert cost(do, {"name": "early-stopping", "stop_epoch": stop_epoch}) == expected
 
 
+def test_weight_decay(do):
+    """CE's training, taken over as it is."""
+    assert cost(do, {"name": "weight-decay"}) == (1, EPOCHS * 40, EPOCHS * 40, 0)
+
+
 def test_patience(do):
     """The validation part is answered after every epoch."""
     defense = {"name": "early-stopping", "patience": EPOCHS, "validation_fraction": 0.25}
@@ -73,11 +78,26 @@ def test_dp_sgd(do, physical_batch_size):
     assert cost(do, defense, schedule={"epochs": EPOCHS, "batch_size": 40}) == expected
 
 
-def test_memguard(do):
-    """CE's training, and its answers to members and others; the guard learns from those, and sees no record."""
-    assert cost(do, {"name": "memguard", **WITHHELD}) == (
+@pytest.mark.parametrize("name", ["memguard", "purifier"])
+def test_what_serves_learns_from_answers(do, name):
+    """CE's training, and its answers to members and others; guard and reformer see no record."""
+    assert cost(do, {"name": name, **WITHHELD}) == (
         2,
         EPOCHS * MEMBERS + MEMBERS + OTHERS,
         EPOCHS * MEMBERS,
         OTHERS,
     )
+
+
+def test_selena(do):
+    """K - L times the members in all, as each is left out of L; L answers to each member; and the network."""
+    sub_models, network = 3 * EPOCHS * 40, EPOCHS * 40
+    defense = {"name": "selena", "sub_models": 5, "left_out": 2}
+    assert cost(do, defense) == (6, sub_models + 2 * 40 + network, sub_models + network, 0)
+
+
+@pytest.mark.parametrize(("fine_tune_epochs", "ran"), [(None, EPOCHS // 2), (2, 2)])
+def test_pruning(do, fine_tune_epochs, ran):
+    """CE's training, and the epochs after pruning."""
+    both_ways = EPOCHS * 40 + ran * 40
+    assert cost(do, {"name": "pruning", "fine_tune_epochs": fine_tune_epochs}) == (2, both_ways, both_ways, 0)

@@ -21,7 +21,11 @@ OWN_LOOPS = {
     "dmp": {},
     "dp-sgd": {"noise_multiplier": 1e-12},
     "early-stopping": {"patience": 9},
+    "hamp": {"samples": 5},
+    "pruning": {"sparsity": 0.0},
+    "selena": {"sub_models": 2, "left_out": 1},
 }
+GIVEN = ("teacher", "net", "sub-model 0", "sub-model 1")
 
 
 class Watch(nn.Module):
@@ -51,7 +55,7 @@ def weight(name, augment):
         build=partial(build_network, Linear(), defense, data.domain),
         num_classes=data.num_classes,
         ids={"train": torch.arange(12), "reference": torch.arange(12, 24), "validation": torch.arange(12, 24)},
-        given={"teacher": Linear().build(data.domain).eval()},
+        given={name: Linear().build(data.domain).eval() for name in GIVEN},
         schedule=Schedule(epochs=2, lr=0.1, batch_size=4, weight_decay=0),
         seed=3,
         device=torch.device("cpu"),
@@ -59,7 +63,8 @@ def weight(name, augment):
     task = Task(setting, x, data.y)
     if augment:
         task.augment = augment
-    return defense.fit(task).head.weight.detach(), task.net().head.weight.detach()
+    start = task.given["net"] if name == "pruning" else task.net()
+    return defense.fit(task).head.weight.detach(), start.head.weight.detach()
 
 
 @pytest.mark.parametrize("name", OWN_LOOPS)
@@ -76,6 +81,6 @@ def test_what_is_not_seen_is_not_learnt(name):
 
 
 def test_no_loop_is_left_out():
-    """Memguard's trains no classifier, and dmp-gan's is dmp's."""
+    """Memguard, purifier and weight-decay train no classifier, and dmp-gan's loop is dmp's."""
     fit = {found.name for found in discover().all("defense") if found.load().fit is not miabench.Defense.fit}
-    assert fit - {"memguard", "dmp-gan"} == OWN_LOOPS.keys() - {"ce"}
+    assert fit - {"memguard", "purifier", "weight-decay", "dmp-gan"} == OWN_LOOPS.keys() - {"ce"}

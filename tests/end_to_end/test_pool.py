@@ -108,7 +108,7 @@ def test_online_attacks_are_not_for_halves(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"runs": 3}, "runs = 3: under protocol pool every model is a target; set models"),
+        ({"runs": 3}, "runs = 3: under protocol pool every model is a target: set models"),
         ({"models": 7}, "models = 7"),
         ({"models": 4}, "models = 4"),
         ({"shadows": 3}, "shadows = 3: protocol pool with 6 models takes an even number, 0 to 4"),

@@ -15,7 +15,8 @@ class Event:
     """News of one job.
 
     Attributes:
-        kind: `started`, `progress` (an epoch's record), `done`, or `failed` (with why, in words for the user).
+        kind: `started`, `progress` (an epoch's record), `done`, `failed` (with why, in words for the user), `stored`
+            (another process has done it), or `locked` (another process is at it: nothing was done).
     """
 
     kind: str
@@ -35,8 +36,8 @@ class Executor(Protocol):
     def start(self, job: Job) -> None:
         """Begin a job; called only while fewer than `slots` jobs are running."""
 
-    def wait(self) -> list[Event]:
-        """Block until there is news."""
+    def wait(self, seconds: float | None = None) -> list[Event]:
+        """Block until there is news; no longer than some seconds where they are given and jobs run elsewhere."""
 
     def close(self) -> None:
         """End everything that is still running."""

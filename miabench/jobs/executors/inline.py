@@ -31,27 +31,26 @@ class Inline:
         """Remember the job; `wait` does it."""
         self._job = job
 
-    def wait(self) -> list[Event]:
-        """Do the job."""
+    def wait(self, seconds: float | None = None) -> list[Event]:
+        """Do the job, however long it takes."""
         job, self._job = self._job, None
         assert job is not None
-        why = attempt(self._runner.run, job, lambda record: self._listen(Event("progress", job, record)))
-        return [Event("failed", job, why=why) if why else Event("done", job)]
+        kind, why = attempt(self._runner.run, job, lambda record: self._listen(Event("progress", job, record)))
+        return [Event(kind, job, why=why)]
 
     def close(self) -> None:
         """Nothing runs between calls."""
 
 
 def attempt(
-    run: Callable[[Job, Callable[[dict[str, float]], None]], None],
+    run: Callable[[Job, Callable[[dict[str, float]], None]], str],
     job: Job,
     progress: Callable[[dict[str, float]], None],
-) -> str:
-    """Run a job; why it failed in words for the user, or nothing."""
+) -> tuple[str, str]:
+    """Run a job; the kind of event that it ends in, and where it failed why, in words for the user."""
     try:
-        run(job, progress)
+        return run(job, progress), ""
     except (TrainingError, UserError) as error:
-        return str(error)
+        return "failed", str(error)
     except Exception as error:
-        return DISK_FULL if disk_is_full(error) else describe(error)
-    return ""
+        return "failed", DISK_FULL if disk_is_full(error) else describe(error)

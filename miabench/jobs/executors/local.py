@@ -48,9 +48,12 @@ class Local:
     def _idle(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.job is None]
 
-    def wait(self) -> list[Event]:
+    def wait(self, seconds: float | None = None) -> list[Event]:
         """Block for the next message of any worker."""
-        worker, message = self._news.get()
+        try:
+            worker, message = self._news.get(timeout=seconds)
+        except queue.Empty:
+            return []
         if worker not in self._workers:  # it was ended
             return []
         if message is None:

@@ -37,9 +37,9 @@ def train(
     """
     warm_up()
     store, data = resources.store, resources.pool(job.dataset, job.identity)
-    wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not store.has(ref)}
+    wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not store.has_whole(ref)}
     unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
-    checkpoint = Checkpoint(store.folder / "checkpoints" / unfinished, resources.context.checkpoint_seconds)
+    checkpoint = Checkpoint(store.room("checkpoints") / unfinished, resources.context.checkpoint_seconds)
     defense, build = resources.trained_by(spec, data)
     config = TaskConfig(
         build=build,

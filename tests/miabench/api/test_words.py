@@ -105,13 +105,14 @@ def run_command(monkeypatch, capsys):
     return run
 
 
-SMALL = {"model": "mlp", "defense": ["ce", "relaxloss"], "attack": "entropy", "runs": 1, "shadows": 1, "epochs": 2,
-         "set": {"digits.records": 80}, "executor": "inline"}  # fmt: skip
+SMALL = {"protocol": "disjoint", "model": "mlp", "defense": ["ce", "relaxloss"], "attack": "entropy", "runs": 1,
+         "shadows": 1, "epochs": 2, "set": {"digits.records": 80}, "executor": "inline"}  # fmt: skip
 
 
 def test_the_command_line_and_python_give_the_same_numbers_for_the_same_words(tmp_path, run_command):
     line = ["--dataset", "digits", "--model", "mlp", "--defense", "ce", "--defense", "relaxloss", "--attack", "entropy",
-            "--runs", "1", "--shadows", "1", "--epochs", "2", "--set", "digits.records=80"]  # fmt: skip
+            "--protocol", "disjoint", "--runs", "1", "--shadows", "1", "--epochs", "2",
+            "--set", "digits.records=80"]  # fmt: skip
     store = str(tmp_path / "cli")
     assert run_command("run", *line, "--store", store, "--executor", "inline")[0] == 0
     _, out, _ = run_command("report", *line, "--store", store, "--format", "json")
@@ -137,7 +138,7 @@ def test_every_function_works_twice_in_one_process(tmp_path, tiny, monkeypatch):
         made = miabench.report(two, store=store, metric="balanced-accuracy", columns="margin")
         assert "balanced accuracy" in str(made)
         assert made.table.equals(table)
-        assert made.text("markdown").startswith("toy, mlp")
+        assert "**toy, mlp" in made.text("markdown")
         (advice,) = miabench.recommend(two, store=store, budget=100)
         assert str(advice).startswith("toy, mlp hidden=[16], adaptive attacker: of what costs at most 100 points")
         assert all(finding.passes for finding in miabench.gate(two, store=store, max={"auc": 1}))

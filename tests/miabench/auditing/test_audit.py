@@ -1,5 +1,6 @@
 """Attacks on predictions from files, and what is said about files that cannot be attacked."""
 
+import gzip
 import io
 import json
 import re
@@ -437,8 +438,8 @@ def test_a_file_that_is_no_npz(tmp_path):
     path = tmp_path / "m.npz"
     with pytest.raises(UserError, match=r"cannot read .*m.npz: No such file"):
         read_predictions(path)
-    path.write_text("p0,p1,label\n")
-    with pytest.raises(UserError, match=r"m.npz is not an npz file of plain arrays"):
+    path.write_text("p0,p1,label\n")  # what a file is, is told from its content
+    with pytest.raises(UserError, match=r"m.npz holds 0 records"):
         read_predictions(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("logits.npy", b"\x93NUMPY\x01\x00")
@@ -446,7 +447,7 @@ def test_a_file_that_is_no_npz(tmp_path):
         read_predictions(path)
     with path.open("wb") as file:
         np.save(file, np.zeros((20, 2)))
-    with pytest.raises(UserError, match=r"m.npz is not an npz file of plain arrays"):
+    with pytest.raises(UserError, match=r"m.npz is an .npy file of one array; save arrays by name"):
         read_predictions(path)
 
 
@@ -533,3 +534,19 @@ def test_the_guides_example(tmp_path, monkeypatch):
     exec(compile(python, "guide", "exec"), {})
     monkeypatch.setattr(boundary, "find_spec", lambda name: None)  # its search takes seconds
     exec(compile(network, "guide", "exec"), {})
+
+
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_a_csv_is_told_from_its_content_whatever_its_name(save, tmp_path, between):
+    plain = save("m.csv", as_probabilities(some()))
+    path = tmp_path / "M.DAT"
+    path.write_bytes(gzip.compress(plain.read_text().replace(",", between).encode()))
+    np.testing.assert_array_equal(read_predictions(path).logits, read_predictions(plain).logits)
+
+
+@pytest.mark.parametrize("cell", ["0_5", "\u0660.5"])
+def test_a_number_in_python_alone_is_none(tmp_path, cell):
+    path = tmp_path / "m.csv"
+    path.write_text(f"p0,p1,label\n{cell},0.5,0\n")
+    with pytest.raises(UserError, match=r"m.csv, line 2, column 'p0': .* where a number is expected"):
+        read_predictions(path)

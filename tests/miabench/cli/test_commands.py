@@ -53,8 +53,9 @@ def test_a_report_says_how_to_get_files_of_what_it_shows(command, tmp_path):
     assert err.splitlines()[-1] == said
     shown = ["--metric", "balanced-accuracy", "--columns", "margin", "--columns", "m*", "--sort", "worst"]
     _, out, err = command("report", "tiny.toml", "--store", str(store), "--within", "2.5", *shown)
-    assert "balanced accuracy" in out
-    assert "of each attack" not in out
+    assert "balanced accuracy (per-class thresholds)" in out
+    assert "margin ↓" not in out
+    assert "margin ↓" in command("report", "tiny.toml", "--store", str(store), "--details")[1]
     (line,) = err.splitlines()
     *words, option, folder = shlex.split(line.removeprefix("files and plots: "))
     assert words == ["miabench", "report", "tiny.toml", "--store", str(store), "--within", "2.5", *shown]
@@ -62,7 +63,7 @@ def test_a_report_says_how_to_get_files_of_what_it_shows(command, tmp_path):
     code, _, err = command(*words[1:], option, folder)
     assert code == 0
     assert "files and plots" not in err
-    assert "balanced accuracy (per-class thresholds) of each attack" in (tmp_path / "FOLDER" / "results.md").read_text()
+    assert "balanced accuracy (per-class thresholds)" in (tmp_path / "FOLDER" / "results.md").read_text()
     assert (tmp_path / "FOLDER" / "plots" / "trade-off.pdf").exists()
 
 

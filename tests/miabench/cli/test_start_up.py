@@ -31,7 +31,7 @@ def loaded(*arguments, cwd):
         (["run", "tinny.toml"], "cannot read experiment 'tinny.toml'"),
         (["run", "--set", "crl.alpha=1"], "defense crl has no parameter 'alpha'; did you mean 'alpha_rce'?"),
         (["train", "--set", "crl.alpha_rce=-1"], "alpha_rce = -1: Input should be greater than or equal to 0"),
-        (["run", "--runs", "0"], "runs = 0: Input should be greater than or equal to 1"),
+        (["run", "--protocol", "disjoint", "--runs", "0"], "runs = 0: Input should be greater than or equal to 1"),
         (["run", "--workers", "none"], "--workers 'none': give a number of 1 or more, or auto"),
         (["run", "--plugin", "mine.py"], "cannot read plugin file"),
         (["train", "--dataset", "images"], "dataset images needs path"),
@@ -55,7 +55,8 @@ def test_lists_import_nothing_heavy(tmp_path, arguments):
 
 @pytest.mark.parametrize("command", [["report"], ["gate", "--max", "auc=1"], ["status"]])
 def test_looking_at_results_imports_no_torch(tmp_path, command):
-    words = {"dataset": "digits", "model": "mlp", "defense": "ce", "attack": "entropy", "runs": 1, "shadows": 1}
+    words = {"protocol": "disjoint", "dataset": "digits", "model": "mlp", "defense": "ce", "attack": "entropy"}
+    words |= {"runs": 1, "shadows": 1}
     line = [word for name, value in words.items() for word in (f"--{name}", str(value))]
     miabench.run(**words, epochs=1, store=tmp_path / "miabench-store", executor="inline")
     status, _, heavy = loaded(*command, *line, "--epochs", "1", cwd=tmp_path)

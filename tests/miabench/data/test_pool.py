@@ -211,6 +211,22 @@ def test_one_class_only():
         refined(counting([0, 10]))
 
 
+def test_classes_of_too_few_records_are_told():
+    assert refined(counting([5, 3, 4])).notes == ()
+    assert refined(counting([5, 3, 3])).notes == (
+        "2 of 3 classes have fewer than 4 records: they cannot have members and non-members for target and shadows; "
+        "is the label a class?",
+    )
+
+
+def test_notes_explain_a_pool_of_one_class_and_stand_in_no_hash():
+    data = replace(counting([0, 10]), notes=("3 files were left out",))
+    with pytest.raises(UserError, match=r"it needs two or more; 3 files were left out$"):
+        refined(data)
+    assert data.identity == counting([0, 10]).identity
+    assert data.rows(np.arange(2)).notes == data.notes
+
+
 def test_no_record_at_all():
     with pytest.raises(UserError, match=r"^the dataset has 0 records; splitting needs 8 or more$"):
         refined(counting([0, 0]))

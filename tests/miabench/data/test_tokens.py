@@ -160,3 +160,47 @@ def test_bad_glove(glove, content, message):
 def test_missing_glove(tmp_path):
     with pytest.raises(UserError, match=r"^cannot read .*absent.txt: No such file or directory$"):
         glove_words(encode(["cat"], 1, 1), tmp_path / "absent.txt")
+
+
+@pytest.mark.parametrize(
+    ("document", "sentences"),
+    [
+        (
+            "\u8fd9\u90e8\u7535\u5f71\u597d\u3002\u6211\u770b\uff01 OK",
+            ["\u8fd9 \u90e8 \u7535 \u5f71 \u597d", "\u6211 \u770b", "ok"],
+        ),
+        ("abc\u4e2d\u6587def", ["abc \u4e2d \u6587 def"]),
+        ("\u304c\u3067\u30ab\u30bf", ["\u304c \u3067 \u30ab \u30bf"]),
+        ("\u0e14\u0e35\u0e21\u0e32\u0e01", ["\u0e14\u0e35 \u0e21 \u0e32 \u0e01"]),  # a vowel sign stays with its letter
+        (
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0905\u091a\u094d\u091b\u0940\u0964 \u0926\u0942",
+            ["\u0939\u093f\u0928\u094d\u0926\u0940 \u0905\u091a\u094d\u091b\u0940", "\u0926\u0942"],
+        ),
+        ("\uc548\ub155 \ud558\uc138\uc694", ["\uc548\ub155 \ud558\uc138\uc694"]),
+        ("re\u0301sume\u0301 R\u00c9SUM\u00c9", ["r\u00e9sum\u00e9 r\u00e9sum\u00e9"]),
+        ("caf\u00e9's na\u00efve_1", ["caf\u00e9 s na\u00efve_1"]),
+        ("Good.<br /><br />Bad &amp; <b class='x'>ugly</b>&nbsp;too<!-- or not -->", ["good", "bad ugly too"]),
+        ("R&eacute;sum&eacute;", ["r\u00e9sum\u00e9"]),
+        ("a < b and c > d, I <3 you > me", ["a b and c d i 3 you me"]),
+        ("<john@x.com>", ["john x com"]),
+    ],
+)
+def test_words_of_all_scripts_without_markup(document, sentences):
+    assert split(document) == [sentence.split() for sentence in sentences]
+
+
+def test_words_in_ascii_are_found_in_two_ways_alike():
+    """The fast way and the one for all scripts."""
+    document = "One_1, two's (three)! x-y? 4.5 - ok. Go."
+    assert split(f"{document} \u00e9") == [*split(document), ["\u00e9"]]
+
+
+def test_what_is_cut_off_and_unknown_is_counted():
+    corpus = encode(["a b c", "a. b. c", "?", "", "a b"], sentences=2, words=2)
+    assert corpus.cut == 2
+    assert corpus.wordless == 2
+    assert corpus.unknown == 2 / 8
+    kept, _ = frequent_words(corpus, 3)
+    assert kept.words == ("a", "b")
+    kept, _ = frequent_words(corpus, 4)
+    assert (kept.cut, kept.wordless, kept.unknown) == (2, 5, 1)

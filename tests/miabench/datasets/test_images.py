@@ -1,6 +1,7 @@
 """Images in class folders: every form gives the same pool, decoded once; every bad file has its message."""
 
 import io
+import os
 import tarfile
 import zipfile
 
@@ -260,3 +261,56 @@ def test_the_whole_of_cifar10(cifar_archive, tmp_path):
     assert data.class_names[:3] == ("airplane", "automobile", "bird")
     published = torch.tensor([0.4914, 0.4822, 0.4465])  # of the 50,000 training images, before JPEG
     torch.testing.assert_close(data.mean.flatten().float(), published, atol=1e-3, rtol=0)
+
+
+def test_what_is_left_out_is_counted(load):
+    left_out = {f"train/cat/{i}.xcf": b"" for i in range(3)} | {"train/cat/7": b"", "README.txt": b""}
+    ignored = {"train/cat/Thumbs.db": b"", "train/desktop.ini": b"", ".DS_Store": b""}
+    for form in ("folder", "tar.gz", "zip"):
+        data = load({**FILES, **left_out, **ignored}, form)
+        assert data.notes == (
+            "files left out, as their names do not end as an image's: 3 .xcf, 1 .txt, 1 without an ending",
+        ), form
+    assert load(FILES, "tar").notes == ()
+
+
+def test_left_out_files_are_counted_anew_though_pictures_stay(load):
+    assert load(FILES).notes == ()
+    assert load({**FILES, "train/cat/1.xcf": b""}).notes[0].startswith("files left out")
+
+
+def test_a_class_that_vanishes_is_explained(tmp_path):
+    pack(tmp_path / "pool", {f"dog/{i}.png": encoded(noise(i)) for i in range(8)} | {"cat/1.xcf": b""})
+    message = r"all records are of one class \(dog\); it needs two or more; files left out, .*: 1 .xcf$"
+    with pytest.raises(UserError, match=message):
+        Images(path=tmp_path / "pool").pool(tmp_path / "root")
+
+
+def test_endings_of_pictures_in_any_spelling(load):
+    content = encoded(noise(0), suffix="JPEG")
+    data = load({"cat/1.jfif": content, "cat/2.JPE": content, "dog/1.jp2": encoded(noise(1), suffix="JPEG2000")})
+    assert data.y.tolist() == [0, 0, 1]
+
+
+def test_what_was_applied_is_told(load):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    clear = np.zeros((4, 5, 4), dtype=np.uint8)
+    files = {"a/1.png": encoded(noise(0), exif=exif), "a/2.png": encoded(clear), "b/1.png": encoded(clear)}
+    data = load(files)
+    assert data.notes == ("images laid over white where transparent (2); turned upright, as EXIF says (1)",)
+    assert (data.x[1:] == 255).all()
+
+
+def test_a_pool_that_does_not_fit_the_memory(load, monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda _: 17)
+    with pytest.raises(UserError, match=r"pool needs more than half of this machine's memory; make images smaller"):
+        load(FILES)
+
+
+def test_all_files_that_are_wrong_are_told_at_once(load):
+    wrong = {f"train/dog/x{i}.png": b"not a png" for i in range(6)}
+    with pytest.raises(UserError) as caught:
+        load({**FILES, **wrong, "1.png": FILES["train/dog/0.png"], "train/cat/9.png": encoded(noise(0, 2, 3))}, "tar")
+    assert len(caught.value.problems) == 6
+    assert caught.value.problems[-1] == "and 3 more files"

@@ -200,12 +200,14 @@ def test_thousands_separators(load, written, style):
 
 def test_three_digits_after_a_sign_are_read_as_the_rest_of_the_file_writes_numbers(load):
     """1.234 is 1234 where 0,5 is a half."""
-    data = load("a;b;label\n1.234;0,5;x\n2.345;1,5;y\n9.000;7;x\n")
-    close(data.x, standardised([1234, 2345, 9000], [0.5, 1.5, 7]))
-    data = load("a;b;label\n1,234;0.5;x\n2,345;1.5;y\n9,000;7;x\n")
-    close(data.x, standardised([1234, 2345, 9000], [0.5, 1.5, 7]))
+    data = load("a;b;label\n1.234;0,5;x\n12;1,5;y\n9.000;7;x\n")
+    close(data.x, standardised([1234, 12, 9000], [0.5, 1.5, 7]))
+    data = load("a;b;label\n1,234;0.5;x\n12;1.5;y\n9,000;7;x\n")
+    close(data.x, standardised([1234, 12, 9000], [0.5, 1.5, 7]))
+    data = load("a;b;label\n1.234;0.5;x\n12;1.5;y\n9.000;7;x\n")
+    close(data.x, standardised([1.234, 12, 9], [0.5, 1.5, 7]))
     with pytest.raises(UserError, match=r"column 'a': '1.234' has a comma or a point that may stand for thousands or"):
-        load("a;b;c;label\n1.234;0,5;0.5;x\n2.345;1,5;1.5;y\n9.000;7;7;x\n")
+        load("a;b;c;label\n1.234;0,5;0.5;x\n12;1,5;1.5;y\n9.000;7;7;x\n")
 
 
 def test_categories_and_gaps(load):
@@ -218,6 +220,14 @@ def test_categories_and_gaps(load):
         "5 inputs from 2 of 2 columns; categories (an input each): sex (2); missing, an input of their own: sex (1); "
         "missing, set to the median and marked by an input: age (1)",
     )
+
+
+@pytest.mark.parametrize("value", ["1", "yes"])
+def test_a_column_of_gaps_and_one_value_says_where_it_is(load, value):
+    data = load(f"a,b,label\n{value},1,x\n,2,y\n{value},4,x\n")
+    assert data.x[:, 0].tolist() == [0, 1, 0]
+    assert data.x.shape == (3, 2)
+    assert data.notes[0].endswith("missing or one value, an input says which: a (1)")
 
 
 @pytest.mark.parametrize("gap", ["", "NA", "n/a", "NaN", "null", "None", "?", "-", "#N/A"])
@@ -241,6 +251,11 @@ def test_columns_may_be_left_out_or_be_categories(load):
     close(data.x, np.column_stack([[1, 0, 1], [0, 1, 0], standardised([1, 2, 4])]))
 
 
+def test_one_name_may_stand_alone(tmp_path):
+    assert Table(path=tmp_path, drop="id", categorical=3).drop == ("id",)
+    assert Table(path=tmp_path, drop="id", categorical=3).categorical == ("3",)
+
+
 def test_zero_padded_numbers_are_categories(load):
     data = load("zip,label\n00501,x\n10001,y\n00501,x\n")
     assert data.x.tolist() == [[1, 0], [0, 1], [1, 0]]
@@ -253,13 +268,14 @@ def test_zero_padded_numbers_are_categories(load):
         ("id,a,label", range(1, 41)),
         (",a,label", [2 * i + (i > 7) for i in range(40)]),
         (",a,label", RNG.permutation(40)),
+        ("Unnamed: 0,a,label", RNG.permutation(40)),
     ],
-    ids=["pandas", "named", "rows were left out", "shuffled"],
+    ids=["pandas", "named", "rows were left out", "shuffled", "pandas, written again"],
 )
 def test_row_numbers_are_no_feature(load, header, numbers):
     data = load(text(numbers, NOISE, LABELS, header=header))
     close(data.x, standardised(NOISE))
-    name = header.split(",")[0] or "column 1"
+    name = "id" if header.startswith("id") else "column 1"
     assert data.notes == (f"1 inputs from 1 of 2 columns; left out: {name} (row numbers)",)
 
 
@@ -338,7 +354,10 @@ def test_missing(tmp_path, name):
         ("y,label,x\n1,a,2\n1,a,red\n", r"line 3, column 'x': 'red' where"),
         ("label,x\na,1\na,-inf\n", r"line 3, column 'x': '-inf' where a finite number is expected"),
         ("label,x\na,1\na,1e200\n", r"line 3, column 'x': '1e200' where a finite number is expected"),
-        ("label,x\na,1_0\na,1_1\n", r"line 2, column 'x': '1_0' where a finite number is expected; if it is a categ"),
+        (
+            "label,x\na,1_0\na,1_1\n",
+            r"line 2, column 'x': '1_0' where a finite number is expected \(and in 1 more row\); if it is a ",
+        ),
         ("label,x\na,٣\na,4\n", r"line 2, column 'x': '٣' where a finite number is expected"),
         ("label,x\na,1\n ,2\n", r"line 3, column 'label': an empty cell where a class is expected"),
         ("label,x\n1,1\nNaN,2\n", r"line 3, column 'label': 'NaN' where a class is expected"),
@@ -431,7 +450,9 @@ def test_a_damaged_npz(load):
 def test_an_npy_is_not_an_npz(tmp_path):
     with (tmp_path / "pool.npz").open("wb") as file:
         np.save(file, np.eye(3))
-    with pytest.raises(UserError, match=r"pool.npz is an .npy file of one array; save arrays by name, numpy.savez"):
+    with pytest.raises(
+        UserError, match=r"pool.npz is an .npy file of one array; save arrays by name, with numpy.savez"
+    ):
         Table(path=tmp_path / "pool.npz").load(tmp_path)
 
 

@@ -250,7 +250,7 @@ def test_notes_say_what_became_of_the_words(load):
     data = load("label,text\na,one two\nb,two! three. four\na,five six seven eight nine\nb,?\n", min_count=2)
     assert data.notes == (
         "1 words are known; 77.8% of what was read are unknown words; 50.0% of the documents are longer than 2 "
-        "sentences of 4 words and are cut off; 25.0% have no known word",
+        "sentences of 4 words and are cut off; 50.0% have no known word",
         "look at the text: more than half of its words are unknown; a lower min_count may help",
     )
     assert len(load("label,text\na,one two\nb,two one\n").notes) == 1

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from miabench.errors import UserError
+from miabench.files import archive as archive_module
+from miabench.files import opened
 from miabench.files.archive import content_hash, contents
 
 NAMES = [f"{top}/{i}.bin" for i in range(6) for top in "ba"]  # in another order than sorted
@@ -204,3 +206,105 @@ def test_hash_of_a_folder_is_that_of_wanted_names_and_contents(tmp_path):
     (path / "a" / "00.bin").write_bytes(b"edited")
     edited = content_hash(path, without_text)
     assert len({before, renamed, edited}) == 3
+
+
+@pytest.mark.parametrize("target", ["..", "../..", "../a", "."])
+def test_a_link_to_a_folder_that_is_read_anyhow(tmp_path, target):
+    """Followed, it would multiply the pool until the system's limit on links."""
+    pack(tmp_path / "packed", "folder")
+    (tmp_path / "packed" / "b" / "up").symlink_to(target)
+    with pytest.raises(
+        UserError, match=r"packed/b/up leads, by a link, to a folder that is read anyhow: .*; remove it"
+    ):
+        list(contents(tmp_path / "packed", everything))
+
+
+def test_two_links_to_one_folder(tmp_path):
+    pack(tmp_path / "packed", "folder")
+    (tmp_path / "links").mkdir()
+    for name in "xy":
+        (tmp_path / "links" / name).symlink_to(tmp_path / "packed")
+    with pytest.raises(UserError, match=r"links/y leads, by a link, to a folder that is read anyhow: .*packed; remove"):
+        list(contents(tmp_path / "links", everything))
+
+
+def test_a_link_before_the_folder_it_leads_to(tmp_path):
+    pack(tmp_path / "packed", "folder")
+    (tmp_path / "packed" / "0").symlink_to("b")
+    with pytest.raises(UserError, match=r"packed/0 leads, by a link"):
+        list(contents(tmp_path / "packed", everything))
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
+)
+def test_what_is_no_file_in_a_folder_is_refused_by_name(tmp_path, make):
+    pack(tmp_path / "packed", "folder")
+    make(tmp_path / "packed" / "a" / "x")
+    message = r"packed/a/x(: Too many levels| is a named pipe| is a device \(through a link, /dev/zero\))"
+    with pytest.raises(UserError, match=message):
+        list(contents(tmp_path / "packed", everything))
+    assert len(list(contents(tmp_path / "packed", lambda name: name != "a/x"))) == len(FILES)
+
+
+@pytest.mark.parametrize("ask", [content_hash, lambda *args: list(contents(*args))])
+def test_a_device_is_no_archive(tmp_path, ask):
+    with pytest.raises(UserError, match=r"/dev/zero is a device, no file"):
+        ask(Path("/dev/zero"), everything)
+
+
+def test_zip_with_backslashes(tmp_path):
+    """As Windows' own tools write them."""
+    with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
+        archive.writestr("b\\", b"")
+        for name, content in FILES.items():
+            archive.writestr(name.replace("/", "\\"), content)
+    assert dict(contents(tmp_path / "packed", everything)) == FILES
+
+
+def test_a_backslash_beside_slashes_is_part_of_a_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
+        archive.writestr("a/b\\c", b"1")
+    assert dict(contents(tmp_path / "packed", everything)) == {"a/b\\c": b"1"}
+
+
+def test_wanted_link_in_a_zip(tmp_path):
+    link = zipfile.ZipInfo("a/link.bin")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(UserError, match=r"a/link.bin in .*packed is a link or a special file; pack the files"):
+        list(contents(tmp_path / "packed", everything))
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar"])
+def test_a_file_that_is_too_large(tmp_path, form, monkeypatch):
+    monkeypatch.setattr(archive_module, "LARGEST_MEMBER", max(map(len, FILES.values())) - 1)
+    with pytest.raises(UserError, match=r"a/5.bin in .*packed is larger than 0 MiB; that is no record of a pool"):
+        list(contents(pack(tmp_path / "packed", form), everything))
+
+
+@pytest.mark.parametrize("form", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
+def test_a_bomb(tmp_path, form, monkeypatch):
+    """Refused though nothing in it is wanted: passing over gigabytes takes time as well."""
+    monkeypatch.setattr(opened, "SMALL_ENOUGH", 10_000)
+    if form == "zip":
+        with zipfile.ZipFile(tmp_path / "packed", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("zeros", bytes(2**24))
+    else:
+        with tarfile.open(tmp_path / "packed", TARS[form]) as archive:
+            member = tarfile.TarInfo("zeros")
+            member.size = 2**24
+            archive.addfile(member, io.BytesIO(bytes(2**24)))
+    with pytest.raises(UserError, match=r"packed unpacks to more than .*, over 100 times its size: refused"):
+        list(contents(tmp_path / "packed", lambda name: False))
+
+
+def test_a_zip_that_states_a_size_no_packing_reaches(tmp_path):
+    path = pack(tmp_path / "packed", "zip")
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")  # of the last file, in the directory
+    content[entry + 24 : entry + 28] = (2**31).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged or cut off: the stated size of 'a/5.bin' cannot be"):
+        list(contents(path, everything))

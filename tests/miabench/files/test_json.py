@@ -37,5 +37,5 @@ def test_a_file_that_is_not_there_or_far_too_large_is_named(path, monkeypatch):
         read_json(path, WHY, "make it anew")
     path.write_bytes(b'{"a": 1}')
     monkeypatch.setattr(module, "LARGEST", 7)
-    with pytest.raises(UserError, match=r"kept\.json is damaged \(8 bytes\)"):
+    with pytest.raises(UserError, match=r"kept\.json is damaged \(more than 7 bytes\)"):
         read_json(path, WHY, "make it anew")

@@ -127,6 +127,7 @@ PLAIN = {
     "model": "mlp",
     "defense": ["ce", {"name": "dp-sgd", "schedule": {"lr": 0.5}}],
     "attacks": ["nn"],
+    "schedule": {},
 }
 MARKED = {
     "name": "a/b",
@@ -136,6 +137,7 @@ MARKED = {
     "attacks": "entropy",
     "device": "cuda",
     "scale": 0.5,
+    "schedule": {},
     "unpublished": ["crl.alpha_rce"],
     "tuned": {"crl": {"study": "s", "parameters": ["alpha_rce"]}},
 }
@@ -155,7 +157,7 @@ def test_the_key_of_a_network_stays():
     [
         (PLAIN, "experiment-ee8d96fe676a.json"),
         (MARKED, "a-b-08e34972920e.json"),
-        ("bits", "bits-69c66cf135c1.json"),
+        ("bits", "bits-3b3e00d75f76.json"),
     ],
 )
 def test_the_addresses_of_indexes_stay(tmp_path, experiment, name):

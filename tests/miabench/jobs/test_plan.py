@@ -196,9 +196,10 @@ def test_impossible_cells_are_na_with_the_reason(plan):
 
 def test_the_floor_of_crl_is_warned_about(plan):
     made = plan(defense=[{"name": "crl", "alpha_rce": 0.25, "tau_rce": 0.5}, "crl"])
-    (warning,) = made.index.warnings
-    assert "alpha_rce = 0.25 is at or below 0.26" in warning
-    assert "the CE part never relaxes" in warning
+    ce, centers = made.index.warnings
+    assert "alpha_rce = 0.25 is at or below 0.26" in ce
+    assert "the CE part never relaxes" in ce
+    assert "the center part never relaxes" in centers, "of both cells, said once"
 
 
 def test_duplicates_are_reported(plan):

@@ -31,7 +31,7 @@ def of_pool(make, scores, members):
 
 
 def test_influences_are_sums_over_pairs_written_out():
-    """Moving a record's weight by e moves the AUC by e times psi: a member's share of wins less the mean, by members."""
+    """Moving a record's weight by e moves the AUC by e times psi: its share of wins less the mean, by its kind."""
     rows = [np.array([1, 4, 5, 9]), np.array([0, 4, 9, 12, 13])]
     scores = [np.array([3.0, 1.0, 2.0, 2.0]), np.array([5.0, 2.0, 4.0, 1.0, 4.0])]
     members = [np.array([True, True, False, False]), np.array([True, False, True, False, False])]

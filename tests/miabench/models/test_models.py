@@ -7,6 +7,7 @@ import miabench
 from miabench import Domain
 from miabench.plugins.discover import discover
 from miabench.seeds import global_stream
+from miabench.store.hashed import hashed
 
 MODELS = [found.name for found in discover().all("model") if found.source == "built-in"]
 FACTS = {  # parameters for RGB images of 32 x 32 (han: vectors of 50) with 10 and with 100 classes, feature dimension
@@ -170,3 +171,48 @@ def test_an_unsupported_network_is_refused_by_name():
         miabench.UserError, match=r"^model vgg11: it takes images of C x 32 x 32, but these records are 446;"
     ):
         miabench.create_model("vgg11", num_classes=10, input_shape=(446,))
+
+
+WIDE = {  # parameters for RGB images and 10 classes, by width: 9 in out + 2 out of a convolution with BatchNorm, ...
+    "cnn": (lambda a, b, c, d: conv(3, a) + conv(a, b) + conv(b, c) + conv(c, d) + 10 * (d + 1), (16, 32, 64, 128)),
+    "resnet20": (
+        lambda a, b, c: conv(3, a) + 6 * conv(a, a) + conv(a, b) + 5 * conv(b, b) + conv(b, c) + 5 * conv(c, c)
+        + 10 * (c + 1),
+        (16, 32, 64),
+    ),
+    "resnet18": (
+        lambda a, b, c, d: conv(3, a) + 4 * conv(a, a)
+        + sum(conv(n, m) + 3 * conv(m, m) + n * m + 2 * m for n, m in ((a, b), (b, c), (c, d))) + 10 * (d + 1),
+        (64, 128, 256, 512),
+    ),
+}  # fmt: skip
+
+
+def conv(inputs, outputs):
+    """Weights of a 3 x 3 convolution, and scales and shifts of the normalisation behind it."""
+    return 9 * inputs * outputs + 2 * outputs
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("width", [0.25, 1.0, 1.5])
+def test_width_multiplies_the_channels(name, width, build, batch):
+    count, channels = WIDE[name]
+    channels = [int(c * width) for c in channels]
+    net = build(name, width=width)
+    assert sum(p.numel() for p in net.parameters()) == count(*channels)
+    logits, features = net(batch(name))
+    assert (logits.shape, features.shape) == ((2, 10), (2, channels[-1]))
+    assert net.feature_dim == channels[-1]
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_the_narrowest_networks_work(name, build, batch):
+    assert build(name, width=1e-3).feature_dim == 1
+    assert build(name, width=1e-3).eval()(batch(name))[0].isfinite().all()
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_width_of_one_is_in_no_key(name):
+    """What was stored before there was a width is found again."""
+    assert hashed(plugin(name)) == hashed(plugin(name, width=1)) == {}
+    assert hashed(plugin(name, width=2)) == {"width": 2.0}

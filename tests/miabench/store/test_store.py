@@ -13,15 +13,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from filelock import Timeout
 from pydantic import TypeAdapter
 
 import miabench
 from miabench.files.atomic import replace_folder, write_file
+from miabench.files.lock import LockedError
 from miabench.files.npz import write_npz
 from miabench.store.store import Ref, Store, digest
 
-REF = Ref("scores", "abc")
+REF = Ref("scores", "abc0" * 8)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_an_error_while_writing_leaves_nothing(store):
 def test_a_killed_writer_leaves_nothing_that_counts_and_is_cleaned_up(store):
     code = (
         "import os, sys\nfrom miabench.store.store import Ref, Store\n"
-        "with Store(sys.argv[1]).write(Ref('scores', 'abc'), {}) as folder:\n"
+        "with Store(sys.argv[1]).write(Ref('scores', 'abc0' * 8), {}) as folder:\n"
         "    (folder / 'arrays.npz').write_text('half')\n    os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code, str(store.folder)])
@@ -73,10 +73,10 @@ def test_a_killed_writer_leaves_nothing_that_counts_and_is_cleaned_up(store):
 
 
 def test_another_living_process_keeps_its_temporary_folder(store):
-    mine = store.folder / "scores" / f".{os.getpid()}-1.tmp"
-    mine.mkdir(parents=True)
-    Store(store.folder)
-    assert mine.exists()
+    with replace_folder(store.folder / "scores" / "mine"):
+        (mine,) = (store.folder / "scores").iterdir()
+        Store(store.folder)
+        assert mine.exists()
 
 
 READERS = {
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_not_used(store, name, read):
     read(store, REF, name)
     for damaged in (whole[:-1] + b" ", b""):
         path.write_bytes(damaged)
-        with pytest.raises(miabench.UserError, match=rf"{name} is damaged; remove the folder .*abc and run again"):
+        with pytest.raises(miabench.UserError, match=rf"{name} is damaged; remove the folder .*abc0 and run again"):
             read(store, REF, name)
     path.unlink()
     with pytest.raises(miabench.UserError, match=rf"{name} is damaged"):
@@ -107,7 +107,7 @@ def test_a_damaged_file_is_not_used(store, name, read):
 def test_nothing_is_unpickled(store):
     with store.write(REF, {}) as folder:
         np.savez(folder / "arrays.npz", x=np.array([{"code": 1}], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(miabench.UserError, match=r"arrays\.npz is not an npz file of plain arrays: .*allow_pickle"):
         store.arrays(REF)
 
 
@@ -242,8 +242,12 @@ def test_what_the_system_takes_in_parts_is_written_whole(tmp_path, monkeypatch):
 
 
 def test_a_lock_is_held_by_one(store):
-    with store.lock("job"), pytest.raises(Timeout), Store(store.folder).lock("job").acquire(timeout=0):
-        pass
+    with store.lock("job"):
+        assert store.is_locked("job")
+        with pytest.raises(LockedError), Store(store.folder).lock("job", wait=False):
+            pass
+    assert not store.is_locked("job")
+    assert list((store.folder / "locks").iterdir()) == [], "it is removed when it is released"
 
 
 def test_failures_are_remembered_and_forgotten(store):

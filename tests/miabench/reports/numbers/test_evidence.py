@@ -192,7 +192,7 @@ def test_without_a_baseline_there_is_no_change(make_results):
 
 
 def test_a_family_is_one_column_of_one_site_and_attacker(make_results):
-    """Holm's p-values of each column by itself: not over columns, models or attackers, over settings of all defenses."""
+    """Holm's p-values are over the settings of all defenses; not over columns, models or attackers."""
     dmp = {"defense": "dmp", "auc": {"gap": 0.65, "entropy": 0.85}}
     both = [cell | {"model": model} for model in ("mlp", "cnn") for cell in ({"auc": {"entropy": 0.9}}, *MANY, dmp)]
     results = make_results(*both, attackers=("adaptive", "non-adaptive"), runs=3)

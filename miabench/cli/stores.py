@@ -1,0 +1,61 @@
+"""`miabench store`: commands that look after a store."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miabench.api import keeping
+from miabench.cli.options import Given, command
+
+app = typer.Typer(
+    help="Look after a store: what is there, how large, whether it is whole; clean it; move it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Archive = Annotated[Path, typer.Argument(help="a file", metavar="FILE")]
+
+
+@command(app, keeping.store_ls)
+def ls(given: Given) -> None:
+    """List the experiments of a store."""
+    for held in keeping.store_ls(**given):
+        typer.echo(held)
+
+
+@command(app, keeping.store_du)
+def du(given: Given) -> None:
+    """Say how much room a store takes."""
+    for room in keeping.store_du(**given):
+        typer.echo(room)
+
+
+@command(app, keeping.store_verify)
+def verify(given: Given) -> None:
+    """Read everything again and compare it with its checksums; fail if something is damaged."""
+    found = keeping.store_verify(**given)
+    typer.echo(found)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@command(app, keeping.store_gc)
+def gc(given: Given) -> None:
+    """Show what no kept experiment refers to; --remove removes it."""
+    found = keeping.store_gc(**given)
+    typer.echo(found)
+    if found.garbage and not given.get("remove"):
+        typer.echo("nothing was removed; the same with --remove does", err=True)
+
+
+@command(app, keeping.store_export)
+def export(given: Given, file: Archive) -> None:
+    """Write experiments, with all that is stored of them, into one file."""
+    typer.echo(keeping.store_export(file, **given))
+
+
+@command(app, keeping.store_import)
+def import_(given: Given, file: Archive) -> None:
+    """Put what `export` wrote into a store."""
+    typer.echo(keeping.store_import(file, **given))

@@ -1,0 +1,84 @@
+"""Which networks keep their weights once all that is asked of them is stored: `keep_weights` of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from miabench.errors import UserError
+from miabench.files.lock import LockedError
+from miabench.jobs.plan import Plan
+from miabench.jobs.specs import Job
+from miabench.results.holdings import Holder, Holdings
+from miabench.results.index import Index, file_name
+from miabench.results.inventory import readable
+from miabench.store.store import WEIGHTS, Ref, Store
+
+
+def keeps(index: Index, network: Ref) -> bool:
+    """Whether an experiment keeps the weights of a network."""
+    match index.experiment.keep_weights:
+        case "all":
+            return True
+        case "targets":
+            return any(entry.network == network for entry in index.entries)
+        case _:
+            return False
+
+
+def remove_weights(plan: Plan) -> int:
+    """Remove the weights that neither the plan's experiment keeps nor any other; how many networks lost theirs.
+
+    What jobs of this or another unfinished experiment may still ask stays.
+    """
+    if plan.index.experiment.keep_weights == "all" or plan.missing():
+        return 0
+    trainings = {ref: job.key for job in plan.stage("train").values() for ref in job.gives}
+    droppable = {ref for ref in trainings if not keeps(plan.index, ref) and plan.store.has_whole(ref)}
+    if not droppable:
+        return 0
+    try:
+        holdings = Holdings(plan.store)
+    except UserError:  # what a damaged index refers to cannot be told
+        return 0
+    own = file_name(plan.index.experiment).removesuffix(".json")
+    for name, other in holdings.holders.items():
+        if name != own:
+            droppable -= _claimed(holdings, name, other)
+    return sum(_remove(plan.store, ref, trainings[ref]) for ref in droppable)
+
+
+def retrained(plan: Plan) -> Sequence[Job]:
+    """The trainings that are to be done again, as their weights were removed and something new is asked of them."""
+    return [job for job in plan.missing("train").values() if plan.store.has_all(job.gives)]
+
+
+def sizes(plan: Plan, of_network: Callable[[Job], int]) -> str:
+    """How large the weights of all networks are, and of those that stay, in words.
+
+    Args:
+        plan: the experiment.
+        of_network: bytes of one network that a training makes.
+    """
+    sizes = {ref: of_network(job) for job in plan.stage("train").values() for ref in job.gives}
+    kept = sum(size for ref, size in sizes.items() if keeps(plan.index, ref))
+    policy = plan.index.experiment.keep_weights
+    return (
+        f"weights of {len(sizes):,} networks: {readable(sum(sizes.values()))}; "
+        f"keep_weights = {policy} keeps {readable(kept)}"
+    )
+
+
+def _claimed(holdings: Holdings, name: str, other: Holder) -> set[Ref]:
+    """The networks whose weights another experiment keeps, or may still ask."""
+    refs, _ = holdings.of((name,))
+    finished = holdings.is_finished(name)
+    return {ref for ref in refs if ref.kind == "networks" and (not finished or keeps(other.index, ref))}
+
+
+def _remove(store: Store, ref: Ref, job: str) -> bool:
+    try:
+        with store.lock(job, wait=False):
+            store.remove_weights(ref)
+    except LockedError:
+        return False
+    return not (store.path(ref) / WEIGHTS).exists()
