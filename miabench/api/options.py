@@ -55,7 +55,7 @@ class ExperimentOptions(TypedDict, total=False):
     attacks: Annotated[Names, SameAs("attack")]
     protocol: Annotated[str, Option("pool: models share the pool; disjoint: the paper's halves", "NAME")]
     models: Annotated[int, Option("protocol pool: how many are trained; each is a target", "N", int)]
-    runs: Annotated[int, Option("protocol disjoint: independent repetitions of every cell", "N", int)]
+    runs: Annotated[int, Option("independent repetitions of every cell, under protocol disjoint", "N", int)]
     shadows: Annotated[int, Option("shadow models for each target", "N", int)]
     seed: Annotated[int, Option("of splits and of every random stream", "N", int)]
     epochs: Annotated[int, Option("of the schedule", "N", int)]

@@ -44,6 +44,9 @@ def load_experiment(
         raw.pop("schedule")
     own = "schedule" not in raw
     apply(raw, overrides or {})
+    if source is None and "runs" in replaced and "protocol" not in replaced:
+        raw["protocol"] = "disjoint"  # whose word it is; the default preset's own protocol knows no runs
+        raw.pop("models", None)
     if raw.get("protocol") == "pool" and "protocol" in replaced:
         for key in {"runs", "shadows"} - replaced:  # the source's are another protocol's
             raw.pop(key, None)
@@ -97,6 +100,8 @@ def _problem(file: str, replaced: Iterable[str], item: Any) -> str:
     key = ".".join(path)
     where = "the options" if any(f"{key}.".startswith(f"{given}.") for given in replaced) else file
     fields = Experiment.model_fields
+    if not path:  # about several keys at once: the message names them
+        return f"{where}: {item['msg'].removeprefix('Value error, ')}"
     if item["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}{nearest(path[-1], fields if len(path) == 1 else _fields_of(path[0]))}"
     if item["type"] == "missing" and key in fields:
