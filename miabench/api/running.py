@@ -120,7 +120,7 @@ def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRu
     """
     plan = planned(experiment, options, say=False)
     from miabench.jobs.estimate import estimate as estimate_of
-    from miabench.jobs.scheduler import workers_on
+    from miabench.jobs.stages import workers_on
 
     return estimate_of(plan, executor_config(options).workers or workers_on(plan.context.device))
 

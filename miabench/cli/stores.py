@@ -9,7 +9,7 @@ from miabench.api import keeping
 from miabench.cli.options import Given, command
 
 app = typer.Typer(
-    help="Look after a store: what is there, how large, whether it is whole; clean it; move it.",
+    help="Look after a store: list, verify, clean and move it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -55,7 +55,7 @@ def export(given: Given, file: Archive) -> None:
     typer.echo(keeping.store_export(file, **given))
 
 
-@command(app, keeping.store_import)
+@command(app, keeping.store_import, "import")
 def import_(given: Given, file: Archive) -> None:
     """Put what `export` wrote into a store."""
     typer.echo(keeping.store_import(file, **given))

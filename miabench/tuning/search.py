@@ -26,7 +26,7 @@ from miabench.experiment.grid import expand
 from miabench.experiment.model import DefenseChoice, Experiment
 from miabench.jobs.executors.base import Executor
 from miabench.jobs.plan import Paths, Plan, make_plan
-from miabench.jobs.scheduler import make_executor, run_jobs
+from miabench.jobs.scheduler import run_jobs
 from miabench.jobs.specs import Job
 from miabench.jobs.stages import ExecutorConfig
 from miabench.plugins.discover import discover
@@ -155,7 +155,7 @@ class _Search:
         if cell.reason:
             return study
         self._check(first)
-        executor = make_executor(self.executor.executor, self.executor.workers, first.context, lambda event: None)
+        executor = self.executor.make(first.context, lambda event: None)
         with self.store.lock(f"tune-{key}"), closing(executor):
             trials = self._open(key)
             while trial := self._next(trials, executor):
@@ -229,6 +229,7 @@ class _Lent:
     def __init__(self, executor: Executor) -> None:
         self.slots = executor.slots
         self.waiting, self.start, self.wait = executor.waiting, executor.start, executor.wait
+        self.fits, self.interrupted = executor.fits, executor.interrupted
 
     def close(self) -> None:
         """Left to its owner; after `run_jobs` has returned nothing is running."""
