@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from miabench.evaluation.scores import TargetValues
 from miabench.metrics import (
     Difference,
     accuracy_influences,
@@ -20,6 +21,7 @@ from miabench.reports.numbers.evidence import ACCURACY, Stored, judge
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.summary import summarize
 from miabench.results.index import AttackInfo
+from miabench.results.results import Results
 
 ACCESS = {"gap": "label", "entropy": "black-box", "nn": "black-box", "grad-x": "white-box"}
 CE = {"auc": {"gap": 0.6, "entropy": 0.9, "nn": 0.8, "grad-x": 0.85}}
@@ -129,6 +131,24 @@ def test_what_is_missing_is_named(make_results):
     assert worst[Column("label-only", "auc")].missing == ()
 
 
+def test_an_attack_on_few_records_is_among_those_of_an_auc_and_missing_for_a_low_rate(make_results):
+    class Dear(Results):
+        """nn scores 80 records alone."""
+
+        def targets(self, cell, attacker=None, attack=None):
+            found = super().targets(cell, attacker, attack)
+            if attack != "nn":
+                return found
+            parts = ([one.values, one.members, one.labels, one.rows] for one in found.values())
+            return {run: TargetValues(*(part[160:240] for part in own)) for run, own in zip(found, parts, strict=True)}
+
+    made = make_results({"auc": {"entropy": 0.7, "nn": 0.9}}, runs=3, records=200)
+    worst = judged(Dear(made.index, made.store))["ce", "adaptive"].worst
+    auc, tpr = (worst[Column("all", metric)] for metric in ("auc", "tpr@1%"))
+    assert (auc.attack, auc.missing, auc.among) == ("nn", (), "2")
+    assert (tpr.attack, tpr.missing, tpr.among) == ("entropy", ("nn",), "1 of 2")
+
+
 def test_the_metric_asked_for_is_a_column_beside_auc_and_tpr(make_results):
     found = judged(make_results(CE, records=200), metric="tpr@10%")["ce", "adaptive"]
     assert [column.metric for column in found.worst] == ["auc", "tpr@1%", "tpr@10%"]
@@ -165,6 +185,20 @@ def test_only_runs_and_records_of_both_count(make_results):
     crl = {"defense": "crl", "withheld": 10, "auc": {"nn": (0.5, 0.6, None)}}
     found = judged(make_results({"auc": {"nn": (None, 0.9, 0.8)}}, crl, runs=3))["crl", "adaptive"].changes["nn"]
     assert (found.runs, found.n_members, found.n_nonmembers) == (1, 30, 40)
+
+
+def test_records_are_counted_in_the_run_that_has_fewest(make_results):
+    class Short(Results):
+        """Run 1 lacks five members and two non-members."""
+
+        def targets(self, cell, attacker=None, attack=None):
+            found = super().targets(cell, attacker, attack)
+            one = found[1]
+            return found | {1: TargetValues(*(part[5:-2] for part in (one.values, one.members, one.labels, one.rows)))}
+
+    made = make_results({}, {"defense": "crl"}, runs=3)
+    change = judged(Short(made.index, made.store))["crl", "adaptive"].changes["entropy"]
+    assert (change.n_members, change.n_nonmembers, change.runs) == (35, 38, 3)
 
 
 def test_the_baseline_is_that_of_the_same_attacker_and_site(make_results):
