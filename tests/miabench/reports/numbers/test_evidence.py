@@ -1,16 +1,12 @@
 """What lines are known to be: means, worst cases and differences, against the metrics' own functions on the scores."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from miabench.evaluation.scores import TargetValues
 from miabench.metrics import (
-    Difference,
     accuracy_influences,
     auc_influences,
-    balanced_accuracy_influences,
     difference,
     holm,
     mean_over_runs,
@@ -91,9 +87,6 @@ def test_an_advantage_is_twice_a_balanced_accuracy_less_one(make_results):
         expected = [2 * change.value, 2 * change.low, 2 * change.high]
         assert [doubled.value, doubled.low, doubled.high] == pytest.approx(expected)
         assert doubled.verdict == change.verdict
-    called, members = scores(results, "ce", "nn")
-    called = called >= 1.5  # not what the shadows' thresholds call: only the mean's form is of interest
-    assert mean_over_runs(balanced_accuracy_influences(called, members)).value > 0.5
 
 
 # --- worst cases ---
@@ -340,8 +333,6 @@ def test_a_change_keeps_the_interval_of_itself_alone(make_results):
     """Holm's correction changes the verdict, never the interval."""
     alone = make_results({"dataset": "b"}, MANY[0] | {"dataset": "b"}, runs=3)
     found = judged(alone)["crl a=0", "adaptive"].changes["entropy"]
-    assert isinstance(found.found, Difference)
-    assert replace(found, verdict=found.verdict) == found
     among = judged(make_results({}, *MANY, {"defense": "dmp"}, runs=3))["crl a=0", "adaptive"].changes["entropy"]
     assert (among.low, among.high) == pytest.approx((found.low, found.high))
     assert among.verdict.p > found.verdict.p
