@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from miabench import metrics
-from miabench.evaluation.measure import ATTACK_METRICS, NEED_SHADOWS, measure_attack, measure_classes
+from miabench.evaluation.measure import (
+    ATTACK_METRICS,
+    NEED_SHADOWS,
+    measure_accuracy,
+    measure_attack,
+    measure_classes,
+)
 from miabench.evaluation.references import ReferenceCounts
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 
@@ -101,3 +107,11 @@ def test_rows_of_classes_are_of_their_records_alone():
         assert row["value"] == metrics.auc(s[own], m[own]).value
         assert (row["n_members"], row["n_nonmembers"]) == ((m & own).sum(), (~m & own).sum())
     assert {row["metric"] for row in measure_classes(given(n=300, shadows=False), CLASSES)} == {"auc"}
+
+
+def test_accuracies_are_of_members_and_of_non_members():
+    correct, member = np.arange(10) < 5, np.arange(10) < 4
+    train, test = measure_accuracy(correct, member)
+    assert (train["metric"], train["value"]) == ("train_accuracy", 1)
+    assert (test["metric"], test["value"]) == ("test_accuracy", pytest.approx(1 / 6))
+    assert (test["n_members"], test["n_nonmembers"]) == (4, 6)

@@ -111,11 +111,13 @@ def test_stacked_numbers_are_those_of_each_attack():
     rng = np.random.default_rng(4)
     members = np.arange(40) < 20
     parts = [metrics.auc_influences(rng.normal(size=(3, 40)) + members, members) for _ in range(2)]
+    parts = [part._replace(over=part.over + k + 1, under=part.under + k + 3) for k, part in enumerate(parts)]
     found = metrics.stacked(parts)
     assert found.values.shape == (2, 3)
     for k, part in enumerate(parts):
         np.testing.assert_array_equal(found.pick(k).records, part.records)
         np.testing.assert_array_equal(found.pick(k).over, part.over)
+        np.testing.assert_array_equal(found.pick(k).under, part.under)
     assert found.rarer is None
     sparse = [part._replace(rarer=rarer) for part, rarer in zip(parts, (7, 5), strict=True)]
     assert metrics.stacked(sparse).fewest == 5

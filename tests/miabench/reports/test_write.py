@@ -44,7 +44,11 @@ def test_a_folder_gets_all_forms_and_the_plots_in_three_formats(results, capsys,
     printed = capsys.readouterr()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES.values(), "plots"}
     plots = {path.name for path in (tmp_path / "out" / "plots").iterdir()}
-    assert plots == {f"{name}.{suffix}" for name in ("trade-off", "attacks", "roc") for suffix in ("png", "svg", "pdf")}
+    assert plots == {
+        f"{name}.{suffix}"
+        for name in ("worst-cases", "trade-off", "attacks", "roc")
+        for suffix in ("png", "svg", "pdf")
+    }
     lines = printed.err.splitlines()
     assert lines[0] == f"wrote {tmp_path / 'out' / 'results.csv'}"
     assert f"wrote {tmp_path / 'out' / 'plots' / 'roc.pdf'}" in lines

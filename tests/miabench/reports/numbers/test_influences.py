@@ -99,6 +99,19 @@ def test_decisions_are_those_of_each_metric_s_threshold(attack):
     assert len(set(different)) == 3
 
 
+def test_a_score_at_the_threshold_is_called_a_member():
+    """Rounded scores: targets tie with the shadows' threshold, and decisions are those that the rate is measured by."""
+    rng, members = np.random.default_rng(1), np.arange(3000) < 1500
+    scores, shadows = (np.round(rng.normal(size=3000) + 1.5 * members, 1) for _ in range(2))
+    labels = np.zeros(3000, np.int64)
+    own = AttackScores(target(range(3000), members, scores), ShadowScores(shadows, members, labels), {})
+    measured = {row["metric"]: row["value"] for row in measure_attack(own)}
+    for metric, kind in (("calibrated_tpr@1%", members), ("calibrated_fpr@1%", ~members), ("far", ~members)):
+        called = called_members(metric, own)
+        assert called[kind].mean() == pytest.approx(measured[metric])
+        assert scores[called].min() in shadows
+
+
 def test_without_shadows_nothing_is_decided_and_scores_stand(attack):
     nobody = ShadowScores(np.empty(0), np.empty(0, bool), np.empty(0, np.int64))
     bare = attack | {0: AttackScores(attack[0].target, nobody, {})}
@@ -132,6 +145,7 @@ def test_runs_missing_on_one_side_are_left_out():
     assert shared([one, {2: other[2]}]) is None
     assert shared([]) is None
     assert list(of_all(shared([one, other]), [{3: one[3]}]).rows) == [3]
+    assert list(of_all(shared([one, other]), [one, {1: one[1]}]).rows) == [1]
     assert of_all(shared([one, other]), [{0: one[0]}]) is None
     assert of_all(shared([one, other]), []) is None
     assert of_all(None, [one]) is None

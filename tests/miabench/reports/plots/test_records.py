@@ -180,14 +180,23 @@ def test_without_costs_there_is_no_figure(make_results):
     assert against_cost.draw(summarize(make_results({})), {}) == {}
 
 
-def plots_of(results, folder):
+def plotted(results, folder):
     summary = summarize(results)
     return all_plots(results, summary, judge(results, summary), folder)
 
 
 def test_all_plots_writes_what_the_results_support(results, tmp_path):
-    written = plots_of(results, tmp_path / "new")
-    names = ["worst-cases", "trade-off", "cost", "attacks", "roc", "boundary-histograms", "confidence-histograms", "origin-boundary"]
+    written = plotted(results, tmp_path / "new")
+    names = [
+        "worst-cases",
+        "trade-off",
+        "cost",
+        "attacks",
+        "roc",
+        "boundary-histograms",
+        "confidence-histograms",
+        "origin-boundary",
+    ]
     assert [path.name for path in written] == [f"{name}{suffix}" for name in names for suffix in SUFFIXES]
     heads = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
     assert all(path.read_bytes().startswith(heads[path.suffix]) for path in written)
@@ -195,14 +204,19 @@ def test_all_plots_writes_what_the_results_support(results, tmp_path):
 
 def test_all_plots_of_results_without_networks(make_results, tmp_path):
     results = make_results({}, {"defense": "crl"}, {"defense": "imp-relaxloss"})
-    written = plots_of(results, tmp_path)
-    names = ["worst-cases", "trade-off", "ablation", "attacks", "roc"]
-    assert list(dict.fromkeys(path.stem for path in written)) == names
+    written = plotted(results, tmp_path)
+    assert list(dict.fromkeys(path.stem for path in written)) == [
+        "worst-cases",
+        "trade-off",
+        "ablation",
+        "attacks",
+        "roc",
+    ]
 
 
 def test_all_plots_of_nothing(make_results, tmp_path):
     results = make_results({"accuracy": None, "auc": {"nn": None}})
-    assert plots_of(results, tmp_path / "new") == []
+    assert plotted(results, tmp_path / "new") == []
     assert not (tmp_path / "new").exists()
 
 
