@@ -13,13 +13,8 @@ from miabench.results.results import Results
 
 def variants(index: Index) -> Iterator[str]:
     """The parameters of all attacks that have any which are a number or a word, in one note."""
-    known = {
-        attack.label.partition(" ")[0]: [
-            f"{k} {v}" for k, v in attack.params.items() if isinstance(v, (int, float, str))
-        ]
-        for attack in index.attacks
-    }
-    named = [f"{name} ({', '.join(params)})" for name, params in known.items() if params]
+    known = {attack.label: [*_plain(attack.params)] for attack in index.attacks}
+    named = [f"{label} ({', '.join(params)})" for label, params in known.items() if params]
     if named:
         yield f"attacks: {'; '.join(named)}"
 
