@@ -21,7 +21,7 @@ fitted network share one s.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from miabench.defenses._beside import num_classes
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from miabench import Defense, Field, Range, Role, Task, Train
+from miabench import Defense, Field, Range, Role, Task, Train, UserError
 
 if TYPE_CHECKING:
     from miabench import RecordNoise
@@ -50,6 +50,7 @@ class Purifier(Defense, frozen=True):
     lambda_label: float = Field(1.0, ge=0, description="λ: weight of keeping the predicted class")
     beta: float = Field(0.01, ge=0, description="β: weight of the latent space's divergence from N(0, I)")
     latent: int = Field(2, ge=1, description="dimensions of the latent space")
+    most_swapped: int = Field(5000, ge=1, description="room, stored with the network, for members with swapped labels")
     reformer_lr: float = Field(0.001, gt=0, description="learning rate of the reformer's Adam")
     reference_fraction: float = Field(0.5, gt=0, lt=1, description="share of the training part withheld as reference")
 
@@ -65,7 +66,7 @@ class Purifier(Defense, frozen=True):
         """The network with reformer and label swapper beside it, unused by its forward pass."""
         classes = num_classes(net)
         net.reformer = Reformer(classes, self.latent)
-        net.swapper = LabelSwapper(classes)
+        net.swapper = LabelSwapper(classes, self.most_swapped)
         return net
 
     def fit(self, task: Task) -> nn.Module:
@@ -131,36 +132,40 @@ class LabelSwapper(nn.Module):
     """Knows again the answers to members whose labels are swapped.
 
     Attributes:
-        drawn: their logits (n, C); how many there are is known after training only.
+        drawn: their logits (size, C), of which the first `count` are filled: stored networks have one shape.
     """
 
     drawn: Tensor
+    count: Tensor
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, size: int) -> None:
         super().__init__()
-        self.register_buffer("drawn", torch.zeros(0, num_classes))
-        self.register_load_state_dict_pre_hook(_resize)
+        self.register_buffer("drawn", torch.zeros(size, num_classes))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
     def draw(self, z: Tensor, right: Tensor, generator: torch.Generator) -> None:
-        """Choose members: logits z (n, C) of members, and who of members and then reference is right (n + r,)."""
+        """Choose members: logits z (n, C) of members, and who of members and then reference is right (n + r,).
+
+        Raises:
+            UserError: they are more than there is room for.
+        """
         members, reference = right[: len(z)], right[len(z) :].double().mean()
         share = (1 - reference / members.double().mean()).clamp(min=0).nan_to_num()
         candidates = z[members]
+        count = round(float(share) * len(candidates))
+        if count > len(self.drawn):
+            raise UserError(f"purifier: {count} labels are to be swapped, more than most_swapped = {len(self.drawn)}")
         order = torch.randperm(len(candidates), generator=generator, device=z.device)
-        self.drawn = candidates[order[: round(float(share) * len(candidates))]]
+        self.drawn[:count] = candidates[order[:count]]
+        self.count.fill_(count)
 
     def forward(self, z: Tensor) -> Tensor:
         """Whether logits z (N, C) are those of a drawn member (N,)."""
-        if not len(self.drawn):
+        drawn = self.drawn[: int(self.count)]
+        if not len(drawn):
             return torch.zeros(len(z), dtype=torch.bool, device=z.device)
-        distance = torch.cdist(z, self.drawn, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+        distance = torch.cdist(z, drawn, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
         return distance <= SAME * z.norm(dim=1)
-
-
-def _resize(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before weights are loaded: as many rows as were stored."""
-    if f"{prefix}drawn" in state:
-        module.drawn = torch.empty_like(state[f"{prefix}drawn"], device=cast(Tensor, module.drawn).device)
 
 
 def _layers(widths: list[int]) -> nn.Sequential:

@@ -55,7 +55,7 @@ class ExperimentOptions(TypedDict, total=False):
     attacks: Annotated[Names, SameAs("attack")]
     protocol: Annotated[str, Option("pool: models share the pool; disjoint: the paper's halves", "NAME")]
     models: Annotated[int, Option("protocol pool: how many are trained; each is a target", "N", int)]
-    runs: Annotated[int, Option("protocol disjoint: independent repetitions of every cell", "N", int)]
+    runs: Annotated[int, Option("independent repetitions of every cell, under protocol disjoint", "N", int)]
     shadows: Annotated[int, Option("shadow models for each target", "N", int)]
     seed: Annotated[int, Option("of splits and of every random stream", "N", int)]
     epochs: Annotated[int, Option("of the schedule", "N", int)]
@@ -91,6 +91,9 @@ class RunOptions(StoredOptions, total=False):
         Literal["local", "inline"], Option("local: worker processes (default); inline: this process", "NAME")
     ]
     workers: Annotated[int | str | None, Option("worker processes: a number, or auto (default): one per core", "N")]
+    job_timeout: Annotated[
+        float | None, Option("end the worker process of a job that takes longer (default: never)", "SECONDS", float)
+    ]
 
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:

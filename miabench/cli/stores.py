@@ -9,7 +9,7 @@ from miabench.api import keeping
 from miabench.cli.options import Given, command
 
 app = typer.Typer(
-    help="Look after a store: what is there, how large, whether it is whole; clean it; move it.",
+    help="Look after a store: list, verify, clean and move it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

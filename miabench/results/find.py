@@ -29,7 +29,7 @@ def find_index(store: Store, experiment: Experiment) -> Index:
         missing = error
     held = list(Index.all(store))
     others = [index for index in held if _without_runs(index.experiment) == _without_runs(experiment)]
-    if others and experiment.protocol != "pool":
+    if others and not experiment.paired:
         return _with_runs(max(others, key=lambda index: index.experiment.runs), experiment.runs)
     raise MissingStepError(f"{missing.what}{_has(held)}; make them with", missing.step)
 

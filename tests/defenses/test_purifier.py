@@ -130,7 +130,7 @@ def test_drawn_members_are_answered_with_the_two_largest_exchanged(ce, purified)
     defense, net = purified
     drawn = net.swapper(ce(data().x)[0].detach())
     answers, swapper = served(defense, net), net.swapper
-    net.swapper = LabelSwapper(4)  # knows nobody
+    net.swapper = LabelSwapper(4, 1)  # knows nobody
     plain = served(defense, net)
     net.swapper = swapper
     assert torch.equal(answers[~drawn], plain[~drawn])
@@ -143,10 +143,10 @@ def test_drawn_members_are_answered_with_the_two_largest_exchanged(ce, purified)
 def test_who_is_drawn_differs_and_nobody_is_where_there_is_no_gap():
     z = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
     known = torch.arange(200) < 150  # 100 of 100 members, 50 of 100 others
-    swapper = LabelSwapper(3)
+    swapper = LabelSwapper(3, 60)
     swapper.draw(z, known, torch.Generator().manual_seed(1))
-    assert len(swapper.drawn) == 50
-    assert not torch.equal(swapper.drawn, z[:50])
+    assert swapper.count == 50
+    assert not torch.equal(swapper.drawn[:50], z[:50])
     swapper.draw(
         z,
         (torch.arange(200) % 100 < 80) & ((torch.arange(200) < 100) | (torch.arange(200) % 2 == 0)),
@@ -156,8 +156,14 @@ def test_who_is_drawn_differs_and_nobody_is_where_there_is_no_gap():
     assert not swapper(z)[80:].any(), "who is wrong already is not made wrong"
     for right in (torch.ones(200).bool(), torch.zeros(200).bool(), torch.arange(200) >= 50):
         swapper.draw(z, right, torch.Generator().manual_seed(1))
-        assert len(swapper.drawn) == 0
+        assert swapper.count == 0
         assert not swapper(z).any()
+
+
+def test_more_than_there_is_room_for_are_not_forgotten_in_silence(ce):
+    defense = miabench.create_defense("purifier", most_swapped=3)
+    with pytest.raises(miabench.UserError, match=r"\d+ labels are to be swapped, more than most_swapped = 3"):
+        defense.fit(task_for(defense, {"net": ce}, 1))
 
 
 def test_answers_are_drawn_and_stay(purified):

@@ -3,6 +3,7 @@
 import pytest
 
 import miabench
+from miabench import UserError
 from miabench.experiment.grid import expand
 from miabench.experiment.load import load_experiment, presets
 from miabench.experiment.model import Experiment
@@ -65,6 +66,34 @@ def test_the_name_is_the_files_where_it_gives_none(tmp_path):
 
 def test_default_is_a_preset():
     assert load_experiment(None) == load_experiment("bits")
+    assert load_experiment(None).protocol == "pool"
+
+
+def test_runs_alone_mean_the_protocol_that_has_runs():
+    """With the default preset; where an experiment is named, it keeps its own."""
+    repeated = load_experiment(None, {"runs": 2, "shadows": 1})
+    assert (repeated.protocol, repeated.runs, repeated.shadows) == ("disjoint", 2, 1)
+    with pytest.raises(UserError, match="runs = 2: under protocol pool every model is a target"):
+        load_experiment("bits", {"runs": 2})
+    with pytest.raises(UserError, match="runs = 2: under protocol pool every model is a target"):
+        load_experiment(None, {"runs": 2, "protocol": "pool"})
+
+
+def test_another_protocol_replaces_what_only_the_first_one_knows():
+    pooled = load_experiment(
+        {"dataset": "bits", "model": "mlp", "defense": "ce", "attacks": "nn", "runs": 3}, {"protocol": "pool"}
+    )
+    assert (pooled.protocol, pooled.models, pooled.shadows) == ("pool", 16, 4)
+
+
+def test_what_is_wrong_between_keys_is_said_without_the_whole_experiment():
+    with pytest.raises(UserError) as error:
+        load_experiment(None, {"shadows": 1})
+    assert str(error.value) == "preset bits: shadows = 1: protocol pool with 8 models takes an even number, 0 to 6"
+
+
+def test_what_the_default_preset_is():
+    assert load_experiment(None).name == "bits"
     assert "bits" in presets()
 
 
