@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from miabench.errors import UserError
@@ -98,7 +98,8 @@ def _garbage(holdings: Holdings, forget: set[str]) -> Iterator[Garbage]:
             yield Garbage(holdings.store.path(ref), size, _job_of(holdings.store, ref))
     if all(holdings.is_finished(name) for name in kept):  # else jobs to come may need any of these
         yield from _all(path for path in folder.glob("ids/*.npy") if path.stem not in lists)
-        yield from _all(folder.glob("checkpoints/*"))
+        for one in _all(folder.glob("checkpoints/*")):
+            yield replace(one, job=one.path.name.partition("-")[0])
     jobs = {job.key for name in kept for job in _jobs(holdings, name)}
     yield from _all(path for path in folder.glob("failures/*.json") if path.stem not in jobs)
     yield from _all(path for path in folder.glob("locks/*.lock") if not is_locked(path))

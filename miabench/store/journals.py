@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, TypeAdapter
 
 from miabench.errors import UserError
-from miabench.files.atomic import replace_file, write_file
+from miabench.files.atomic import replace_file, sync, write_file
 from miabench.files.json import LARGEST, read_json, sealed
 from miabench.files.opened import opened
 
@@ -38,6 +38,7 @@ WHOLE = TypeAdapter(Whole)
 
 def record(journal: Path) -> None:
     """Put on record that all of a journal is whole."""
+    sync(journal)
     content = journal.read_bytes()
     whole = Whole(search=journal.parent.name, size=len(content), checksum=hashlib.sha256(content).hexdigest())
     with replace_file(_record_of(journal)) as temporary:

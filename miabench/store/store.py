@@ -35,10 +35,10 @@ from miabench.files.checksum import Stamp, checksum, stamp_of
 from miabench.files.json import parse_json, read_json, sealed
 from miabench.files.lock import is_locked, lock
 from miabench.files.npz import open_npz
-from miabench.files.opened import opened
 from miabench.files.paths import expanded
 from miabench.store.failures import Failure, read_failure
 from miabench.store.folder import open_folder, refuse_link, room
+from miabench.store.lists import rows_in
 from miabench.store.manifest import MANIFEST, Manifest
 
 Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
@@ -49,7 +49,6 @@ Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 WEIGHTS = "weights.safetensors"
 REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
 SETTLED = 2 * 10**9  # nanoseconds; a file that changed later than that may change again and show the same time
-LARGEST_LIST = 2**31  # bytes
 
 T = TypeVar("T")
 
@@ -237,7 +236,7 @@ class Store(Artifacts):
         name = _name_of_list(content.tobytes())
         if name not in self._whole_lists:
             path = self._list(name)
-            if _list_in(path) != content.tobytes():
+            if rows_in(path) != content.tobytes():
                 file = io.BytesIO()
                 np.save(file, content)
                 self.room("ids")
@@ -252,7 +251,7 @@ class Store(Artifacts):
         Raises:
             UserError: the file is not what was written.
         """
-        content = _list_in(self._list(name))
+        content = rows_in(self._list(name))
         if _name_of_list(content) != name:
             raise UserError(f"{self._list(name)} is missing or damaged; run again: it is made anew")
         return np.frombuffer(content, dtype="<i8").astype(np.int64)
@@ -296,13 +295,3 @@ class Store(Artifacts):
 
 def _name_of_list(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:KEY_LENGTH]
-
-
-def _list_in(path: Path) -> bytes:
-    """The rows in a list's file as they are, without NumPy's header, which nothing protects; empty if there is none."""
-    try:
-        with opened(path) as file:
-            content = file.read(LARGEST_LIST)
-    except UserError:
-        return b""
-    return content[10 + int.from_bytes(content[8:10], "little") :]

@@ -60,8 +60,8 @@ class Checkpoint:
             return 0
         try:
             epoch, tree = self.read()
-        except UserError as error:
-            print(f"{error}: the training starts again from its first epoch")
+        except UserError:
+            print(f"the checkpoint {self.folder} is damaged: the training starts again from its first epoch")
             self.remove()
             return 0
         for name, part in state.items():

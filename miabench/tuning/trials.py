@@ -52,13 +52,14 @@ class Trials:
     """The stored trials of one search; the caller holds the search's lock.
 
     Args:
-        folder: of the search.
+        folder: of the search; made if need be.
         space: what is chosen.
         seed: of the choices.
     """
 
     def __init__(self, folder: Path, space: Sequence[Dimension], seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        folder.mkdir(parents=True, exist_ok=True)
         self._journal = folder / JOURNAL
         cut_unfinished(self._journal)
         storage = JournalStorage(JournalFileBackend(str(self._journal), lock_obj=_NoLock()))  # type: ignore[arg-type]

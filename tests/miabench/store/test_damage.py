@@ -20,7 +20,7 @@ from miabench.results.verification import verify
 from miabench.store.store import Store, digest
 from miabench.tuning.space import Dimension
 
-HEX = re.compile(r"[0-9a-f]{32}|[0-9a-f]{12}")
+HEX = re.compile(r"[0-9a-f]{32}(?:-[0-9a-f]{32})?|[0-9a-f]{12}")
 SPACE = [Dimension("rate", 0.1, 4, log=True, integer=False, first=0.1)]
 SEARCH = digest("a search")
 REMOTE = Remote("http://localhost/published.bin")

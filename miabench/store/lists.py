@@ -1,0 +1,20 @@
+"""Lists of pool rows, a file of NumPy's each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from miabench.errors import UserError
+from miabench.files.opened import opened
+
+LARGEST = 2**31  # bytes
+
+
+def rows_in(path: Path) -> bytes:
+    """The rows in a list's file as they are, without NumPy's header, which nothing protects; empty if there is none."""
+    try:
+        with opened(path) as file:
+            content = file.read(LARGEST)
+    except UserError:
+        return b""
+    return content[10 + int.from_bytes(content[8:10], "little") :]
