@@ -133,9 +133,9 @@ def whole(shell):
 
 
 def contents(place):
-    """All files by name, without what tells the time: manifests and Optuna's journals count by their names."""
+    """All files by name, without what tells the time: of manifests and the journals of searches only the names."""
     files = [path for path in place.rglob("*") if path.is_file()]
-    timed = ("manifest.json", "journal.log")
+    timed = ("manifest.json", "journal.log", "journal.json")
     return {str(path.relative_to(place)): b"" if path.name in timed else path.read_bytes() for path in files}
 
 
