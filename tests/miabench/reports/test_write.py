@@ -35,7 +35,7 @@ def test_each_form_stands_alone_on_standard_output(results, capsys, form, start)
     printed = capsys.readouterr()
     assert printed.out.startswith(start)
     assert printed.err == ""
-    assert sorted(path.name for path in results.store.folder.iterdir()) == ["metrics", "scores"]
+    assert sorted(path.name for path in results.store.folder.iterdir()) == ["format.json", "metrics", "scores"]
 
 
 @pytest.mark.parametrize("form", ["table", "json"])

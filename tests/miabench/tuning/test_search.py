@@ -142,13 +142,14 @@ def test_references_of_a_trial_are_of_other_pairs(tmp_path, tiny):
     plan = trial_of(tiny(attacks=["rmia"]), tmp_path / "store")
     specs = [job.spec for job in plan.jobs.values() if job.kind == "attack"]
     assert sorted(spec.target.pair for spec in specs) == [0, 0, 1, 1, 2, 2]
+    half = np.sort(halves(160, 0)[1])
     for spec in specs:
-        assert [view.pair for view in spec.references(spec.target)].count(spec.target.pair) == 0
-        assert len(spec.references(spec.target)) == 4
-        members = np.array(
-            [np.isin(np.arange(160), plan.store.ids(view.members)) for view in spec.references(spec.target)]
-        )
-        assert set(members.sum(axis=0)[np.sort(halves(160, 0)[1])]) == {2}, "whatever its membership"
+        for model, of_each_kind in ((spec.target, 2), *((shadow, 1) for shadow in spec.shadows)):
+            references = spec.references(model)
+            assert not {spec.target.pair, model.pair} & {view.pair for view in references}
+            members = np.array([np.isin(half, plan.store.ids(view.members)) for view in references])
+            assert set(members.sum(axis=0)) == {of_each_kind}, "IN references of a record, whatever its membership"
+            assert len(references) == 2 * of_each_kind
 
 
 HALF_SPOILT = '''

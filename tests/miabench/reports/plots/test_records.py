@@ -9,6 +9,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 import miabench
 from miabench.experiment.load import load_experiment
 from miabench.reports.numbers.cost import Cost, Setup, costs
+from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import against_cost, all_plots, histograms
 from miabench.reports.plots import origin_boundary as origin
@@ -179,9 +180,14 @@ def test_without_costs_there_is_no_figure(make_results):
     assert against_cost.draw(summarize(make_results({})), {}) == {}
 
 
+def plots_of(results, folder):
+    summary = summarize(results)
+    return all_plots(results, summary, judge(results, summary), folder)
+
+
 def test_all_plots_writes_what_the_results_support(results, tmp_path):
-    written = all_plots(results, summarize(results), tmp_path / "new")
-    names = ["trade-off", "cost", "attacks", "roc", "boundary-histograms", "confidence-histograms", "origin-boundary"]
+    written = plots_of(results, tmp_path / "new")
+    names = ["worst-cases", "trade-off", "cost", "attacks", "roc", "boundary-histograms", "confidence-histograms", "origin-boundary"]
     assert [path.name for path in written] == [f"{name}{suffix}" for name in names for suffix in SUFFIXES]
     heads = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
     assert all(path.read_bytes().startswith(heads[path.suffix]) for path in written)
@@ -189,13 +195,14 @@ def test_all_plots_writes_what_the_results_support(results, tmp_path):
 
 def test_all_plots_of_results_without_networks(make_results, tmp_path):
     results = make_results({}, {"defense": "crl"}, {"defense": "imp-relaxloss"})
-    written = all_plots(results, summarize(results), tmp_path)
-    assert list(dict.fromkeys(path.stem for path in written)) == ["trade-off", "ablation", "attacks", "roc"]
+    written = plots_of(results, tmp_path)
+    names = ["worst-cases", "trade-off", "ablation", "attacks", "roc"]
+    assert list(dict.fromkeys(path.stem for path in written)) == names
 
 
 def test_all_plots_of_nothing(make_results, tmp_path):
     results = make_results({"accuracy": None, "auc": {"nn": None}})
-    assert all_plots(results, summarize(results), tmp_path / "new") == []
+    assert plots_of(results, tmp_path / "new") == []
     assert not (tmp_path / "new").exists()
 
 
