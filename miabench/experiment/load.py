@@ -23,6 +23,7 @@ from miabench.training.schedule import Schedule
 
 PRESETS = Path(__file__).parent / "presets"
 LARGEST = 2**24  # bytes of a file
+DIGITS = 18  # of whole numbers
 DEEPEST = 20  # tables and lists within one another
 DEFAULT = "bits"  # the preset that runs when no experiment is named
 
@@ -110,6 +111,8 @@ def _refuse_odd_values(where: str, table: Mapping[Any, Any]) -> None:
     def look(value: Any, keys: tuple[str, ...]) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{where}: {'.'.join(keys)} = {value}: give a finite number")
+        if isinstance(value, int) and abs(value) >= 10**DIGITS:  # as a float it could be infinite
+            raise UserError(f"{where}: {'.'.join(keys)}: give a number of at most {DIGITS} digits")
         if len(keys) > DEEPEST:
             raise UserError(f"{where}: {'.'.join(keys[:3])}... is nested too deeply")
         if isinstance(value, Mapping):

@@ -14,7 +14,7 @@ from miabench.jobs import notes
 from miabench.jobs.specs import TrainingSpec
 from miabench.results import index as indexes
 from miabench.results import job_list
-from miabench.results.holdings import Holdings, named, size_of
+from miabench.results.holdings import KINDS, Holdings, named, size_of
 from miabench.results.inventory import readable
 from miabench.store.folder import refuse_link
 from miabench.store.store import Ref, Store
@@ -96,6 +96,8 @@ def _garbage(holdings: Holdings, forget: set[str]) -> Iterator[Garbage]:
     for ref, size in holdings.artifacts.items():
         if ref not in refs:
             yield Garbage(holdings.store.path(ref), size, _job_of(holdings.store, ref))
+    halves = (path for kind in KINDS for path in folder.glob(f"{kind}/[!.]*") if not (path / "manifest.json").exists())
+    yield from _all(halves)  # of which an earlier removal was killed
     if all(holdings.is_finished(name) for name in kept):  # else jobs to come may need any of these
         yield from _all(path for path in folder.glob("ids/*.npy") if path.stem not in lists)
         for one in _all(folder.glob("checkpoints/*")):

@@ -87,7 +87,7 @@ class Shell:
         if step == "gc":  # the experiment is kept no longer; killed in the middle, it may be gone already
             names = [path.stem for path in place.glob("store/experiments/tiny-*.json")]
             return ["store", "gc", "--remove", *store, *(word for name in names for word in ("--forget", name))]
-        more = {"report": ["--out", str(place / "pages")], "tune": ["--budget", "4"]}
+        more = {"report": ["--out", str(place / "pages")], "tune": ["--budget", "6"]}
         own = [] if step == "report" else ["--executor", executor, "--workers", "2"][: 2 if executor == "inline" else 4]
         chosen = ["--defense", "crl"] if step == "tune" else []
         return [step, str(self.toml), *store, *more.get(step, []), *own, *chosen]
@@ -133,9 +133,9 @@ def whole(shell):
 
 
 def contents(place):
-    """All files by name, without what tells the time: manifests and Optuna's journals count by their names."""
+    """All files by name, without what tells the time: of manifests and the journals of searches only the names."""
     files = [path for path in place.rglob("*") if path.is_file()]
-    timed = ("manifest.json", "journal.log")
+    timed = ("manifest.json", "journal.log", "journal.json")
     return {str(path.relative_to(place)): b"" if path.name in timed else path.read_bytes() for path in files}
 
 

@@ -32,7 +32,7 @@ from miabench.files.toml import toml_text
 from miabench.results.index import Index
 from miabench.store.manifest import Manifest
 
-EXAMPLES = int(os.environ.get("MIABENCH_FUZZ_EXAMPLES", 100))  # of each test
+EXAMPLES = int(os.environ.get("MIABENCH_FUZZ_EXAMPLES", 50))  # of each test
 fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=20_000,  # milliseconds: what takes longer, hangs

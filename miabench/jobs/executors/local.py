@@ -16,12 +16,11 @@ from subprocess import TimeoutExpired
 
 from miabench.jobs.executors import memory
 from miabench.jobs.executors.base import Event
+from miabench.jobs.executors.needs import Needs
 from miabench.jobs.executors.process import News, Worker
 from miabench.jobs.specs import Context, Job
 from miabench.jobs.stopping import GRACE, stop
 from miabench.plugins.discover import PluginFile
-
-UNKNOWN = 2**30  # bytes: what a job takes before one of its sort has told; torch alone is about half of that
 
 
 class Local:
@@ -39,8 +38,7 @@ class Local:
         self._timeout = job_timeout
         self._news: News = queue.Queue()
         self._workers: list[Worker] = []
-        self._need: dict[tuple[str, ...], int] = {}  # bytes, by sort of job: the most that one has taken
-        self._killed: set[str] = set()  # keys of jobs whose worker was, perhaps for want of memory
+        self._needs = Needs()
 
     def start(self, job: Job) -> None:
         """Give a job to an idle worker of its plugin files, or to a new one in the place of another."""
@@ -63,29 +61,11 @@ class Local:
         own = [worker for worker in idle if worker.plugins == frozenset(job.plugins)]
         return next(iter([*own, *(idle if len(self._workers) == self.slots else [])]), None)
 
-    # --- memory ---
-
     def fits(self, job: Job) -> bool:
-        """Whether there is memory for a job beside those that are running, whose first epochs tell what they take.
-
-        Of a sort of which nothing is known, one is started. A job whose worker was killed runs alone.
-        """
-        busy = [(worker, worker.job) for worker in self._workers if worker.job]
-        free = memory.free()
-        if not busy or free is None:
-            return True
-        if job.key in self._killed or (job.sort not in self._need and job.sort in {other.sort for _, other in busy}):
-            return False
-        free_for = self._free_for(job)
-        more = self._needed(job) - (memory.peak(free_for.process.pid) if free_for else 0)
-        growing = sum(max(0, self._needed(other) - memory.peak(worker.process.pid)) for worker, other in busy)
-        return more + growing <= free
-
-    def _needed(self, job: Job) -> int:
-        return self._need.get(job.sort, max(self._need.values(), default=UNKNOWN))
-
-    def _measure(self, worker: Worker, job: Job) -> None:
-        self._need[job.sort] = max(self._need.get(job.sort, 0), memory.peak(worker.process.pid))
+        """Whether there is memory for a job beside those that are running, whose first epochs tell what they take."""
+        running = {worker.process.pid: worker.job for worker in self._workers if worker.job}
+        freed = self._free_for(job)
+        return self._needs.allow(job, running, freed.process.pid if freed else None)
 
     # --- news ---
 
@@ -107,7 +87,7 @@ class Local:
         if message["kind"] == "begun":
             worker.begun = time.monotonic()
             return []
-        self._measure(worker, job)
+        self._needs.learn(job, worker.process.pid)
         if message["kind"] != "progress":
             worker.job = None
         if message.pop("last", False):
@@ -133,7 +113,7 @@ class Local:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         if worker.job and code == -signal.SIGKILL:
-            self._killed.add(worker.job.key)
+            self._needs.runs_alone(worker.job)
         return [Event("died", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []
 
     # --- the end ---

@@ -159,7 +159,7 @@ class Noted:
     def start(self, job):
         self.order.append(job)
 
-    def wait(self):
+    def wait(self, seconds=None):
         return [Event("done", self.order[-1])]
 
     def close(self):
