@@ -34,6 +34,15 @@ def harmless(text: str, longest: int) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception says, cut and harmless; a plugin's may fail to say anything."""
+    try:
+        said = str(error)
+    except Exception as other:
+        said = f"(its text cannot be made: {type(other).__name__})"
+    return harmless(said, LONGEST_PROBLEM)
+
+
 class MissingStepError(UserError):
     """Something that another step has to make first.
 
@@ -58,7 +67,7 @@ DISK_FULL = "the disk is full; what was finished is kept: make room, and run the
 def disk_is_full(error: BaseException) -> bool:
     """Whether that is the reason; safetensors has it in words only."""
     said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return said or os.strerror(errno.ENOSPC) in str(error)
+    return said or os.strerror(errno.ENOSPC) in text_of(error)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,12 +101,16 @@ def executor_config(options: RunOptions) -> ExecutorConfig:
     """Who does the jobs.
 
     Raises:
-        UserError: a number of workers that is none.
+        UserError: a number of workers that is none; a timeout that cannot be kept.
     """
-    workers = workers_in(options)
+    executor, workers, timeout = options.get("executor", "local"), workers_in(options), options.get("job_timeout")
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise UserError(f"--job-timeout {timeout}: give seconds above 0")
+    if timeout is not None and executor == "inline":
+        raise UserError("--job-timeout ends worker processes, and --executor inline has none: leave one of them away")
     from miabench.jobs.stages import ExecutorConfig
 
-    return ExecutorConfig(options.get("executor", "local"), workers)
+    return ExecutorConfig(executor, workers, timeout)
 
 
 def workers_in(options: RunOptions) -> int | None:

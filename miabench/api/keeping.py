@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from miabench.results.verification import Verification
 
 PathLike: TypeAlias = str | Path
-Folder = Annotated[PathLike, Option(f"of trained models and results (default ./{STORE})", "FOLDER")]
+Folder = Annotated[PathLike, Option("of trained models and results", "FOLDER")]
 Names: TypeAlias = str | Sequence[str]
 
 
@@ -107,14 +107,14 @@ def store_export(
     file: PathLike,
     *,
     store: Folder = STORE,
-    experiment: Annotated[Names, Option("as ls names it (repeatable; default all)", "NAME", list[str])] = (),
+    only: Annotated[Names, Option("an experiment, as ls names it (repeatable; default: all)", "NAME", list[str])] = (),
 ) -> "Transfer":
     """Write experiments, with all that is stored of them, into one file for another machine.
 
     Args:
         file: to write.
         store: folder of the store that they are in.
-        experiment: as `store_ls` names them; all if empty.
+        only: experiments, as `store_ls` names them; all if empty.
 
     Returns:
         What was written.
@@ -125,7 +125,7 @@ def store_export(
     from miabench.results.portable import export
     from miabench.store.store import Store
 
-    return export(Store(store, create=False), Path(file), _several(experiment))
+    return export(Store(store, create=False), Path(file), _several(only))
 
 
 def store_import(file: PathLike, *, store: Folder = STORE) -> "Transfer":

@@ -5,13 +5,13 @@ Annotations are evaluated here, unlike elsewhere: the command line reads options
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from miabench.api.experiments import STORE, Source, planned, resolved, stored
 from miabench.api.options import Option, RunOptions, StoredOptions, spelled_out
 from miabench.errors import MissingStepError, UserError, nearest
+from miabench.files.paths import expanded
 
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miabench.reports.write import Report
     from miabench.results.gate import Finding
     from miabench.results.results import Results
+    from miabench.store.store import Store
 
 METRICS = "auc, balanced-accuracy, tpr@1%, tnr@1%, calibrated-tpr@1%, advantage, far and others"
 
@@ -205,20 +206,33 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         **options: see the signature.
 
     Returns:
-        Counts of jobs by kind and state, and which are running or failed; printed, a line of each.
+        Counts of jobs by kind and state, how far running ones are, why others failed, and how long all takes;
+        printed, a line of each.
 
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data.
     """
+    if found := watched(experiment, **options):
+        return found
     from miabench.jobs.status import status as status_of
-    from miabench.results.job_list import JobList
-    from miabench.store.store import Store
 
-    folder = Path(options.get("store", STORE))
-    held = Store(folder, create=False) if folder.expanduser().exists() else None
-    listed = JobList.load(held, resolved(experiment, options)) if held else None
-    if listed and held:
-        return status_of(listed.jobs, held)
     with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
         plan = planned(experiment, {**options, "store": elsewhere}, say=False)
-        return status_of(plan.listed.jobs, held or plan.store)
+        return status_of(plan.listed.jobs, _existing(options) or plan.store)
+
+
+def watched(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status | None":
+    """As `status`, from the store alone; None where the experiment was never run with it."""
+    from miabench.jobs.status import status as status_of
+    from miabench.results.job_list import JobList, begun
+
+    store, one = _existing(options), resolved(experiment, options)
+    listed = JobList.load(store, one) if store else None
+    return None if store is None or listed is None else status_of(listed.jobs, store, begun(store, one))
+
+
+def _existing(options: RunOptions) -> "Store | None":
+    from miabench.store.store import Store
+
+    folder = expanded(options.get("store", STORE))
+    return Store(folder, create=False) if folder.exists() else None

@@ -91,6 +91,9 @@ class RunOptions(StoredOptions, total=False):
         Literal["local", "inline"], Option("local: worker processes (default); inline: this process", "NAME")
     ]
     workers: Annotated[int | str | None, Option("worker processes: a number, or auto (default): one per core", "N")]
+    job_timeout: Annotated[
+        float | None, Option("end the worker process of a job that takes longer (default: never)", "SECONDS", float)
+    ]
 
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:

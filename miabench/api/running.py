@@ -120,7 +120,7 @@ def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRu
     """
     plan = planned(experiment, options, say=False)
     from miabench.jobs.estimate import estimate as estimate_of
-    from miabench.jobs.scheduler import workers_on
+    from miabench.jobs.stages import workers_on
 
     return estimate_of(plan, executor_config(options).workers or workers_on(plan.context.device))
 
@@ -130,6 +130,7 @@ def tune(
     experiment: Source = None,
     *,
     budget: Annotated[int, Option("trainings for each defense", "N", int)],
+    trial_models: Annotated[int, Option("of a trial, each the target once: even, 6 or more", "N", int)] = 6,
     progress: bool = False,
     **options: Unpack[RunOptions],
 ) -> "Tuning":
@@ -138,15 +139,16 @@ def tune(
     Args:
         experiment: a TOML file, a preset's name, a dict like the TOML, an `Experiment`; None for the default preset.
         budget: trainings for each defense.
+        trial_models: of a trial, each the target once: even, 6 or more.
         progress: say on standard error how each trial ended.
         **options: see the signature.
 
     Returns:
-        The Pareto fronts of all defenses; printed, they are one experiment file, to be run on the target half.
+        The Pareto fronts of all defenses; printed, they are one experiment file, to be run.
 
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data; a budget below one trial's cost;
-            more than one dataset or model; Optuna is not installed.
+            an odd number of models, or too few; more than one dataset or model; Optuna is not installed.
     """
     from miabench.experiment.check import check_names
 
@@ -156,7 +158,7 @@ def tune(
     from miabench.tuning.search import TuneConfig
     from miabench.tuning.search import tune as search
 
-    config = TuneConfig(wanted, budget)
+    config = TuneConfig(wanted, budget, trial_models)
     heard = _say_trial if progress else lambda defense, number, trial: None
     return Tuning(config.experiment, search(config, paths(options), executor_config(options), heard))
 

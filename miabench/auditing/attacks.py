@@ -13,7 +13,7 @@ from miabench import metrics, seeds
 from miabench.auditing.network import AuditedNetwork
 from miabench.auditing.references import References, derived
 from miabench.auditing.result import GAP
-from miabench.errors import TrainingError, UserError
+from miabench.errors import TrainingError, UserError, text_of
 from miabench.evaluation.measure import ATTACK_METRICS, NEED_SHADOWS, Row, measure_attack, measure_ranking, row
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.evaluation.scoring import members_of, score_hidden, shadow_scores
@@ -63,8 +63,8 @@ def run_attack(found: PluginInfo[Attack], subject: Subject) -> AttackResult:
         reason = _why_not(attack, subject)
         if reason is None:
             return _named(found.name, _run(attack, subject))
-    except Exception as error:
-        reason = str(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
+    except (Exception, SystemExit) as error:
+        reason = text_of(error) if isinstance(error, (TrainingError, UserError)) else describe(error)
     member = members_of(subject.target)
     return _named(found.name, AttackResult([row(metric, None, member, reason) for metric in ATTACK_METRICS]))
 

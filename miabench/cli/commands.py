@@ -180,7 +180,7 @@ def tune(given: Given) -> None:
     Needs the extra `tune`. Prints the Pareto fronts of all defenses as one experiment.
     """
     typer.echo(running.tune(**given, progress=True))
-    typer.echo("next: keep what was printed as a file, tuned.toml, and run it on the target half:", err=True)
+    typer.echo("next: keep what was printed as a file, tuned.toml, and run it:", err=True)
     typer.echo("miabench run tuned.toml", err=True)
 
 
@@ -212,9 +212,17 @@ def audit(
 
 
 @command(app, looking.status)
-def status(given: Given) -> None:
+def status(
+    given: Given,
+    watch: Annotated[bool, typer.Option("--watch", help="go on until all is done; needs no data")] = False,
+) -> None:
     """Say what is done, running, missing and failed."""
-    typer.echo(looking.status(**given))
+    if watch:
+        from miabench.cli.watching import show_until_done
+
+        show_until_done(lambda: looking.watched(**given))
+    else:
+        typer.echo(looking.status(**given))
 
 
 @app.command("list")

@@ -3,15 +3,18 @@
 import inspect
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
 from inspect import Parameter
+from signal import SIGINT
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import typer
 
 from miabench.api.options import Option, RunOptions, fields, is_on_experiment, option, parameters
 from miabench.errors import MissingStepError, UserError
+from miabench.jobs.stopping import on_stop, stop
 
 Function: TypeAlias = Callable[..., Any]
 Given: TypeAlias = dict[str, Any]  # what the user gave, by keyword of the function
@@ -23,7 +26,9 @@ ARGUMENT = typer.Argument(
 )
 
 
-def command(app: typer.Typer, function: Function) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, function: Function, name: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command of a body `(given, ...)`: it has its own options and those of a function of the library.
 
     The body gets what the user gave of the function's options as a dictionary, to be handed on. A command on an
@@ -43,8 +48,7 @@ def command(app: typer.Typer, function: Function) -> Callable[[Callable[..., Non
 
         keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in (*own, *special, *common)]
         wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
-        name = body.__name__.rstrip("_")
-        STEPS[name] = function
+        STEPS[name or body.__name__] = function
         app.command(name)(wrapped)
         return body
 
@@ -64,12 +68,14 @@ def again(step: str, given: Mapping[str, Any]) -> str:
 def _ended(body: Callable[..., None], given: Given, own: Mapping[str, Any]) -> None:
     """Call a command's body, and end it as a command-line tool should."""
     try:
-        body(given, **own)
+        with on_stop(stop):
+            body(given, **own)
     except MissingStepError as error:
         raise UserError(f"{error.what}: {again(error.step, given)}") from None
-    except KeyboardInterrupt:
-        typer.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as error:
+        with suppress(OSError):  # SIGHUP: the terminal may have gone
+            typer.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(128 + getattr(error, "signal", SIGINT)) from None
 
 
 def taken(function: Function, given: Mapping[str, Any]) -> Given:

@@ -55,7 +55,7 @@ def export(given: Given, file: Archive) -> None:
     typer.echo(keeping.store_export(file, **given))
 
 
-@command(app, keeping.store_import)
+@command(app, keeping.store_import, "import")
 def import_(given: Given, file: Archive) -> None:
     """Put what `export` wrote into a store."""
     typer.echo(keeping.store_import(file, **given))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -59,21 +58,20 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class Halves:
-    """The paper's protocol: target half and shadow half share no record; and a trial's part of the shadow half.
+    """The paper's protocol: target half and shadow half share no record.
 
     Attributes:
-        name: `disjoint`, or `tune` for a trial.
         n: records in the pool.
         seed: the experiment's.
         runs: repetitions, on the same splits.
         shadows: for each target.
     """
 
-    name: Literal["disjoint", "tune"]
     n: int
     seed: int
     runs: int
     shadows: int
+    name: Literal["disjoint"] = "disjoint"
 
     def targets(self) -> Sequence[Target]:
         """One target in every run; its shadows are its references too."""
@@ -82,20 +80,18 @@ class Halves:
 
     def split(self, role: str) -> Split:
         """The records of one model."""
-        return split(self.n, self.seed, role, self.name)
+        return split(self.n, self.seed, role)
 
     def role_seed(self, run: int, role: str) -> int:
-        """The seed of one model's streams; tuning has its own: what it chooses must not suit the final models'."""
-        return role_seed(self.seed, run, f"tune {role}" if self.name == "tune" else role)
+        """The seed of one model's streams."""
+        return role_seed(self.seed, run, role)
 
     def pair(self, role: str) -> int | None:
         """There are no pairs."""
         return None
 
     def outside(self, role: str) -> Ids | None:
-        """The other half; a trial of tuning has no other half."""
-        if self.name == "tune":
-            return None
+        """The other half."""
         own = self.split(role)
         return np.setdiff1d(np.arange(self.n), np.concatenate([own.train, own.test]))
 
@@ -109,20 +105,24 @@ class Pool:
     change no model. A target's references are all models but its own pair, so that every record is IN as many of them
     as OUT, whatever its membership: without the other model of the pair, the counts would tell.
 
+    A trial of tuning is a small one on the shadow half. Its streams are its own: what tuning chooses must not suit the
+    final models.
+
     Attributes:
-        n: records in the pool.
+        rows: the records that take part, as rows of the dataset's pool: all, or a trial's half.
         seed: the experiment's.
         models: N, even.
         shadows: models on which attacks learn: the pairs that follow the target's, cyclically; even.
         population: share of the records that are in no pair.
+        name: `pool`, or `tune` for a trial.
     """
 
-    n: int
+    rows: Ids
     seed: int
     models: int
     shadows: int
     population: float
-    name: Literal["pool"] = "pool"
+    name: Literal["pool", "tune"] = "pool"
 
     def targets(self) -> Sequence[Target]:
         """Every model, its number as the run."""
@@ -135,21 +135,21 @@ class Pool:
 
     def split(self, role: str) -> Split:
         """The records of one model: its pair's coins decide."""
-        paired = np.setdiff1d(np.arange(self.n), _population(self.n, self.seed, self.population))
+        paired = np.setdiff1d(self.rows, self._population())
         if len(paired) < FEWEST_PAIRED:
             raise UserError(
-                f"{len(paired)} of the {self.n} records are left for pairs of models, which need {FEWEST_PAIRED}; "
-                f"use more records, or a population below {self.population:g}"
+                f"{len(paired)} of the {len(self.rows)} records are left for pairs of models, which need "
+                f"{FEWEST_PAIRED}; use more records, or a population below {self.population:g}"
             )
         number = int(role.removeprefix("model-"))
-        coins = np.random.default_rng(derive(self.seed, f"pair-{number // 2}")).integers(0, 2, len(paired))
+        coins = np.random.default_rng(self._stream(f"pair-{number // 2}")).integers(0, 2, len(paired))
         inside = coins == number % 2
         withholding = derive(self.role_seed(0, role), "withheld") % 2**32
         return Split(paired[inside], paired[~inside], withholding)
 
     def role_seed(self, run: int, role: str) -> int:
         """The seed of one model's streams, whatever its number among the targets."""
-        return role_seed(self.seed, 0, role)
+        return role_seed(self.seed, 0, self._own(role))
 
     def pair(self, role: str) -> int | None:
         """Models 2p and 2p + 1 are pair p."""
@@ -157,12 +157,16 @@ class Pool:
 
     def outside(self, role: str) -> Ids | None:
         """The population."""
-        drawn = _population(self.n, self.seed, self.population)
+        drawn = self._population()
         return drawn if len(drawn) else None
 
+    def _population(self) -> Ids:
+        """The rows that are in no pair, ascending."""
+        order = np.random.default_rng(self._stream("population")).permutation(len(self.rows))
+        return np.sort(self.rows[order[: round(self.population * len(self.rows))]])
 
-@cache
-def _population(n: int, seed: int, share: float) -> Ids:
-    """The rows that are in no pair, ascending."""
-    drawn = np.random.default_rng(derive(seed, "population")).permutation(n)[: round(share * n)]
-    return np.sort(drawn)
+    def _stream(self, name: str) -> int:
+        return derive(self.seed, self._own(name))
+
+    def _own(self, name: str) -> str:
+        return f"tune {name}" if self.name == "tune" else name

@@ -1,12 +1,8 @@
-"""Which records each model trains on, is tested on, and keeps aside: the paper's disjoint protocol, and tuning's.
+"""Which records each model trains on, is tested on, and keeps aside: the paper's disjoint protocol.
 
 The pool is cut in two halves, target and shadow, which share no record; each half is cut evenly into a training
 part and a test part. All shadow models share the shadow half; shadow i cuts it with seed s + i (reference code,
 dataloader/*.py). `train_test_split` of scikit-learn gives the reference's permutation exactly.
-
-Tuning sees the shadow half alone: its target cuts it with seed s + 1000, its shadow i with s + 1001 + i. Unlike in the
-disjoint protocol, target and shadows of a trial share records: each shadow has about half of the target's members, and
-half of its non-members, among its own members. As the cuts are independent, which ones says nothing of membership.
 """
 
 from __future__ import annotations
@@ -15,7 +11,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +19,6 @@ from sklearn.model_selection import train_test_split
 from miabench.errors import UserError
 
 Ids = NDArray[np.int64]
-Protocol: TypeAlias = Literal["disjoint", "tune"]
-
-TUNING = 1000  # tuning's first seed, counted from the experiment's: clear of the shadow models' own
 
 
 @dataclass(frozen=True)
@@ -69,20 +61,25 @@ def roles(shadows: int) -> list[str]:
 
 
 @cache
-def split(n: int, seed: int, role: str, protocol: Protocol = "disjoint") -> Split:
+def halves(n: int, seed: int) -> tuple[Ids, Ids]:
+    """Target half and shadow half of a pool of n records."""
+    target, shadow = train_test_split(np.arange(n), test_size=0.5, random_state=seed)
+    return target, shadow
+
+
+@cache
+def split(n: int, seed: int, role: str) -> Split:
     """The records of one role, of a pool of n.
 
     Args:
         n: records in the pool.
         seed: the experiment's; shadow i uses seed + i for its own cut.
         role: `target` or `shadow-0`, `shadow-1`, ...
-        protocol: `tune` for a trial of tuning, which holds no record of the target half.
     """
-    target, shadow = train_test_split(np.arange(n), test_size=0.5, random_state=seed)
-    number = 0 if role == "target" else int(role.removeprefix("shadow-"))
-    if protocol == "tune":
-        half, own = shadow, seed + TUNING + number + (role != "target")
+    target, shadow = halves(n, seed)
+    if role == "target":
+        half, own = target, seed
     else:
-        half, own = (target if role == "target" else shadow), seed + number
+        half, own = shadow, seed + int(role.removeprefix("shadow-"))
     train, test = train_test_split(half, test_size=0.5, random_state=own)
     return Split(train, test, own)

@@ -19,6 +19,7 @@ from miabench.files.archive import content_hash
 from miabench.files.array_cache import cached_arrays
 from miabench.files.download import Remote, trust_on_first_use
 from miabench.files.opened import decompressed
+from miabench.files.paths import expanded
 
 REPOSITORY = "https://github.com/privacytrustlab/datasets/raw/master"
 TAR = b"ustar"  # how a tar begins, at byte 257
@@ -44,7 +45,7 @@ class Records(NamedTuple):
 def published(archive: str, path: Path | None, folder: Path) -> Iterator[Path]:
     """An archive of the repository: the user's copy at `path` where one is named, else one downloaded to `folder`."""
     if path is not None:
-        yield path.expanduser()
+        yield expanded(path)
         return
     with trust_on_first_use(Remote(f"{REPOSITORY}/{archive}"), folder) as file:
         yield file

@@ -30,6 +30,7 @@ from miabench.data.normalisation import channel_moments
 from miabench.data.pictures import Picture, decode, suffixes
 from miabench.files.archive import content_hash, contents
 from miabench.files.array_cache import Arrays, cached_arrays
+from miabench.files.paths import expanded
 
 SCALE = 1 / 255
 TOLD = 5  # files that are wrong, of many
@@ -57,7 +58,7 @@ class Images(Dataset, frozen=True):
         Raises:
             UserError: a file that is missing, cannot be decoded, lies in no class folder, or whose size differs.
         """
-        path = self.path.expanduser()
+        path = expanded(self.path)
         kept = cached_arrays(root / "images" / self._key(path), lambda: self._decode(path))
         return Data(
             torch.from_numpy(kept["x"]),

@@ -34,6 +34,7 @@ from miabench.data.normalisation import standardised
 from miabench.errors import nearest
 from miabench.files.columns import Column, Columns, read_columns
 from miabench.files.npz import is_npz, open_npz
+from miabench.files.paths import expanded
 
 WHICH_COLUMN = "set `label` to the column with the classes"
 WHICH_ARRAY = "set `label` to the array with the classes"
@@ -67,7 +68,7 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
         Raises:
             UserError: naming the file, and all rows and columns (or the array) that are wrong.
         """
-        path = self.path.expanduser()
+        path = expanded(self.path)
         rows = self._read_npz(path) if is_npz(path) else self._read_columns(path)
         if problems := [*rows.problems, *label_problems(rows.labels, [f"{p}, {rows.label}" for p in rows.places])]:
             raise UserError(*(f"{path}, {problem}" for problem in problems))

@@ -32,6 +32,7 @@ from miabench.files.array_cache import Arrays, cached_arrays
 from miabench.files.csv_rows import Column, csv_rows
 from miabench.files.hashing import hash_of
 from miabench.files.opened import opened
+from miabench.files.paths import expanded
 from miabench.store.hashed import hashed
 
 MOSTLY = 0.5  # share of unknown words that is told
@@ -64,7 +65,7 @@ class Text(Dataset, frozen=True):
         Raises:
             UserError: naming the file, and the line and column that is wrong.
         """
-        path = self.path.expanduser()
+        path = expanded(self.path)
         kept = cached_arrays(root / "text" / self._key(path), lambda: self._encode(path))
         return Data(
             torch.from_numpy(kept["ids"].astype(np.int64)),
@@ -77,7 +78,7 @@ class Text(Dataset, frozen=True):
 
     def _key(self, path: Path) -> str:
         parts = {k: v for k, v in hashed(self).items() if k not in ("path", "glove", "deduplicate", "records")}
-        files = [path] if self.glove is None else [path, self.glove.expanduser()]
+        files = [path] if self.glove is None else [path, expanded(self.glove)]
         parts |= {"version": self.version, "content": [_sha256(file) for file in files]}
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -94,7 +95,7 @@ class Text(Dataset, frozen=True):
         if self.glove is None:
             corpus, embedding = frequent_words(corpus, self.min_count)
         else:
-            corpus, embedding = glove_words(corpus, self.glove.expanduser())
+            corpus, embedding = glove_words(corpus, expanded(self.glove))
         return {
             "ids": corpus.ids,
             "y": y,

@@ -20,6 +20,7 @@ from miabench.metrics.names import find_metric as find_metric
 Row = dict[str, Any]
 
 NEED_SHADOWS = ("balanced_accuracy", "balanced_accuracy_global", *CALIBRATED, "advantage", "far")
+NO_SHADOWS = "no shadow models"
 
 
 def measure_accuracy(correct: NDArray[np.bool_], member: NDArray[np.bool_]) -> list[Row]:
@@ -105,7 +106,7 @@ def _at_shadow_threshold(name: str, rate: Calibrated, scores: AttackScores) -> R
 def _why_not_calibrated(scores: AttackScores) -> str:
     references = scores.references
     if references is None or not (references.shadows_in or references.shadows_out):
-        return "no shadow models"
+        return NO_SHADOWS
     return f"shadow models have {references.shadows_out:.1f} references on average: it takes 2 to learn a threshold"
 
 

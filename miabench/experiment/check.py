@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from miabench.errors import UserError
 from miabench.experiment.grid import expand
 from miabench.experiment.model import Choice, Experiment
+from miabench.files.paths import expanded
 from miabench.plugins.base import Kind
 from miabench.plugins.check import check, form
 from miabench.plugins.discover import PluginIndex, discover
@@ -41,7 +41,7 @@ def check_names(experiment: Experiment) -> None:
 def _files(experiment: Experiment) -> Iterator[str]:
     for file in experiment.plugins:
         try:
-            file_hash(Path(file).expanduser().resolve())
+            file_hash(expanded(file).resolve())
         except UserError as error:
             yield from error.problems
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,9 +17,13 @@ from miabench.errors import UserError, expected, nearest
 from miabench.experiment.model import Attacker, Experiment, Tuned
 from miabench.experiment.overrides import Overrides, apply, replaced_keys
 from miabench.experiment.own_schedule import on_own_schedules
+from miabench.files.opened import opened
+from miabench.files.paths import expanded
 from miabench.training.schedule import Schedule
 
 PRESETS = Path(__file__).parent / "presets"
+LARGEST = 2**24  # bytes of a file
+DEEPEST = 20  # tables and lists within one another
 DEFAULT = "bits"  # the preset that runs when no experiment is named
 
 
@@ -47,14 +52,16 @@ def load_experiment(
     if source is None and "runs" in replaced and "protocol" not in replaced:
         raw["protocol"] = "disjoint"  # whose word it is; the default preset's own protocol knows no runs
         raw.pop("models", None)
-    if raw.get("protocol") == "pool" and "protocol" in replaced:
+    paired = raw.get("protocol") in ("pool", "tune")
+    if paired and "protocol" in replaced:
         for key in {"runs", "shadows"} - replaced:  # the source's are another protocol's
             raw.pop(key, None)
-    if raw.get("protocol") == "pool" and "runs" in raw and not isinstance(source, Experiment):
+    if paired and "runs" in raw and not isinstance(source, Experiment):
         raise UserError(
-            f"{where}: runs = {raw['runs']!r}: under protocol pool every model is a target: set models, or protocol = "
-            "disjoint, which repeats every training"
+            f"{where}: runs = {raw['runs']!r}: under protocol {raw['protocol']} every model is a target: set models, "
+            "or protocol = disjoint, which repeats every training"
         )
+    _refuse_odd_values(where, raw)
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
@@ -74,18 +81,45 @@ def _read(source: str | Path | Mapping[str, Any] | Experiment | None) -> tuple[d
         return dict(source), "experiment"
     name = DEFAULT if source is None else str(source)
     preset = name in presets()
-    path = PRESETS / f"{name}.toml" if preset else Path(name).expanduser()
+    path = PRESETS / f"{name}.toml" if preset else expanded(name)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        path.stat()
+        raw = tomllib.loads(_text(path))
     except OSError as error:
         known = "" if path.suffix == ".toml" else nearest(name, presets()).replace("Known", "Presets")
         raise UserError(f"cannot read experiment {name!r}: {error.strerror or error}{known}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib has more errors than its own
         hint = "; text stands in quotes" if str(error).startswith("Invalid value") else ""
         raise UserError(f"{path} is not valid TOML: {error}{hint}") from None
     if preset and "same_as" in raw:
         return _read(raw["same_as"])
     return ({"name": name, **raw}, f"preset {name}") if preset else ({"name": path.stem, **raw}, str(path))
+
+
+def _text(path: Path) -> str:
+    with opened(path) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise UserError(f"{path} has more than {LARGEST / 2**20:.0f} MiB: it is no experiment")
+    return content.decode()
+
+
+def _refuse_odd_values(where: str, table: Mapping[Any, Any]) -> None:
+    """Refuse what no parameter can be, and no JSON can hold: numbers that are not finite, tables without end."""
+
+    def look(value: Any, keys: tuple[str, ...]) -> None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{where}: {'.'.join(keys)} = {value}: give a finite number")
+        if len(keys) > DEEPEST:
+            raise UserError(f"{where}: {'.'.join(keys[:3])}... is nested too deeply")
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                look(inner, (*keys, str(key)))
+        elif isinstance(value, list | tuple):
+            for i, inner in enumerate(value):
+                look(inner, (*keys, str(i)))
+
+    look(table, ())
 
 
 def _problem(file: str, replaced: Iterable[str], item: Any) -> str:

@@ -20,6 +20,9 @@ from miabench.store.hashed import LATER, NEVER, HashedAs
 from miabench.training.schedule import Schedule
 
 PLUGINS = ("dataset", "model", "defense", "attacks")  # the keys that choose plugins
+MOST_RUNS = 10_000  # of repetitions or models: planning takes time for each
+MOST_TRAININGS = 20_000  # of a cell
+LONGEST_NAME = 200  # bytes; file systems take 255 with what is added
 FORMER_BASELINE = "ce"  # how the baseline was written before it had a word; hashes and stored indexes keep it
 
 
@@ -132,24 +135,35 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
         min_length=1,
         description="attacks, each with its parameters, and suites: label-only, black-box, white-box, all",
     )
-    runs: int = Field(5, ge=1, description="independent repetitions of every cell, on the same splits")
-    shadows: int = Field(5, ge=0, description="shadow models for each target; protocol pool: even, by default 4")
+    runs: int = Field(5, ge=1, le=MOST_RUNS, description="independent repetitions of every cell, on the same splits")
+    shadows: int = Field(
+        5,
+        ge=0,
+        le=MOST_RUNS,
+        description="shadow models for each target, 0: no thresholds; protocol pool: even, by default 4",
+    )
     seed: int = Field(0, ge=0, lt=2**32 - 2000, description="of splits and of every random stream")
     plugins: list[str] = Field(default_factory=list, description="plugin files")
     device: Annotated[str, HashedAs(lambda experiment: experiment.device.partition(":")[0])] = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, mps"
     )
     precision: Literal["float32", "tf32", "float64"] = Field("float32", description="of training and inference")
-    threads: int = Field(1, ge=1, description="CPU threads of every job; results depend on it in the last bits")
+    threads: int = Field(
+        1, ge=1, le=1024, description="CPU threads of every job; results depend on it in the last bits"
+    )
     schedule: Schedule = Field(default_factory=Schedule)
     attacker: Attacker = Field(default_factory=Attacker)
     protocol: Literal["disjoint", "tune", "pool"] = Field(
         "disjoint",
-        description="which records models get: the paper's halves; pairs of models that share the whole pool; or a "
-        "trial's part of the shadow half",
+        description="which records models get: the paper's halves; pairs of models that share the whole pool; or, as "
+        "in a trial of tuning, the shadow half",
     )
     models: Annotated[int, LATER] = Field(
-        16, ge=6, multiple_of=2, description="protocol pool: how many are trained; each is the target once"
+        16,
+        ge=6,
+        le=MOST_RUNS,
+        multiple_of=2,
+        description="protocol pool: how many are trained; each is the target once",
     )
     population: Annotated[float, LATER] = Field(
         0.1, ge=0, lt=1, description="protocol pool: share of the records that no model sees, which attackers know of"
@@ -181,30 +195,58 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
                 f"a scaled experiment (--scale {self.scale:g}): that share of the pool, {self.schedule.epochs} epochs, "
                 f"runs: {self.runs}; its numbers are not those of the full experiment"
             )
-        if self.protocol == "pool":
-            said.append(
-                f"protocol pool: {self.models} models, each the target once, each trained on about half of the pool "
-                "(protocol disjoint: a quarter)"
-            )
+        said.append(self._share())
         names = {choice.name for choice in self.defense}
+        tuned = [name for name in self.tuned if name in names]
+        if self.protocol == "pool" and tuned:
+            said.append(f"half of the records took part in tuning {', '.join(tuned)}")
         ours = [item for item in self.unpublished if "." not in item or item.partition(".")[0] in names]
         if ours:
             said.append(f"not published with the paper, so the values are ours: {', '.join(ours)}")
         return said
 
+    def _share(self) -> str:
+        """How much of the pool a model holds: results under two protocols are not comparable."""
+        if self.protocol == "disjoint":
+            return "protocol disjoint: each model is trained on about a quarter of the pool (protocol pool: half)"
+        share, other = ("half", "disjoint: a quarter") if self.protocol == "pool" else ("a quarter", "pool: half")
+        return (
+            f"protocol {self.protocol}: {self.models} models, each the target once, each trained on about {share} of "
+            f"the pool (protocol {other})"
+        )
+
+    @property
+    def paired(self) -> bool:
+        """Whether models come in pairs, each the target of one run."""
+        return self.protocol != "disjoint"
+
+    def as_file(self) -> dict[str, Any]:
+        """What an experiment file of it says, every key written out; pairs of models know no `runs`."""
+        return self.model_dump(mode="json", exclude={"runs"} if self.paired else set())
+
     @model_validator(mode="before")
     @classmethod
-    def _shadows_of_a_pool(cls, value: Any) -> Any:
-        pool = isinstance(value, Mapping) and value.get("protocol") == "pool"
-        return {"shadows": 4, **value} if pool else value
+    def _shadows_of_pairs(cls, value: Any) -> Any:
+        paired = isinstance(value, Mapping) and value.get("protocol") in ("pool", "tune")
+        return {"shadows": 4, **value} if paired else value
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, value: str) -> str:
+        if len(value.encode()) > LONGEST_NAME:
+            raise ValueError(f"it names files, so it takes at most {LONGEST_NAME} bytes")
+        return value
 
     @model_validator(mode="after")
     def _enough_models(self) -> Self:
-        if self.protocol != "pool" and self.shadows < 1:
-            raise ValueError("shadows = 0: protocol disjoint needs 1 or more")
-        if self.protocol == "pool" and (self.shadows % 2 or self.shadows > self.models - 2):
+        if self.runs * (self.shadows + 1) > MOST_TRAININGS:
             raise ValueError(
-                f"shadows = {self.shadows}: protocol pool with {self.models} models takes an even number, "
+                f"runs = {self.runs}, shadows = {self.shadows}: that is {self.runs * (self.shadows + 1):,} trainings "
+                f"for every cell; at most {MOST_TRAININGS:,} can be planned"
+            )
+        if self.paired and (self.shadows % 2 or self.shadows > self.models - 2):
+            raise ValueError(
+                f"shadows = {self.shadows}: protocol {self.protocol} with {self.models} models takes an even number, "
                 f"0 to {self.models - 2}"
             )
         return self

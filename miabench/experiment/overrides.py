@@ -129,5 +129,5 @@ def _value(text: str) -> Any:
     """A TOML value, or the text itself: `0.5`, `[1, 2]`, `true`, `some/path`."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # tomllib has more errors than its own
         return text

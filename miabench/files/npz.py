@@ -34,7 +34,7 @@ def is_npz(path: Path) -> bool:
         try:
             with zipfile.ZipFile(stream) as archive:
                 return any(name.endswith(".npy") for name in archive.namelist())
-        except BROKEN:
+        except (OSError, *BROKEN):
             return path.suffix.lower() == ".npz"
 
 

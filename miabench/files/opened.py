@@ -234,7 +234,7 @@ def _single(path: Path) -> Iterator[io.BufferedReader]:
 def _zip(path: Path, file: IO[bytes]) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:  # the second of a later version's
         raise UserError(
             f"{path} is a zip archive that is damaged or cut off: {error}; if it is an Excel file, {EXCEL}"
         ) from None

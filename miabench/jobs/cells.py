@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from miabench.data.pool import Data
 from miabench.data.protocols import Halves, Models, Pool
+from miabench.data.splits import halves
 from miabench.experiment.cell_names import by_default
 from miabench.experiment.model import Choice, Experiment
 from miabench.jobs.configured import Configured, ConfiguredPlugin
@@ -109,9 +112,12 @@ def _sites(configured: Configured, dataset: ConfiguredPlugin[Dataset], data: Dat
 
 def _models(experiment: Experiment, n: int) -> Models:
     """The models that an experiment trains on a pool of n records."""
-    if experiment.protocol == "pool":
-        return Pool(n, experiment.seed, experiment.models, experiment.shadows, experiment.population)
-    return Halves(experiment.protocol, n, experiment.seed, experiment.runs, experiment.shadows)
+    if experiment.protocol == "disjoint":
+        return Halves(n, experiment.seed, experiment.runs, experiment.shadows)
+    _, shadow_half = halves(n, experiment.seed)
+    rows = shadow_half if experiment.protocol == "tune" else np.arange(n)
+    sizes = (experiment.models, experiment.shadows, experiment.population)
+    return Pool(rows, experiment.seed, *sizes, name=experiment.protocol)
 
 
 def _cell(site: DataAndModel, defense: ConfiguredPlugin[Defense]) -> Cell:

@@ -10,6 +10,7 @@ from pathlib import Path
 from miabench.errors import UserError
 from miabench.files.atomic import is_leftover
 from miabench.files.lock import LockedError, is_locked, lock
+from miabench.jobs import notes
 from miabench.jobs.specs import TrainingSpec
 from miabench.results import index as indexes
 from miabench.results import job_list
@@ -101,6 +102,7 @@ def _garbage(holdings: Holdings, forget: set[str]) -> Iterator[Garbage]:
     jobs = {job.key for name in kept for job in _jobs(holdings, name)}
     yield from _all(path for path in folder.glob("failures/*.json") if path.stem not in jobs)
     yield from _all(path for path in folder.glob("locks/*.lock") if not is_locked(path))
+    yield from _all(path for path in folder.glob(f"{notes.FOLDER}/*.json") if not holdings.store.is_locked(path.stem))
     yield from _all(path for pattern in (".*", "*/.*") for path in folder.glob(pattern) if is_leftover(path))
 
 

@@ -105,7 +105,7 @@ class Gatherer:
         if key not in self._arrays:
             ref = Ref("observations", key)
             ids = self.store.manifest(ref).part
-            self._arrays[key] = self._place(ids), self.store.arrays(ref)
+            self._arrays[key] = self._place(ids), self.store.arrays(ref, rows=len(self.store.ids(ids)))
         return self._arrays[key]
 
     def _place(self, ids: str) -> NDArray[np.int64]:

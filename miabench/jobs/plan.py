@@ -56,9 +56,18 @@ class Plan:
     @property
     def listed(self) -> JobList:
         """All jobs, as `miabench status` needs to know them."""
-        jobs = self.jobs.values()
-        listed = tuple(ListedJob(kind=job.kind, key=job.key, label=job.label, gives=job.gives) for job in jobs)
-        return JobList(plugins=self.context.plugins, jobs=listed)
+        listed = [
+            ListedJob(
+                kind=job.kind,
+                key=job.key,
+                label=job.label,
+                gives=job.gives,
+                weight=job.weight,
+                epochs=job.snapshots[-1] if job.snapshots else 0,
+            )
+            for job in self.jobs.values()
+        ]
+        return JobList(plugins=self.context.plugins, jobs=tuple(listed))
 
     def missing(self, *stages: Stage) -> dict[str, Job]:
         """Those of them that are to be done: trainings too whose weights were removed and are needed in any stage."""

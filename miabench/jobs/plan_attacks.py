@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from miabench import metrics
 from miabench.data.protocols import Target
+from miabench.evaluation.measure import NO_SHADOWS
 from miabench.jobs.cells import DataAndModel, PlannedCell
 from miabench.jobs.configured import ConfiguredPlugin
 from miabench.jobs.graph import Graph, Work, united
@@ -148,18 +149,18 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
 
 def _unsupported(site: DataAndModel, attack: Attack) -> str | None:
     """Why an attack cannot be run here, or None."""
-    if attack.references == "in+out" and site.protocol.name != "pool":
+    halves = site.protocol.name == "disjoint"
+    if attack.references == "in+out" and halves:
         return "it needs reference models trained with and without each record; protocol disjoint has none"
-    if attack.references in ("out", "any") and site.protocol.name == "tune":
-        return "it needs reference models trained without any record of the target; a trial's shadows share some"
     if not all(probe.root.whole_pool for probe in attack.probes()):
         if attack.references != "none":
             return "it compares with reference models through a probe that is not stored for the whole pool"
         if attack.population:
             return "it looks at other records through a probe that is not stored for the whole pool"
-    if attack.population == "needed" and site.protocol.outside(site.protocol.targets()[0].role) is None:
+    first = site.protocol.targets()[0]
+    if attack.population == "needed" and site.protocol.outside(first.role) is None:
         return "it compares with records known to be outside a model's training, and there are none"
     learns = type(attack).fit is not Attack.fit
-    if learns and not site.protocol.targets()[0].shadows:
-        return "it learns on shadow models, and there are none"
-    return attack.unsupported("pool" if site.protocol.name == "pool" else "disjoint", site.data, site.model.plugin)
+    if (learns and not first.shadows) or (attack.references != "none" and not first.references):
+        return NO_SHADOWS
+    return attack.unsupported("disjoint" if halves else "pool", site.data, site.model.plugin)

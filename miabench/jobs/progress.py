@@ -77,6 +77,9 @@ class Display:
             self._epoch(event.job, event.record or {})
         elif event.kind == "locked":
             self._running.pop(event.job.key, None)
+        elif event.kind == "retried":
+            self._running.pop(event.job.key, None)
+            self._console.print(f"[{self._count()}] tried once more: {event.job.label}: {event.why}", soft_wrap=True)
         else:
             self._ended(event)
 

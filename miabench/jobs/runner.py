@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from miabench.errors import TrainingError, UserError
+from miabench.errors import TrainingError, UserError, text_of
 from miabench.files.atomic import write_file
 from miabench.files.lock import LockedError
 from miabench.jobs.arithmetic import arithmetic
@@ -19,6 +18,8 @@ from miabench.jobs.kinds.derivation import derive
 from miabench.jobs.kinds.measure import measure
 from miabench.jobs.kinds.observation import observe_network
 from miabench.jobs.kinds.training import train
+from miabench.jobs.log import Log, cut
+from miabench.jobs.notes import NotedJob
 from miabench.jobs.resources import Resources
 from miabench.jobs.specs import AttackSpec, Context, DerivedSpec, Job, MeasureSpec, ObservationSpec, TrainingSpec
 from miabench.jobs.todo import is_stored
@@ -46,25 +47,30 @@ class JobRunner:
             Exception: whatever a plugin raises.
         """
         try:
-            with self.store.lock(job.key, wait=False):
-                return self._run(job, progress)
+            with self.store.lock(job.key, wait=False), NotedJob(self.store, job.key) as note:
+
+                def heard(record: dict[str, float]) -> None:
+                    note.epoch(record)
+                    progress(record)
+
+                return self._run(job, heard)
         except LockedError:
             return "locked"
 
     def _run(self, job: Job, progress: Progress) -> Done:
         if is_stored(job, self.store):
             return "stored"
-        log = io.StringIO()
+        log = Log()
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 self._do(job, progress, log)
-        except Exception as error:
-            self._remember_failure(job, error, log.getvalue())
+        except (Exception, SystemExit) as error:  # a plugin may call sys.exit
+            self._remember_failure(job, error, log.kept())
             raise
         self.store.set_failure(job.key, None)
         return "done"
 
-    def _do(self, job: Job, progress: Progress, log: io.StringIO) -> None:
+    def _do(self, job: Job, progress: Progress, log: Log) -> None:
         with contextlib.ExitStack() as stack:
             if not isinstance(job.spec, MeasureSpec):
                 stack.enter_context(arithmetic(job.spec.compute))
@@ -75,10 +81,10 @@ class JobRunner:
                     for name, content in made.files.items():
                         write_file(folder / name, content)
 
-    def _artifacts(self, job: Job, progress: Progress, log: io.StringIO) -> Iterator[NewArtifact]:
+    def _artifacts(self, job: Job, progress: Progress, log: Log) -> Iterator[NewArtifact]:
         match job.spec:
             case TrainingSpec() as spec:
-                return train(job, spec, self.resources, progress, log.getvalue)
+                return train(job, spec, self.resources, progress, log.kept)
             case ObservationSpec() as spec:
                 return observe_network(job, spec, self.resources)
             case DerivedSpec() as spec:
@@ -88,8 +94,9 @@ class JobRunner:
             case MeasureSpec() as spec:
                 return measure(job, spec, self.resources)
 
-    def _remember_failure(self, job: Job, error: Exception, log: str) -> None:
-        detail = str(error) if isinstance(error, (TrainingError, UserError)) else traceback.format_exc()
+    def _remember_failure(self, job: Job, error: BaseException, log: str) -> None:
+        known = isinstance(error, (TrainingError, UserError))
+        detail = text_of(error) if known else cut(traceback.format_exc())  # which may quote a text of any length
         with contextlib.suppress(OSError):  # a full disk must not hide the first error
             self.store.set_failure(job.key, f"{log}{detail}".strip())
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from miabench.errors import DISK_FULL
 from miabench.jobs.executors.base import Event, Executor
-from miabench.jobs.specs import Context, Job
+from miabench.jobs.specs import Job
+from miabench.jobs.stopping import on_stop
 from miabench.jobs.todo import is_stored
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Store
@@ -44,24 +44,6 @@ class Outcome:
         )
 
 
-def make_executor(name: str, workers: int | None, context: Context, on_event: Callable[[Event], None]) -> Executor:
-    """An executor by name: `inline` or `local`; workers None means one per core (one in all on an accelerator)."""
-    if name == "inline":
-        from miabench.jobs.executors.inline import Inline
-
-        return Inline(context, on_event)
-    from miabench.jobs.executors.local import Local
-
-    slots = workers or workers_on(context.device)
-    return Local(context.model_copy(update={"workers": slots}), slots)
-
-
-def workers_on(device: str) -> int:
-    """How many workers `auto` is: one per core that this process may use, or one in all on an accelerator."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if device == "cpu" else 1
-
-
 def run_jobs(
     jobs: Mapping[str, Job], executor: Callable[[], Executor], store: Store, on_event: Callable[[Event], None]
 ) -> Outcome:
@@ -76,28 +58,10 @@ def run_jobs(
     outcome = Outcome()
     if not jobs:
         return outcome
-    queue = _Queue(jobs)
-    workers = executor()
-    running = 0
+    queue, workers = _Queue(jobs), executor()
     try:
-        while True:
-            queue.look_again(store)
-            while running < workers.slots and (job := queue.next(workers.waiting())):
-                if is_stored(job, store):
-                    on_event(Event("stored", job))
-                    _note(Event("stored", job), outcome, queue)
-                elif store.is_locked(job.key):
-                    queue.put_off(job.key)
-                else:
-                    workers.start(job)
-                    on_event(Event("started", job))
-                    running += 1
-            if not running and (queue.stopped or not queue.elsewhere):
-                break
-            for event in _news(workers, running, LOOK_AGAIN if queue.elsewhere else None):
-                on_event(event)
-                running -= event.kind != "progress"
-                _note(event, outcome, queue)
+        with on_stop(workers.interrupted):
+            _Work(queue, workers, outcome, on_event).through(store)
     finally:
         workers.close()
     outcome.blocked = {
@@ -106,26 +70,68 @@ def run_jobs(
     return outcome
 
 
-def _news(workers: Executor, running: int, seconds: float | None) -> list[Event]:
-    """What the workers say, at the latest after some seconds where they are given."""
-    if running:
-        return workers.wait(seconds)
-    time.sleep(LOOK_AGAIN)
-    return []
+class _Work:
+    """Hands jobs to workers, and keeps what becomes of them."""
 
+    def __init__(self, queue: _Queue, workers: Executor, outcome: Outcome, on_event: Callable[[Event], None]) -> None:
+        self._queue = queue
+        self._workers = workers
+        self._outcome = outcome
+        self._on_event = on_event
+        self._running = 0
+        self._died: set[str] = set()  # keys of jobs whose worker did
 
-def _note(event: Event, outcome: Outcome, queue: _Queue) -> None:
-    """Keep what an event says of a job."""
-    match event.kind:
-        case "done" | "stored":
-            outcome.done += event.kind == "done"
-            outcome.elsewhere += event.kind == "stored"
-            queue.finished(event.job.key)
-        case "locked":
-            queue.put_off(event.job.key)
-        case "failed":
-            outcome.failed[event.job.key] = event.why
-            queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
+    def through(self, store: Store) -> None:
+        """Start what can run, and hear how it ends, until nothing is left that can."""
+        queue = self._queue
+        while True:
+            queue.look_again(store)
+            while self._running < self._workers.slots and (
+                job := queue.next(self._workers.waiting(), self._workers.fits)
+            ):
+                if is_stored(job, store):
+                    self._hear(Event("stored", job))
+                elif store.is_locked(job.key):
+                    queue.put_off(job.key)
+                else:
+                    self._workers.start(job)
+                    self._on_event(Event("started", job))
+                    self._running += 1
+            if not self._running and (queue.stopped or not queue.elsewhere):
+                return
+            for event in self._news(LOOK_AGAIN if queue.elsewhere else None):
+                self._running -= event.kind != "progress"
+                self._hear(self._once_more(event) if event.kind == "died" else event)
+
+    def _news(self, seconds: float | None) -> list[Event]:
+        """What the workers say, at the latest after some seconds where they are given."""
+        if self._running:
+            return self._workers.wait(seconds)
+        time.sleep(LOOK_AGAIN)
+        return []
+
+    def _once_more(self, event: Event) -> Event:
+        """What becomes of a job whose worker died: it is tried a second time."""
+        if event.job.key in self._died:
+            return replace(event, kind="failed", why=f"{event.why}, twice")
+        self._died.add(event.job.key)
+        return replace(event, kind="retried")
+
+    def _hear(self, event: Event) -> None:
+        """Keep what an event says of a job, and hand it on."""
+        self._on_event(event)
+        match event.kind:
+            case "done" | "stored":
+                self._outcome.done += event.kind == "done"
+                self._outcome.elsewhere += event.kind == "stored"
+                self._queue.finished(event.job.key)
+            case "locked":
+                self._queue.put_off(event.job.key)
+            case "retried":
+                self._queue.put_back(event.job)
+            case "failed":
+                self._outcome.failed[event.job.key] = event.why
+                self._queue.stopped |= event.why == DISK_FULL  # hours of training would end in the same way
 
 
 class _Queue:
@@ -147,23 +153,32 @@ class _Queue:
         for key, needs in self._needs.items():
             for need in needs:
                 self._needed_by.setdefault(need, []).append(key)
-        self._ready: dict[frozenset[PluginFile], list[tuple[int, str]]] = {}  # by plugin files; heaps, sorted by order
+        self._ready: dict[tuple[frozenset[PluginFile], tuple[str, ...]], list[tuple[int, str]]] = {}
+        # by plugin files and sort of job; heaps, sorted by order
         for key, needs in self._needs.items():
             if not needs:
                 self._make_ready(key)
 
     def _make_ready(self, key: str) -> None:
-        heap = self._ready.setdefault(frozenset(self._todo[key].plugins), [])
+        job = self._todo[key]
+        heap = self._ready.setdefault((frozenset(job.plugins), job.sort), [])
         heapq.heappush(heap, (self._order[key], key))
 
-    def next(self, preferred: Collection[frozenset[PluginFile]]) -> Job | None:
-        """The first job that can run now: of those of a preferred set of plugin files, if there is one."""
-        ready = {plugins: heap for plugins, heap in self._ready.items() if heap}
-        if self.stopped or not ready:
-            return None
-        _, key = heapq.heappop(min([ready[p] for p in preferred if p in ready] or ready.values()))
-        self._waiting.discard(key)
-        return self._todo[key]
+    def next(self, preferred: Collection[frozenset[PluginFile]], fits: Callable[[Job], bool]) -> Job | None:
+        """The first job that can run now and fits: of those of a preferred set of plugin files, if there is one."""
+        ready = [(plugins not in preferred, heap) for (plugins, _), heap in self._ready.items() if heap]
+        for _, heap in sorted(ready, key=lambda one: (one[0], one[1][0])) if not self.stopped else ():
+            job = self._todo[heap[0][1]]
+            if fits(job):
+                heapq.heappop(heap)
+                self._waiting.discard(job.key)
+                return job
+        return None
+
+    def put_back(self, job: Job) -> None:
+        """A job that was handed out can run again."""
+        self._waiting.add(job.key)
+        self._make_ready(job.key)
 
     def finished(self, key: str) -> None:
         """What a finished job gives is there."""

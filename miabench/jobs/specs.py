@@ -235,7 +235,7 @@ class Context(BaseModel, frozen=True):
 
     Attributes:
         device: as torch names it.
-        checkpoint_seconds: at least this long between two checkpoints of one training.
+        checkpoint_seconds: at most this long between two checkpoints of one training, or an epoch.
         workers: how many jobs run at once; kept beside measured times.
     """
 
@@ -273,3 +273,16 @@ class Job(BaseModel, frozen=True):
     snapshots: tuple[int, ...] = ()
     plugins: tuple[PluginFile, ...] = ()
     weight: float = 1.0
+
+    @property
+    def sort(self) -> tuple[str, ...]:
+        """What jobs share that take about the same memory."""
+        own: tuple[str, ...] = ()
+        match self.spec:
+            case TrainingSpec() as spec:
+                own = (spec.model.key, spec.defense.name, str(spec.schedule.batch_size))
+            case ObservationSpec() | DerivedSpec() as spec:
+                own = (spec.probe.qualname,)
+            case AttackSpec() as spec:
+                own = (spec.attack.name,)
+        return self.kind, self.identity, *own

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from miabench.errors import MissingStepError
-from miabench.jobs.executors.base import Event
+from miabench.jobs.executors.base import Event, Executor
 from miabench.jobs.plan import Plan
-from miabench.jobs.scheduler import Outcome, make_executor, run_jobs
-from miabench.jobs.specs import Job, Stage
+from miabench.jobs.scheduler import Outcome, run_jobs
+from miabench.jobs.specs import Context, Job, Stage
+from miabench.jobs.tidying import tidy
 from miabench.jobs.weights import remove_weights
 
 
@@ -21,10 +23,29 @@ class ExecutorConfig:
     Attributes:
         executor: `local` (worker processes) or `inline` (this process).
         workers: at once; None means one per core, or one on an accelerator.
+        job_timeout: seconds after which a worker process is ended that is still at one job; None: never.
     """
 
     executor: str = "local"
     workers: int | None = None
+    job_timeout: float | None = None
+
+    def make(self, context: Context, on_event: Callable[[Event], None]) -> Executor:
+        """The executor; `inline` calls `on_event` with epochs, being in a job all the time."""
+        if self.executor == "inline":
+            from miabench.jobs.executors.inline import Inline
+
+            return Inline(context, on_event)
+        from miabench.jobs.executors.local import Local
+
+        slots = self.workers or workers_on(context.device)
+        return Local(context.model_copy(update={"workers": slots}), slots, self.job_timeout)
+
+
+def workers_on(device: str) -> int:
+    """How many workers `auto` is: one per core that this process may use, or one in all on an accelerator."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if device == "cpu" else 1
 
 
 def run_stages(
@@ -43,7 +64,7 @@ def run_stages(
     jobs = plan.missing(*stages)
     outcome = run_jobs(
         jobs,
-        lambda: make_executor(executor.executor, executor.workers, plan.context, on_event),
+        lambda: executor.make(plan.context, on_event),
         store,
         on_event,
     )
@@ -53,6 +74,7 @@ def run_stages(
             if store.failure(key) is None:
                 store.set_failure(key, why)
         remove_weights(plan)
+        tidy(store, plan.jobs.keys() - plan.missing().keys())
     return outcome
 
 

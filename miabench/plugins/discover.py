@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 from pydantic import BaseModel, ValidationError
 
 from miabench.errors import UserError, expected, nearest
+from miabench.files.paths import expanded
 from miabench.plugins.attack import Attack, Probe
 from miabench.plugins.base import Kind, Plugin
 from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.model import Model
-from miabench.plugins.plugin_files import describe, file_hash, import_file
+from miabench.plugins.plugin_files import describe, file_hash, import_file, module_name
 from miabench.plugins.suites import suite_name
 
 P = TypeVar("P", bound=Plugin)
@@ -126,9 +126,8 @@ class PluginIndex:
 
     def files_of(self, *parts: object) -> tuple[PluginFile, ...]:
         """The plugin files that hold the classes of some plugins, each once, in the plugins' order."""
-        modules = [sys.modules[type(part).__module__] for part in parts]
-        by_path = {file.path: file for file in self.files}
-        found = [by_path.get(str(getattr(module, "__file__", None))) for module in modules]
+        by_module = {module_name(Path(file.path), file.sha256): file for file in self.files}
+        found = [by_module.get(type(part).__module__) for part in parts]
         return tuple(dict.fromkeys(file for file in found if file))
 
 
@@ -212,7 +211,7 @@ def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugi
         cls = entry.load()
         if not (inspect.isclass(cls) and issubclass(cls, KINDS[kind])):
             raise TypeError(f"it is no {KINDS[kind].__name__}")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{kind} {name} cannot be loaded: {describe(error)}") from error
     _check_baseline(cls, f"{kind} {name}")
     return cls
@@ -225,7 +224,7 @@ def _check_baseline(cls: type[Plugin], where: str) -> None:
 
 
 def _from_file(file: str | Path | PluginFile) -> tuple[PluginInfo[Any], PluginFile]:
-    path = Path(file.path if isinstance(file, PluginFile) else file).expanduser().resolve()
+    path = expanded(file.path if isinstance(file, PluginFile) else file).resolve()
     sha256 = file_hash(path)
     if isinstance(file, PluginFile) and file.sha256 != sha256:
         raise UserError(f"{path} changed since this experiment started ({file.sha256[:8]} -> {sha256[:8]}): run again")

@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import extract_tb, walk_tb
 from types import ModuleType
 
-from miabench.errors import UserError
+from miabench.errors import UserError, text_of
 
 MODULE_OF_FILE = "miabench_plugin_"  # how the names of modules made from plugin files begin
 
@@ -22,15 +22,22 @@ def file_hash(path: Path) -> str:
     Raises:
         UserError: it cannot be read.
     """
+    if path.exists() and not path.is_file():  # a device never ends, a named pipe never begins
+        raise UserError(f"cannot read plugin file {path}: it is no regular file")
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"cannot read plugin file {path}: {error.strerror}") from None
 
 
+def module_name(path: Path, sha256: str) -> str:
+    """What a plugin file is imported as; a copy in another folder is the same code, and the same module."""
+    return f"{MODULE_OF_FILE}{path.stem}_{sha256[:12]}"
+
+
 def import_file(path: Path, sha256: str) -> ModuleType:
     """Import a file under a name that holds its hash: an edited file is another module."""
-    name = f"{MODULE_OF_FILE}{path.stem}_{sha256[:12]}"
+    name = module_name(path, sha256)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -64,7 +71,7 @@ def describe(error: BaseException) -> str:
     files = _plugin_files()
     inside = [frame for frame in frames if frame.filename in files] or frames
     place = f" ({inside[-1].filename}, line {inside[-1].lineno})" if inside else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
+    return f"{type(error).__name__}: {' '.join(text_of(error).split())}{place}"
 
 
 @contextmanager
@@ -74,7 +81,7 @@ def plugin_files_blamed() -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not _plugin_files().intersection(frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)):
             raise
         raise UserError(describe(error)) from error

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.nn.modules import module as modules
 
-from miabench.errors import UserError
+from miabench.errors import UserError, text_of
 from miabench.seeds import global_stream
 
 Owner = ModuleType | type
@@ -289,8 +289,8 @@ def isolated(who: str, seed: int) -> Iterator[Callable[[], None]]:
             _check(state, who)
         except ProcessChangedError:
             raise
-        except Exception as error:
-            _check(state, who, f"; then {type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:
+            _check(state, who, f"; then {type(error).__name__}: {text_of(error)}")
             raise
         finally:
             state.restore()

@@ -137,8 +137,15 @@ def _html(made: Report) -> str:
     from miabench.reports import plots
     from miabench.reports.page.page import to_html
 
-    drawn = plots.draw(made.summary)
-    figures = {f"{site.dataset}, {site.model}: accuracy against attacks": figure for site, figure in drawn.items()}
+    drawn = {
+        "the strongest attacks": plots.worst_cases.draw(made.summary, made.judged),
+        "each attack": plots.draw(made.summary),
+    }
+    figures = {
+        f"{site.dataset}, {site.model}: accuracy against {what}": figure
+        for what, figures in drawn.items()
+        for site, figure in figures.items()
+    }
     return to_html(made.results, made.tabled, made.answer, figures)
 
 
@@ -190,4 +197,4 @@ def _write(made: Report, folder: Path) -> list[Path]:
         paths.append(folder / FILES[form])
         with replace_file(paths[-1]) as temporary:
             temporary.write_text(render(made), encoding="utf-8")
-    return paths + plots.all_plots(made.results, made.summary, folder / PLOTS)
+    return paths + plots.all_plots(made.results, made.summary, made.judged, folder / PLOTS)

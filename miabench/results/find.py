@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from miabench.errors import MissingStepError
 from miabench.experiment.model import Experiment
-from miabench.results.index import Index
+from miabench.results.index import FOLDER, Index, file_name
 from miabench.store.hashed import hashed
 from miabench.store.store import Store
 
@@ -24,10 +24,12 @@ def find_index(store: Store, experiment: Experiment) -> Index:
     try:
         return Index.load(store, experiment)
     except MissingStepError as error:
+        if (store.folder / FOLDER / file_name(experiment)).exists():
+            raise  # it is damaged: others are no answer
         missing = error
     held = list(Index.all(store))
     others = [index for index in held if _without_runs(index.experiment) == _without_runs(experiment)]
-    if others and experiment.protocol != "pool":
+    if others and not experiment.paired:
         return _with_runs(max(others, key=lambda index: index.experiment.runs), experiment.runs)
     raise MissingStepError(f"{missing.what}{_has(held)}; make them with", missing.step)
 

@@ -27,12 +27,16 @@ class ListedJob(BaseModel, frozen=True):
         key: locks and failures are filed under it.
         label: what is done, in words.
         gives: artifacts that are stored after.
+        weight: expected work, for the estimate of the time left.
+        epochs: of a training; 0 for other jobs.
     """
 
     kind: str
     key: str
     label: str
     gives: tuple[Ref, ...]
+    weight: float = 1.0
+    epochs: int = 0
 
 
 class JobList(BaseModel, frozen=True):
@@ -86,3 +90,8 @@ def _is_unchanged(file: PluginFile) -> bool:
         return file_hash(Path(file.path)) == file.sha256
     except UserError:  # it is gone: what is stored is all that can be told
         return True
+
+
+def begun(store: Store, experiment: Experiment) -> float:
+    """When the experiment was run last: its jobs are listed at the beginning. Seconds since 1970."""
+    return (store.folder / FOLDER / file_name(experiment)).stat().st_mtime

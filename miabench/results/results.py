@@ -111,7 +111,7 @@ class Results:
     def answers(self, cell: Cell) -> Iterator[Answers]:
         """What the target of each finished run answers, on the same records in every run.
 
-        Of runs with members of their own (protocol pool) it is the first alone.
+        Of runs with members of their own (pairs of models) it is the first alone.
         """
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
@@ -119,7 +119,7 @@ class Results:
                 pool = self.store.arrays(Ref("observations", self.store.manifest(entry.metrics).logits))
                 logits, norms = pool["answers"][target.rows], pool["feature_norm"][target.rows]
                 yield Answers(target.members, target.labels, logits, norms)
-                if self.index.experiment.protocol == "pool":
+                if self.index.experiment.paired:
                     return
 
     def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:

@@ -60,6 +60,7 @@ def _checks(store: Store) -> Iterator[Callable[[], object]]:
         "tuning": _check_search,
         "checkpoints": _check_checkpoint,
         "locks": lambda path: None,  # empty
+        "running": lambda path: None,  # notes, renewed all the time; one that cannot be read is passed over
     }
     for path in sorted(store.folder.iterdir()):
         if path.name == FORMAT_FILE:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from miabench.errors import MissingStepError, UserError
 from miabench.files.atomic import remove_leftovers, replace_file, write_file
 from miabench.files.json import read_json, sealed
+from miabench.files.paths import expanded
 
 VERSION = 2  # of the format; 1 had no format.json, and manifests, indexes and failures without checksums
 
@@ -102,7 +103,7 @@ def data_folder(root: str | Path | None) -> Path:
     """Where downloads and decoded copies go: the given folder, else the platform's cache folder; made if need be."""
     from platformdirs import user_cache_path
 
-    folder = user_cache_path("miabench") if root is None else Path(root).expanduser()
+    folder = user_cache_path("miabench") if root is None else expanded(root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

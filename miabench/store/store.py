@@ -3,10 +3,11 @@
     <store>/format.json          the version of all this
     <store>/<kind>/<key>/        one artifact: its files, and manifest.json with their checksums, written last
     <store>/ids/<sha256>.npy     lists of pool rows that trainings refer to
-    <store>/checkpoints/<key>/   state of an unfinished training
+    <store>/checkpoints/<key>-*/ state of an unfinished training, by its job
     <store>/failures/<key>.json  why a job failed last time
     <store>/experiments/         the resolved experiments that were run here
     <store>/tuning/<key>/        the trials of a search
+    <store>/running/<key>.json   how far a running job is
     <store>/locks/<key>.lock     held by whoever works on a job, and removed then
 
 Nothing is unpickled: weights are safetensors, arrays npz, metadata JSON. What is damaged is refused by name.
@@ -35,6 +36,7 @@ from miabench.files.json import parse_json, read_json, sealed
 from miabench.files.lock import is_locked, lock
 from miabench.files.npz import open_npz
 from miabench.files.opened import opened
+from miabench.files.paths import expanded
 from miabench.store.failures import Failure, read_failure
 from miabench.store.folder import open_folder, refuse_link, room
 from miabench.store.manifest import MANIFEST, Manifest
@@ -87,6 +89,10 @@ class Artifacts:
     def has_all(self, refs: Iterable[Ref]) -> bool:
         """Whether several artifacts are complete."""
         return all(self.has(ref) for ref in refs)
+
+    def finished_at(self, ref: Ref) -> float:
+        """When a complete artifact was; seconds since 1970."""
+        return self._within(ref, "manifest.json").stat().st_mtime
 
     def lacks_weights(self, ref: Ref) -> bool:
         """Whether a network is known and its weights were removed."""
@@ -213,7 +219,7 @@ class Store(Artifacts):
     """
 
     def __init__(self, folder: str | Path, create: bool = True) -> None:
-        super().__init__(Path(folder).expanduser().resolve())
+        super().__init__(expanded(folder).resolve())
         self._whole_lists: set[str] = set()
         open_folder(self.folder, create)
 

@@ -21,7 +21,7 @@ from miabench.errors import UserError
 from miabench.files.atomic import replace_folder, write_file
 from miabench.files.checksum import checksum
 
-SECONDS = 60.0  # between two checkpoints of one training
+SECONDS = 60.0  # of work that may be lost; an epoch where that takes longer
 CHECKSUMS = "checksums.json"
 
 
@@ -31,7 +31,7 @@ class Checkpoint:
 
     Attributes:
         folder: where it is; replaced as a whole.
-        seconds: at least this long between two.
+        seconds: at most this long between two, or an epoch where that takes longer.
     """
 
     folder: Path

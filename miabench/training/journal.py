@@ -55,7 +55,7 @@ class Journal:
         Only the first loop of a training is saved.
         """
         self._checkpoint, self._unused_checkpoint = self._unused_checkpoint, None
-        self._saved_at = time.monotonic()
+        self._saved_at = self._ended_at = time.monotonic()
         return self._checkpoint.restore(self._all(state)) if self._checkpoint else 0
 
     def record(self, values: Mapping[str, Tensor | float]) -> None:
@@ -72,6 +72,7 @@ class Journal:
 
         Raises:
             TrainingError: a recorded value, or a weight of a module in `state`, is not finite.
+            KeyboardInterrupt: `progress` says so, for the run is to end: the state is saved before.
         """
         record = {"epoch": epoch, "lr": lr, **self._read()}
         bad = [name for name, value in record.items() if not abs(value) < float("inf")]
@@ -85,8 +86,18 @@ class Journal:
         if epoch in self._wanted and isinstance(state.get("net"), nn.Module):
             self.snapshots[epoch] = {name: value.clone() for name, value in state["net"].state_dict().items()}
             self.costs[epoch] = self.meter.read()
-        self._progress(record)
-        if self._checkpoint and time.monotonic() - self._saved_at >= self._checkpoint.seconds:
+        try:
+            self._progress(record)
+        except KeyboardInterrupt:
+            self._save(epoch, state)
+            raise
+        now = time.monotonic()
+        took, self._ended_at = now - self._ended_at, now
+        if self._checkpoint and now - self._saved_at + took > self._checkpoint.seconds:  # the next epoch ends too late
+            self._save(epoch, state)
+
+    def _save(self, epoch: int, state: Mapping[str, Any]) -> None:
+        if self._checkpoint:
             self._checkpoint.save(epoch, self._all(state))
             self._saved_at = time.monotonic()
 

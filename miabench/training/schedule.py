@@ -13,14 +13,14 @@ from miabench.errors import UserError, expected, nearest
 class Schedule(BaseModel, frozen=True, extra="forbid"):
     """SGD with momentum, coupled weight decay and a learning rate that is a function of the epoch."""
 
-    epochs: int = Field(40, ge=1, description="passes over the training records")
+    epochs: int = Field(40, ge=1, le=10**9, description="passes over the training records")
     lr: float = Field(0.05, gt=0, description="learning rate from the first epoch")
     milestones: dict[int, float] = Field(
         default_factory=dict, description="{e: lr}: the learning rate once e epochs are done"
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, not Nesterov")
     weight_decay: float = Field(5e-4, ge=0, description="per step, coupled (added to the gradient)")
-    batch_size: int = Field(128, ge=1, description="records per step")
+    batch_size: int = Field(128, ge=1, le=2**31 - 1, description="records per step")
 
     @field_validator("milestones")
     @classmethod

@@ -32,7 +32,7 @@ class Tuning:
 
     @property
     def tuned(self) -> dict[str, Any]:
-        """The fronts as one experiment, to be run on the target half; {} where no setting was measured."""
+        """The fronts as one experiment, to be run; {} where no setting was measured."""
         return tomllib.loads(str(self))
 
 
@@ -64,7 +64,7 @@ def best_points(study: Study) -> list[Point]:
 
 
 def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
-    """The experiment with every point of every front, as a TOML file to be run on the target half.
+    """The experiment with every point of every front, as a TOML file to be run.
 
     Comments say what became of the trials and, above each point, its figures; where there is no point they are all.
     """
@@ -74,7 +74,7 @@ def front_text(experiment: Experiment, studies: Sequence[Study]) -> str:
         return "\n".join(on_trial)
     tuned = {study.defense: Tuned(study=study.key, parameters=list(study.trials[0].values)) for study, _ in points}
     update = {"name": f"{experiment.name}-tuned", "defense": [point.choice for _, point in points], "tuned": tuned}
-    table = experiment.model_copy(update=update).model_dump(mode="json")
+    table = experiment.model_copy(update=update).as_file()
     choices = zip(points, table.pop("defense"), strict=True)
     entries = [f"{_figures(*point)}\n{toml_text({'defense': [choice]})}" for point, choice in choices]
     return "\n".join([*on_trial, "", toml_text(table), *entries]).rstrip()

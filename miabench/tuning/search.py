@@ -1,12 +1,15 @@
 """`miabench tune`: choosing hyper-parameters on the shadow half alone, under a budget of trainings.
 
-A trial trains one setting of a defense on cuts of the shadow half (protocol `tune` of `miabench.data.splits`) and
-attacks it like any experiment: test accuracy should be high, the best attack's AUC low. No record of the target half,
-member or not, takes part. Every defense of an experiment gets the same budget: as many trainings, counted as they
-would be run with an empty store (one that several trials share counts once; one that must run again for another of
-its epochs counts again), whatever they cost and whatever the store holds. What is searched are the ranges that a
-defense declares (`Defense.tune`) and the experiment does not set; a defense with none, such as CE, spends its budget
-on the learning rate.
+A trial is a small pool of models under one setting of a defense on the shadow half (protocol `tune` of
+`miabench.data.protocols`), attacked like any experiment: test accuracy should be high, the strongest attack's AUC low.
+Models are each other's references, so that no setting is chosen for fooling attacks without any. No record of the
+target half, member or not, takes part. All of the shadow half is in pairs: a model then trains on as many records as a
+target of protocol disjoint, and attacks that need records in no pair are "n/a".
+
+Every defense of an experiment gets the same budget: as many trainings, counted as they would be run with an empty store
+(one that several trials share counts once; one that must run again for another of its epochs counts again), whatever
+they cost and whatever the store holds. What is searched are the ranges that a defense declares (`Defense.tune`) and the
+experiment does not set; a defense with none, such as CE, spends its budget on the learning rate.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from miabench.experiment.grid import expand
 from miabench.experiment.model import DefenseChoice, Experiment
 from miabench.jobs.executors.base import Executor
 from miabench.jobs.plan import Paths, Plan, make_plan
-from miabench.jobs.scheduler import make_executor, run_jobs
+from miabench.jobs.scheduler import run_jobs
 from miabench.jobs.specs import Job
 from miabench.jobs.stages import ExecutorConfig
 from miabench.plugins.discover import discover
@@ -35,7 +38,9 @@ from miabench.tuning.space import search_space, with_values
 if TYPE_CHECKING:
     from miabench.tuning.trials import Trial, Trials
 
-VERSION = 2  # raise it when the same trials would lead to other suggestions or objectives
+VERSION = 3  # raise it when the same trials would lead to other suggestions or objectives
+FEWEST_MODELS = 6  # as of any pool
+SHADOWS = FEWEST_MODELS - 2  # on which a trial's attacks learn
 IDLE = 20  # this many trials in a row that train nothing new end a search: its settings repeat, or are refused
 
 
@@ -46,14 +51,12 @@ class TuneConfig:
     Attributes:
         experiment: one dataset, one model; each of its defenses is tuned. What it sets for a defense is kept.
         budget: trainings for each defense.
-        runs: repetitions of every trial; its objectives are their means.
-        shadows: shadow models of every trial.
+        models: of every trial; each is the target once, and the objectives are their means.
     """
 
     experiment: Experiment
     budget: int
-    runs: int = 1
-    shadows: int = 2
+    models: int = FEWEST_MODELS
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ def tune(
 
     Raises:
         UserError: whatever is wrong with the experiment; more than one dataset or model; a list of values for a
-            hyper-parameter; a budget below one trial's cost; no attack that can be run; Optuna is not installed.
+            hyper-parameter; an odd number of models, or too few; a budget below one trial's cost; no attack that can
+            be run; Optuna is not installed.
     """
     _check(settings)
     return [
@@ -119,6 +123,8 @@ def _check(settings: TuneConfig) -> None:
         for kind, choices in (("dataset", experiment.dataset), ("model", experiment.model))
         if len(choices) != 1
     ]
+    if settings.models % 2 or settings.models < FEWEST_MODELS:
+        problems.append(f"models = {settings.models}: a trial takes an even number, {FEWEST_MODELS} or more")
     plugins = discover(experiment.plugins)
     for choice in experiment.defense:
         grids = (plugins.get("defense", choice.name).load(), choice.params), (Schedule, choice.schedule)
@@ -149,7 +155,7 @@ class _Search:
         if cell.reason:
             return study
         self._check(first)
-        executor = make_executor(self.executor.executor, self.executor.workers, first.context, lambda event: None)
+        executor = self.executor.make(first.context, lambda event: None)
         with self.store.lock(f"tune-{key}"), closing(executor):
             trials = self._open(key)
             while trial := self._next(trials, executor):
@@ -160,7 +166,7 @@ class _Search:
     def _plan(self, values: dict[str, float]) -> Plan:
         experiment = self.settings.experiment
         (choice,) = experiment.defense
-        trial = {"runs": self.settings.runs, "shadows": self.settings.shadows, "protocol": "tune"}
+        trial = {"protocol": "tune", "models": self.settings.models, "shadows": SHADOWS, "population": 0.0}
         setting = {"defense": [with_values(choice, values)]}
         return make_plan(experiment.model_copy(update=trial | setting), self.paths)
 
@@ -223,6 +229,7 @@ class _Lent:
     def __init__(self, executor: Executor) -> None:
         self.slots = executor.slots
         self.waiting, self.start, self.wait = executor.waiting, executor.start, executor.wait
+        self.fits, self.interrupted = executor.fits, executor.interrupted
 
     def close(self) -> None:
         """Left to its owner; after `run_jobs` has returned nothing is running."""
@@ -234,7 +241,7 @@ def _trainings(plan: Plan, networks: set[str]) -> Sequence[Job]:
 
 
 def objectives(table: pd.DataFrame) -> tuple[float, float]:
-    """Mean over the runs of test accuracy, and of the largest AUC of any attack; both fractions.
+    """Mean over the models of test accuracy, and of the largest AUC of any attack; both fractions.
 
     Args:
         table: of one cell, as `Results.table`; attacks that are "n/a" have no value and are passed over.

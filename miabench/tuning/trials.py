@@ -33,8 +33,8 @@ class Trial:
 
     Attributes:
         values: what was chosen, by name.
-        accuracy: mean test accuracy over the trial's runs, a fraction; None where the trial failed.
-        auc: mean over the trial's runs of the largest AUC of any attack; None where the trial failed.
+        accuracy: mean test accuracy over the trial's models, a fraction; None where the trial failed.
+        auc: mean over the trial's models of the largest AUC of any attack; None where the trial failed.
         trainings: how many it needed beyond those of earlier trials.
         networks: keys of the networks of those trainings.
         why: why it failed, or empty.

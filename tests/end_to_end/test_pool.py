@@ -1,12 +1,14 @@
 """Whole runs under protocol pool: who is compared with whom, and what is refused."""
 
 import json
+import tomllib
 
 import pytest
 
 import miabench
 from miabench.experiment.load import load_experiment
-from miabench.reports.write import report
+from miabench.files.toml import toml_text
+from miabench.reports.write import Report, report
 from miabench.results.index import Index
 from miabench.results.results import Results
 from miabench.store.store import Store
@@ -84,10 +86,26 @@ def test_without_shadows_what_needs_them_is_not_measured(tiny, tmp_path):
     assert margin.reason["balanced_accuracy"] == margin.reason["balanced_accuracy_global"] == "no shadow models"
 
 
+def test_halves_without_shadows(tiny, tmp_path):
+    """One training a run; an AUC needs no more. What learns or compares is "n/a", and a report says why."""
+    experiment = tiny(runs=2, shadows=0, attacks=["entropy", "nn", "lira"], attacker={"shadow_defense": "both"})
+    table = miabench.run(experiment, store=tmp_path, executor="inline")
+    assert len(list((tmp_path / "networks").iterdir())) == 2
+    assert set(table.attacker.dropna()) == {"adaptive", "non-adaptive"}
+    for attack in ("nn", "lira"):
+        assert set(table[table.attack == attack].reason) == {"no shadow models"}
+    entropy = table[table.attack == "entropy"]
+    assert entropy[entropy.metric == "auc"].value.notna().all()
+    assert set(entropy[entropy.metric == "balanced_accuracy"].reason) == {"no shadow models"}
+    store = Store(tmp_path, create=False)
+    text = Report(Results(Index.load(store, load_experiment(experiment)), store)).text("markdown")
+    assert "no shadow models: attacks learn nothing, and no threshold is learnt" in text
+
+
 def test_an_attack_that_learns_needs_shadows(tiny, tmp_path):
     experiment = pool(tiny, shadows=0) | {"attacks": ["nn", "margin"]}
     table = miabench.run(experiment, store=tmp_path, executor="inline")
-    assert set(table[table.attack == "nn"].reason) == {"it learns on shadow models, and there are none"}
+    assert set(table[table.attack == "nn"].reason) == {"no shadow models"}
 
 
 def test_an_attack_that_needs_a_population_is_not_measured_without_one(tiny, tmp_path):
@@ -105,6 +123,12 @@ def test_online_attacks_are_not_for_halves(tiny, tmp_path):
     assert reason.startswith("it needs reference models trained with and without each record")
 
 
+@pytest.mark.parametrize("protocol", ["disjoint", "tune", "pool"])
+def test_an_experiment_reads_back_as_its_file_says(tiny, protocol):
+    experiment = load_experiment(pool(tiny) | {"protocol": protocol})
+    assert load_experiment(tomllib.loads(toml_text(experiment.as_file()))) == experiment
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -114,7 +138,11 @@ def test_online_attacks_are_not_for_halves(tiny, tmp_path):
         ({"shadows": 3}, "shadows = 3: protocol pool with 6 models takes an even number, 0 to 4"),
         ({"shadows": 6}, "shadows = 6: protocol pool with 6 models takes an even number, 0 to 4"),
         ({"population": 1}, "population = 1"),
-        ({"protocol": "disjoint", "shadows": 0}, "shadows = 0: protocol disjoint needs 1 or more"),
+        (
+            {"protocol": "tune", "shadows": 2, "runs": 1},
+            "runs = 1: under protocol tune every model is a target: set models",
+        ),
+        ({"protocol": "tune", "shadows": 6}, "shadows = 6: protocol tune with 6 models takes an even number, 0 to 4"),
     ],
     ids=str,
 )

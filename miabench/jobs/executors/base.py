@@ -15,8 +15,9 @@ class Event:
     """News of one job.
 
     Attributes:
-        kind: `started`, `progress` (an epoch's record), `done`, `failed` (with why, in words for the user), `stored`
-            (another process has done it), or `locked` (another process is at it: nothing was done).
+        kind: `started`, `progress` (an epoch's record), `done`, `failed`, `died` (its worker did), `retried` (after
+            that), `stored` (another process has done it), or `locked` (another process is at it: nothing was done).
+        why: of what failed or died, in words for the user.
     """
 
     kind: str
@@ -33,11 +34,17 @@ class Executor(Protocol):
     def waiting(self) -> Collection[frozenset[PluginFile]]:
         """The plugin files of processes that have nothing to do: a job of one of these sets starts at once."""
 
+    def fits(self, job: Job) -> bool:
+        """Whether there is memory for a job now; always, while none is running."""
+
     def start(self, job: Job) -> None:
         """Begin a job; called only while fewer than `slots` jobs are running."""
 
     def wait(self, seconds: float | None = None) -> list[Event]:
         """Block until there is news; no longer than some seconds where they are given and jobs run elsewhere."""
 
+    def interrupted(self, number: int) -> None:
+        """Hear of a signal that asks to end: by `Stopped`, now or when a training has saved its state."""
+
     def close(self) -> None:
-        """End everything that is still running."""
+        """End everything that is still running; trainings may save their state."""

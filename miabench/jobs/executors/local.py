@@ -7,51 +7,95 @@ plugin files and does only the jobs of that set: no file's code runs in the proc
 
 from __future__ import annotations
 
-import json
-import os
 import queue
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from subprocess import TimeoutExpired
 
+from miabench.jobs.executors import memory
 from miabench.jobs.executors.base import Event
+from miabench.jobs.executors.process import News, Worker
 from miabench.jobs.specs import Context, Job
+from miabench.jobs.stopping import GRACE, stop
 from miabench.plugins.discover import PluginFile
+
+UNKNOWN = 2**30  # bytes: what a job takes before one of its sort has told; torch alone is about half of that
 
 
 class Local:
-    """Some worker processes, started when there is work for them."""
+    """Some worker processes, started when there is work for them.
 
-    def __init__(self, context: Context, workers: int) -> None:
+    Args:
+        context: where jobs find things.
+        workers: at most so many at once, and no more than there is memory for.
+        job_timeout: seconds after which a job is ended; None: never.
+    """
+
+    def __init__(self, context: Context, workers: int, job_timeout: float | None = None) -> None:
         self.slots = workers
         self._context = context
-        self._news: queue.Queue[tuple[_Worker, dict[str, object] | None]] = queue.Queue()
-        self._workers: list[_Worker] = []
+        self._timeout = job_timeout
+        self._news: News = queue.Queue()
+        self._workers: list[Worker] = []
+        self._need: dict[tuple[str, ...], int] = {}  # bytes, by sort of job: the most that one has taken
+        self._killed: set[str] = set()  # keys of jobs whose worker was, perhaps for want of memory
 
     def start(self, job: Job) -> None:
         """Give a job to an idle worker of its plugin files, or to a new one in the place of another."""
-        worker = next((worker for worker in self._idle() if worker.plugins == frozenset(job.plugins)), None)
-        if worker is None:
-            if len(self._workers) == self.slots:
-                self._end(self._idle()[0])
-            worker = _Worker(self._context.model_copy(update={"plugins": job.plugins}), self._news)
+        worker = self._free_for(job)
+        if worker is None or worker.plugins != frozenset(job.plugins):
+            if worker is not None:
+                self._end(worker)
+            worker = Worker(self._context.model_copy(update={"plugins": job.plugins}), self._news)
             self._workers.append(worker)
+        memory.forget_peak(worker.process.pid)
         worker.give(job)
 
     def waiting(self) -> Collection[frozenset[PluginFile]]:
         """The plugin files of idle workers."""
-        return {worker.plugins for worker in self._idle()}
+        return {worker.plugins for worker in self._workers if worker.job is None}
 
-    def _idle(self) -> list[_Worker]:
-        return [worker for worker in self._workers if worker.job is None]
+    def _free_for(self, job: Job) -> Worker | None:
+        """An idle worker of a job's plugin files; else one that makes room for it; None where a new one has room."""
+        idle = [worker for worker in self._workers if worker.job is None]
+        own = [worker for worker in idle if worker.plugins == frozenset(job.plugins)]
+        return next(iter([*own, *(idle if len(self._workers) == self.slots else [])]), None)
+
+    # --- memory ---
+
+    def fits(self, job: Job) -> bool:
+        """Whether there is memory for a job beside those that are running, whose first epochs tell what they take.
+
+        Of a sort of which nothing is known, one is started. A job whose worker was killed runs alone.
+        """
+        busy = [(worker, worker.job) for worker in self._workers if worker.job]
+        free = memory.free()
+        if not busy or free is None:
+            return True
+        if job.key in self._killed or (job.sort not in self._need and job.sort in {other.sort for _, other in busy}):
+            return False
+        free_for = self._free_for(job)
+        more = self._needed(job) - (memory.peak(free_for.process.pid) if free_for else 0)
+        growing = sum(max(0, self._needed(other) - memory.peak(worker.process.pid)) for worker, other in busy)
+        return more + growing <= free
+
+    def _needed(self, job: Job) -> int:
+        return self._need.get(job.sort, max(self._need.values(), default=UNKNOWN))
+
+    def _measure(self, worker: Worker, job: Job) -> None:
+        self._need[job.sort] = max(self._need.get(job.sort, 0), memory.peak(worker.process.pid))
+
+    # --- news ---
 
     def wait(self, seconds: float | None = None) -> list[Event]:
-        """Block for the next message of any worker."""
+        """Block for the next message of any worker, or until a job has taken too long."""
+        if late := list(self._late()):
+            return late
+        limits = [limit for limit in (seconds, self._left()) if limit is not None]
         try:
-            worker, message = self._news.get(timeout=seconds)
+            worker, message = self._news.get(timeout=min(limits, default=None))
         except queue.Empty:
             return []
         if worker not in self._workers:  # it was ended
@@ -60,76 +104,64 @@ class Local:
             return self._buried(worker)
         job = worker.job
         assert job is not None
+        if message["kind"] == "begun":
+            worker.begun = time.monotonic()
+            return []
+        self._measure(worker, job)
         if message["kind"] != "progress":
             worker.job = None
         if message.pop("last", False):
             self._end(worker)
         return [Event(**message, job=job)]  # type: ignore[arg-type]
 
-    def _buried(self, worker: _Worker) -> list[Event]:
+    def _left(self) -> float | None:
+        """Seconds until the first job has taken too long."""
+        begun = [worker.begun for worker in self._workers if worker.begun is not None]
+        return max(0.0, min(begun) + self._timeout - time.monotonic()) if begun and self._timeout else None
+
+    def _late(self) -> Iterator[Event]:
+        for worker in list(self._workers):
+            if worker.late(self._timeout) and worker.job:
+                self._end(worker)
+                why = f"it took longer than --job-timeout {self._timeout:g} seconds, so its worker process was ended"
+                yield Event("failed", worker.job, why=why)
+
+    def _buried(self, worker: Worker) -> list[Event]:
         self._workers.remove(worker)
         code = worker.process.wait()
         worker.close()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return [Event("failed", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []
+        if worker.job and code == -signal.SIGKILL:
+            self._killed.add(worker.job.key)
+        return [Event("died", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []
 
-    def _end(self, worker: _Worker) -> None:
+    # --- the end ---
+
+    def interrupted(self, number: int) -> None:
+        """End the run; `close` lets trainings save their state."""
+        stop(number)
+
+    def _end(self, worker: Worker) -> None:
         self._workers.remove(worker)
-        worker.process.kill()
-        worker.process.wait()
-        worker.close()
+        worker.kill()
 
     def close(self) -> None:
-        """End all workers at once; what they had not finished is lost, what they had is stored."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.wait()
-            worker.close()
-        self._workers = []
+        """End all workers: trainings after their epoch, if that ends soon, the others at once.
 
-
-class _Worker:
-    """One worker process, and the job it is at."""
-
-    def __init__(self, context: Context, news: queue.Queue[tuple[_Worker, dict[str, object] | None]]) -> None:
-        self.job: Job | None = None
-        self.plugins = frozenset(context.plugins)
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "miabench._worker"],  # -P: a folder `miabench` here must not be taken for it
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**threads, **os.environ},
-            text=True,
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the workers
-        )
-        self._send(context.model_dump_json())
-        self._reader = threading.Thread(target=self._read, args=(news,), daemon=True)
-        self._reader.start()
-
-    def give(self, job: Job) -> None:
-        """Send a job."""
-        self.job = job
-        self._send(job.model_dump_json())
-
-    def _send(self, line: str) -> None:
-        assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died: its reader says so
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-
-    def _read(self, news: queue.Queue[tuple[_Worker, dict[str, object] | None]]) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            news.put((self, json.loads(line)))
-        news.put((self, None))
-
-    def close(self) -> None:
-        """Release the pipes of a process that has ended."""
-        self._reader.join()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
+        What they had not finished goes on from its last checkpoint, what they had is stored.
+        """
+        training = [worker for worker in self._workers if worker.job and worker.job.kind == "train"]
+        deadline = time.monotonic() + GRACE
+        try:
+            for worker in training:
+                worker.stop()
+            for worker in training:
+                with suppress(TimeoutExpired):
+                    worker.process.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            for worker in self._workers:
+                worker.process.kill()
+            for worker in self._workers:
+                worker.kill()
+            self._workers = []

@@ -19,7 +19,7 @@ def derive(job: Job, spec: DerivedSpec, resources: Resources) -> Iterator[NewArt
     labels = resources.pool(job.dataset, job.identity).y.numpy()[resources.store.ids(spec.part.ids)]
     probe = resources.probe(spec.probe)
     assert probe.of is not None
-    stored = resources.store.arrays(Ref("observations", spec.of))
+    stored = resources.store.arrays(Ref("observations", spec.of), rows=len(labels))
     derived = probe.derive(own_answers(probe.of, stored), labels)
     check_answers(probe, derived, np.ndarray, len(labels))
     yield computed(job.gives[0], spec, {ANSWERS: derived}, resources.device)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from miabench import seeds
 from miabench.errors import UserError
@@ -38,7 +39,7 @@ def train(
     warm_up()
     store, data = resources.store, resources.pool(job.dataset, job.identity)
     wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not store.has_whole(ref)}
-    unfinished = digest([job.key, sorted(wanted)])  # a state that lacks a wanted snapshot is of no use
+    unfinished = f"{job.key}-{digest(sorted(wanted))}"  # a state that lacks a wanted snapshot is of no use
     checkpoint = Checkpoint(store.room("checkpoints") / unfinished, resources.context.checkpoint_seconds)
     defense, build = resources.trained_by(spec, data)
     config = TaskConfig(
@@ -59,8 +60,11 @@ def train(
     task = Task(config, resources.inputs(job, config.dtype), data.y.to(resources.device))
     with seeds.global_stream(spec.seed, "dropout"):
         net = defense.fit(task)
+    if not isinstance(net, nn.Module):
+        raise UserError(f"defense {spec.defense.name}: fit must return a network; it gave {type(net).__name__}")
     task.journal.snapshots[max(wanted)] = net.state_dict()
     task.journal.costs[max(wanted)] = task.meter.read()
+    expected = resources.untrained(spec, data).state_dict()
     for epoch, ref in wanted.items():
         if epoch not in task.journal.snapshots:
             raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
@@ -70,6 +74,7 @@ def train(
             "cost": task.journal.costs[epoch] | {"workers": resources.context.workers},
             **environment(resources.device),
         }
+        _check_kind(task.journal.snapshots[epoch], expected, spec.defense.name)
         weights = {name: value.detach().cpu().clone() for name, value in task.journal.snapshots[epoch].items()}
         files = {
             "weights.safetensors": save(weights),
@@ -78,3 +83,18 @@ def train(
         }
         yield NewArtifact(ref, about, files)
     checkpoint.remove()
+
+
+def _check_kind(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], defense: str) -> None:
+    """Refuse a network that nobody could load again: `fit` gave another than `task.net()` builds."""
+    for name in dict.fromkeys((*expected, *state)):
+        has, wanted = (_shape(weights, name) for weights in (state, expected))
+        if has != wanted:
+            raise UserError(
+                f"defense {defense}: fit must return a network as task.net() builds it, which has {wanted} as {name}; "
+                f"it gave one that has {has}"
+            )
+
+
+def _shape(state: Mapping[str, Tensor], name: str) -> str:
+    return f"shape {tuple(state[name].shape)}" if name in state else "nothing"

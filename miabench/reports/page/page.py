@@ -72,7 +72,6 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
     reasons, summary = footnotes.Reasons(), made.summary
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     experiment = summary.index.experiment
-    resolved = experiment.model_dump(mode="json")
     return template("page.html").render(
         name=experiment.name,
         overview=overview(summary),
@@ -90,8 +89,8 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
         drawn=len(_cells(summary)) <= CELLS_WITH_CURVES,
         protocol=list(provenance.protocol(experiment)),
         versions=provenance.versions(results),
-        experiment=toml_text(resolved),
-        key=digest(resolved),
+        experiment=toml_text(experiment.as_file()),
+        key=digest(experiment.model_dump(mode="json")),
         style=Markup(style),  # the package's own, like the script
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

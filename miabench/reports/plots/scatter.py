@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from miabench.metrics.dominance import MORE_AND_LESS, pareto_front
+from miabench.metrics.estimates import Floats
 from miabench.reports.numbers.lines import RunStats, TableRow
 from miabench.reports.numbers.names import with_baseline
 from miabench.reports.plots.axis import Measure
@@ -24,6 +25,9 @@ NEAR = 0.7  # of the span of the values: guessing is in view if it is so near th
 MOST_TAGS = 12  # settings of one defense that are named; more would cover each other
 SHADE = "0.94"
 ROUND_STEPS = [1, 2, 5, 10]  # between ticks
+
+
+Spread: TypeAlias = float | tuple[float, float] | None
 
 
 class Series(NamedTuple):
@@ -44,13 +48,13 @@ class Series(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One cell in one panel; a spread is None for one run."""
+    """One cell in one panel; a spread is None for one run, two numbers where the bar below and above differ."""
 
     line: TableRow
     x: float
     y: float
-    x_std: float | None
-    y_std: float | None
+    x_std: Spread
+    y_std: Spread
 
 
 class Panel(NamedTuple):
@@ -94,7 +98,9 @@ def legend(series: Sequence[Series], panels: Sequence[Panel], axes: Axes) -> Ite
         yield handle("collapsed (any defense)", "0.4", filled=False)
     guessing = panels[0].measure.guessing
     if axes.get_ylim()[0] <= guessing:
-        yield Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label=f"guessing ({guessing:g}%)")
+        alike = all(panel.measure.guessing == guessing for panel in panels)
+        label = f"guessing ({guessing:g}%)" if alike else "guessing"
+        yield Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label=label)
     yield Patch(facecolor=SHADE, edgecolor="0.7", label="beaten in both (edge:\nPareto front of the means)")
 
 
@@ -200,13 +206,22 @@ def _draw_points(axes: Axes, points: Sequence[Point], look: Look, *, filled: boo
     )
 
 
-def _bars(spreads: Sequence[float | None]) -> list[float] | None:
-    known = [np.nan if spread is None else spread for spread in spreads]
+def _sides(spread: Spread) -> tuple[float, float]:
+    """The bar below and above; not a number without one."""
+    if isinstance(spread, tuple):
+        return spread
+    return (np.nan, np.nan) if spread is None else (spread, spread)
+
+
+def _bars(spreads: Sequence[Spread]) -> Floats | None:
+    """Below and above (2, N), or None where no point has a bar."""
+    known = np.array([_sides(spread) for spread in spreads]).T
     return None if np.isnan(known).all() else known
 
 
-def _ends(values: Iterable[tuple[float, float | None]]) -> list[float]:
-    return [end for value, std in values for end in (value - (std or 0), value + (std or 0))]
+def _ends(values: Iterable[tuple[float, Spread]]) -> list[float]:
+    ends = ((value, np.nan_to_num(_sides(spread))) for value, spread in values)
+    return [float(end) for value, (below, above) in ends for end in (value - below, value + above)]
 
 
 def _around(ends: Sequence[float]) -> tuple[float, float]:

@@ -20,7 +20,7 @@ OUTSIDE = "published value outside the spread"
 def alerts(summary: Summary, judged: Judgement) -> Iterator[str]:
     """Warnings, each a sentence without a full stop."""
     experiment = summary.index.experiment
-    if experiment.protocol != "pool" and experiment.runs < FEW_RUNS:
+    if not experiment.paired and experiment.runs < FEW_RUNS:
         trainings = "one training" if experiment.runs == 1 else f"{experiment.runs} trainings"
         yield f"{trainings} per cell: too few to tell a defense from luck; --runs 5 is usual"
     if experiment.shadows == 1:

@@ -57,7 +57,7 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
     guessing = 100 * GUESSING[summary.metric]
     yield f"{TITLES[summary.metric]}: {guessing:g} is guessing, 100 tells every member from every non-member"
     runs = experiment.runs
-    if experiment.protocol == "pool":
+    if experiment.paired:
         yield f"± is the spread (standard deviation) over {experiment.models} models, each with members of its own"
     elif runs > 1:
         yield f"± is the spread (standard deviation) over {runs} trainings on fixed splits"
@@ -116,7 +116,7 @@ def claims(lines: Iterable[TableRow]) -> Iterator[str]:
 def unfinished(summary: Summary) -> Iterator[str]:
     """Cells whose means are over fewer runs than the experiment asks for."""
     experiment = summary.index.experiment
-    wanted = experiment.models if experiment.protocol == "pool" else experiment.runs
+    wanted = experiment.models if experiment.paired else experiment.runs
     for line in summary.lines:
         quantities = {"accuracy": line.test, **line.attacks}
         short: dict[tuple[int, str | None], list[str]] = defaultdict(list)

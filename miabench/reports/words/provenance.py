@@ -11,7 +11,7 @@ from miabench.store.store import Ref
 PROTOCOLS = {
     "disjoint": "target and shadow models are trained and tested on disjoint halves of the data",
     "pool": "models share the pool, and each is trained on about half of it",
-    "tune": "a trial on the shadow half of the data alone",
+    "tune": "as in a trial of tuning, models share the shadow half, and each is trained on about half of it",
 }
 SHADOWS = {
     "same": "under the target's defense (adaptive attacker)",
@@ -25,15 +25,17 @@ def protocol(experiment: Experiment) -> Iterator[str]:
     """The splits, the trainings and the seed, a sentence each."""
     schedule = experiment.schedule
     yield f"protocol {experiment.protocol}: {PROTOCOLS[experiment.protocol]}"
-    if experiment.protocol == "pool":
+    if experiment.paired:
         yield f"{experiment.models} models per cell, in complementary pairs; each is the target once"
     else:
         yield f"{_count(experiment.runs, 'training')} per cell on fixed splits"
-    shadows = _count(experiment.shadows, "shadow model")
-    yield f"{shadows} for each target, trained {SHADOWS[experiment.attacker.shadow_defense]}"
+    if experiment.shadows:
+        shadows = _count(experiment.shadows, "shadow model")
+        yield f"{shadows} for each target, trained {SHADOWS[experiment.attacker.shadow_defense]}"
+    else:
+        yield "no shadow models: attacks learn nothing, and no threshold is learnt"
     yield f"{_count(schedule.epochs, 'epoch')} of SGD, batches of {schedule.batch_size}, learning rate {schedule.lr:g}"
-    own = "" if experiment.protocol == "pool" else " of the target"
-    then = "" if experiment.protocol == "pool" else "; shadow i splits with seed + i"
+    own, then = ("", "") if experiment.paired else (" of the target", "; shadow i splits with seed + i")
     yield f"seed {experiment.seed} (splits{own} and every random stream{then})"
 
 

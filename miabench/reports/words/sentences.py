@@ -17,7 +17,7 @@ def overview(summary: Summary) -> str:
     """What was compared, and which number would mean that attacks only guess."""
     experiment = summary.index.experiment
     cells, attacks = len(summary.index.cells), len(summary.lines[0].attacks) if summary.lines else 0
-    runs = experiment.models if experiment.protocol == "pool" else experiment.runs
+    runs = experiment.models if experiment.paired else experiment.runs
     trainings = "one training" if runs == 1 else f"{runs} trainings"
     guessing = f"{100 * GUESSING[summary.metric]:g}%"
     return (

@@ -13,7 +13,7 @@ N = 400
 
 
 def pool(models=8, shadows=4, population=0.1, seed=0, n=N):
-    return Pool(n, seed, models, shadows, population)
+    return Pool(np.arange(n), seed, models, shadows, population)
 
 
 def inside(protocol, role, n=N):
@@ -110,7 +110,7 @@ def test_models_withhold_by_streams_of_their_own():
 
 
 def test_halves_share_no_record():
-    protocol = Halves("disjoint", N, 0, runs=2, shadows=3)
+    protocol = Halves(N, 0, runs=2, shadows=3)
     target, second = protocol.targets()
     assert (target.run, second.run, target.shadows) == (0, 1, ("shadow-0", "shadow-1", "shadow-2"))
     assert target.references == target.shadows
@@ -119,4 +119,3 @@ def test_halves_share_no_record():
         other = protocol.split(shadow)
         assert not np.isin(np.concatenate([own.train, own.test]), np.concatenate([other.train, other.test])).any()
         assert np.array_equal(np.sort(np.concatenate([own.train, own.test])), protocol.outside(shadow))
-    assert Halves("tune", N, 0, 1, 1).outside("target") is None

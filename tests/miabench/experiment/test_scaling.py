@@ -12,6 +12,8 @@ from miabench.jobs.plan import Paths, make_plan
 from miabench.plugins.dataset import Dataset
 from miabench.store.hashed import hashed
 
+QUARTER = "protocol disjoint: each model is trained on about a quarter of the pool (protocol pool: half)"
+
 
 def test_a_preset_in_small():
     full = load_experiment("uai24/table1b-resnet18")
@@ -113,8 +115,9 @@ def test_results_say_so(tiny, tmp_path):
     """In words in the index, and in every row by the name of the dataset."""
     full = load_experiment(tiny(runs=4, schedule={"epochs": 100, "batch_size": 16}))
     small = scaled(full, 0.25)
-    assert full.remarks() == []
-    (said,) = small.remarks()
+    assert full.remarks() == [QUARTER]
+    said, share = small.remarks()
+    assert share == QUARTER
     assert said == (
         "a scaled experiment (--scale 0.25): that share of the pool, 50 epochs, runs: 2; "
         "its numbers are not those of the full experiment"
@@ -145,7 +148,8 @@ def test_unscaled_experiments_are_filed_as_before(tiny):
 def test_unpublished_values_of_defenses_that_take_part():
     experiment = load_experiment("uai24/fig1", {"defense": ["ce", "relaxloss"]})
     assert experiment.remarks() == [
-        "not published with the paper, so the values are ours: dataset, model, relaxloss.alpha, relaxloss.upper"
+        QUARTER,
+        "not published with the paper, so the values are ours: dataset, model, relaxloss.alpha, relaxloss.upper",
     ]
 
 

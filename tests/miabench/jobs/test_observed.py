@@ -9,7 +9,7 @@ import pytest
 
 import miabench
 from miabench import FeatureNorm, Logits, LogOdds, Observed, UserError
-from miabench.data.splits import split
+from miabench.data.splits import halves, split
 from miabench.evaluation.scoring import score_hidden
 from miabench.experiment.load import load_experiment
 from miabench.jobs.arithmetic import DTYPES
@@ -152,11 +152,17 @@ def test_withheld_records_are_neither_in_nor_out(do):
 
 def test_a_trial_of_tuning_sees_no_record_of_the_target_half(tmp_path, tiny):
     (tmp_path / "neighbours.py").write_text(NEIGHBOURS)
-    for protocol, given in (("tune", False), ("disjoint", True)):
-        experiment = tiny(protocol=protocol, attacks=["neighbours"], more_plugins=[str(tmp_path / "neighbours")])
-        plan = make_plan(load_experiment(experiment), Paths(tmp_path / "store"))
-        (spec,) = [job.spec for job in plan.jobs.values() if job.kind == "attack"]
-        assert {view.population is not None for view in (spec.target, *spec.shadows)} == {given}
+    half = halves(160, 0)[1]
+    for share in (0.0, 0.1):
+        experiment = tiny(attacks=["neighbours"], more_plugins=[str(tmp_path / "neighbours")])
+        trial = {"protocol": "tune", "models": 6, "shadows": 4, "population": share}
+        plan = make_plan(load_experiment(experiment).model_copy(update=trial), Paths(tmp_path / "store"))
+        specs = [job.spec for job in plan.jobs.values() if job.kind == "attack"]
+        assert len(specs) == 6
+        for view in (view for spec in specs for view in (spec.target, *spec.shadows)):
+            assert (view.population is not None) == (share > 0)
+            seen = [plan.store.ids(ids) for ids in (view.members, view.non_members, view.population) if ids]
+            np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.sort(half))
 
 
 NEIGHBOURS = '''

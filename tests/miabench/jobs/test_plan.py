@@ -204,7 +204,7 @@ def test_the_floor_of_crl_is_warned_about(plan):
 
 def test_duplicates_are_reported(plan):
     made = plan(dataset={"name": "toy"})
-    assert made.index.notes == ["toy: 160 records, 4 classes"]
+    assert [note for note in made.index.notes if note.startswith("toy")] == ["toy: 160 records, 4 classes"]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_failure_stops_only_what_needs_it(do, executor):
 def test_a_worker_that_dies_fails_its_own_job(do):
     _, outcome, _, results = do(executor=ExecutorConfig("local", 2), defense=["dies", "ce"], more_plugins=["dies"])
     assert len(outcome.failed) == 3
-    assert set(outcome.failed.values()) == {"its worker process was killed by SIGKILL (out of memory?)"}
+    assert set(outcome.failed.values()) == {"its worker process was killed by SIGKILL (out of memory?), twice"}
     table = results.table
     assert table[(table.defense == "ce") & (table.metric == "auc")].value.notna().all()
 
@@ -149,6 +149,12 @@ class Noted:
 
     def waiting(self):
         return self.idle
+
+    def fits(self, job):
+        return True
+
+    def interrupted(self, number):
+        raise KeyboardInterrupt
 
     def start(self, job):
         self.order.append(job)
@@ -259,7 +265,7 @@ def toml(tmp_path, experiment):
     return path
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, tiny, do, ending):
     experiment = tiny(defense=["ce", "crl"], runs=2, schedule={"epochs": 60, "batch_size": 16})
     path = toml(tmp_path, experiment)
@@ -274,8 +280,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, tiny, do, ending)
     _, errors = process.communicate(timeout=30)
     finished = {n.name: (n / "manifest.json").stat().st_mtime_ns for n in networks.iterdir() if n.name[0] != "."}
     assert 3 <= len(finished) < 12, errors
-    if ending == signal.SIGINT:
-        assert process.returncode == 130
+    if ending != signal.SIGKILL:
+        assert process.returncode == 128 + ending
         assert "the same command goes on from there" in errors
         assert "Traceback" not in errors
     _, outcome, _, resumed = do("interrupted", ExecutorConfig("local", 2), **experiment)
@@ -285,6 +291,48 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, tiny, do, ending)
     _, _, _, whole = do("whole", **experiment)
     assert contents(store) == contents(whole.store)
     assert resumed.table.equals(whole.table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ending", "executor"), [(signal.SIGINT, "inline"), (signal.SIGTERM, "local"), (signal.SIGHUP, "inline")]
+)
+def test_asked_to_end_a_training_saves_its_state(tmp_path, tiny, executor, ending):
+    """Which it does every minute otherwise: after its epoch, within seconds, and with one sentence."""
+    log, mine = tmp_path / "epochs", tmp_path / "slow.py"
+    mine.write_text(SLOW.format(log=str(log)))
+    path = toml(tmp_path, tiny(defense="slow", shadows=1, schedule={"epochs": 10**6, "batch_size": 16}))
+    process = start("train", path, "--plugin", mine, "--store", tmp_path / "store", "--executor", executor)
+    while not (log.exists() and "3\n" in log.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(ending)
+    _, errors = process.communicate(timeout=60)
+    done = [int(line) for line in log.read_text().split()]
+    assert process.returncode == 128 + ending
+    assert errors.splitlines()[-1] == "stopped; what was finished is kept, and the same command goes on from there"
+    assert "Traceback" not in errors
+    saved = [json.loads(path.read_text())["epoch"] for path in tmp_path.glob("store/checkpoints/*/state.json")]
+    assert max(saved) == max(done), "the epoch that was running was not finished"
+    assert not any(path.name[0] != "." for path in tmp_path.glob("store/running/*"))
+
+
+SLOW = """
+import time
+from miabench import Defense, create_defense
+from miabench.training.loop import train_with_criterion
+
+class Slow(Defense, frozen=True):
+    def fit(self, task):
+        ends = task.journal.end_epoch
+        def end_epoch(epoch, lr, state):
+            time.sleep(0.2)
+            with open({log!r}, "a") as file:
+                print(epoch, file=file)
+            ends(epoch, lr, state)
+        task.journal.end_epoch = end_epoch
+        return train_with_criterion(task, create_defense("ce").criterion)
+"""
 
 
 def test_workers_end_with_a_killed_parent(tmp_path, tiny):

@@ -4,6 +4,7 @@ import math
 import random
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -214,6 +215,40 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path, name):
     assert resumed.journal.history == whole.journal.history
     checkpoint.remove()
     assert not checkpoint.folder.exists()
+
+
+@pytest.mark.parametrize(("epoch_takes", "saved_at"), [(1, 60), (50, 50), (25, 50), (90, 90)])
+def test_no_more_is_lost_than_a_minute_or_an_epoch(tmp_path, monkeypatch, epoch_takes, saved_at):
+    """States are saved as rarely as that allows."""
+    now, saved = [0.0], []
+    monkeypatch.setattr("miabench.training.journal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Checkpoint, "save", lambda self, epoch, state: saved.append(now[0]))
+    monkeypatch.setattr(Checkpoint, "restore", lambda self, state: 0)
+
+    def progress(record):
+        now[0] += epoch_takes
+
+    schedule = Schedule(epochs=130 // epoch_takes, batch_size=64)
+    fit(setting(toy(), schedule=schedule, checkpoint=Checkpoint(tmp_path / "c"), progress=progress))
+    assert saved[0] == saved_at
+    assert all(after - before <= max(60, epoch_takes) for before, after in pairwise([0, *saved]))
+
+
+def test_a_run_that_is_to_end_saves_the_epoch_that_is_done(tmp_path):
+    whole, _ = fit(setting(toy()))
+    epochs_run = []
+
+    def stop_in_second(record):
+        epochs_run.append(record["epoch"])
+        if len(epochs_run) == 2:
+            raise KeyboardInterrupt
+
+    config = setting(toy(), checkpoint=Checkpoint(tmp_path / "c"), progress=stop_in_second)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config)
+    net, _ = fit(config)
+    assert epochs_run[:3] == [1, 2, 3]
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
 @pytest.fixture(scope="module")

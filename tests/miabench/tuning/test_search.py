@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 import miabench
-from miabench.data.splits import roles, split
+from miabench.data.protocols import Pool
+from miabench.data.splits import halves, split
 from miabench.experiment.load import load_experiment
 from miabench.experiment.model import DefenseChoice, Experiment
 from miabench.jobs.plan import Paths, make_plan
@@ -36,9 +37,9 @@ INLINE = ExecutorConfig("inline")
 def search(tmp_path, tiny):
     """Tune; gives the studies and what was told of new trials."""
 
-    def search(budget, experiment=None, folder="store", runs=1, **changes):
+    def search(budget, experiment=None, folder="store", models=6, **changes):
         news = []
-        settings = TuneConfig(load_experiment(experiment or tiny(**changes)), budget, runs=runs)
+        settings = TuneConfig(load_experiment(experiment or tiny(**changes)), budget, models)
         studies = tune(settings, Paths(tmp_path / folder), INLINE, lambda *new: news.append(new))
         return studies, news
 
@@ -75,41 +76,79 @@ def networks(folder):
 # --- which records take part ---
 
 
-def test_trials_cut_the_shadow_half_with_seeds_of_their_own():
-    shadow = split(101, 3, "shadow-0")
-    half = np.sort(np.concatenate([shadow.train, shadow.test]))
-    for number, role in enumerate(roles(3)):
-        cut, same = split(101, 3, role, "tune"), split(101, 3, f"shadow-{1000 + number}")
-        np.testing.assert_array_equal(np.sort(np.concatenate([cut.train, cut.test])), half)
-        np.testing.assert_array_equal(cut.train, same.train)
-        np.testing.assert_array_equal(cut.test, same.test)
-        assert cut.seed == 3 + 1000 + number
+def trial_of(experiment, folder):
+    """A trial as tuning plans it, without what tuning chooses."""
+    trial = {"protocol": "tune", "models": 6, "shadows": 4, "population": 0.0}
+    return make_plan(load_experiment(experiment).model_copy(update=trial), Paths(folder))
 
 
-def test_membership_in_one_cut_says_nothing_of_another():
-    target, shadow = (split(40_000, 0, role, "tune") for role in ("target", "shadow-0"))
-    assert np.isin(target.train, shadow.train).mean() == pytest.approx(0.5, abs=0.02)
-    assert np.isin(target.test, shadow.train).mean() == pytest.approx(0.5, abs=0.02)
+def under(protocol, experiment):
+    """The experiment under a protocol; a pool has six models and no runs."""
+    if protocol == "disjoint":
+        return experiment
+    kept = {key: value for key, value in experiment.items() if key != "runs"}
+    return kept | {"protocol": "pool", "models": 6, "shadows": 4, "population": 0.0}
 
 
+def views_of(plan):
+    specs = [job.spec for job in plan.jobs.values() if job.kind == "attack"]
+    return [view for spec in specs for view in (spec.target, *spec.shadows, *spec.others)]
+
+
+def test_a_trial_is_a_pool_on_the_shadow_half():
+    half = np.sort(halves(101, 3)[1])
+    trial = Pool(half, 3, models=6, shadows=4, population=0, name="tune")
+    assert [target.role for target in trial.targets()] == [f"model-{m}" for m in range(6)]
+    for pair in range(3):
+        one, other = (trial.split(f"model-{2 * pair + i}") for i in (0, 1))
+        np.testing.assert_array_equal(one.train, other.test)
+        np.testing.assert_array_equal(one.test, other.train)
+        np.testing.assert_array_equal(np.sort(np.concatenate([one.train, one.test])), half)
+
+
+def test_membership_in_one_pair_says_nothing_of_another():
+    trial = Pool(halves(40_000, 0)[1], 0, models=6, shadows=4, population=0, name="tune")
+    one, other = trial.split("model-0"), trial.split("model-2")
+    assert np.isin(one.train, other.train).mean() == pytest.approx(0.5, abs=0.02)
+    assert np.isin(one.test, other.train).mean() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("protocol", ["disjoint", "pool"])
 @pytest.mark.parametrize("shadow_defense", ["same", "both"])
-def test_no_record_of_the_target_half_takes_part(tmp_path, tiny, shadow_defense):
+def test_no_record_of_the_target_half_takes_part(search, tmp_path, tiny, monkeypatch, shadow_defense, protocol):
     """Not in any part of a training, nor in what an attack sees, nor in what is measured."""
-    experiment = tiny(defense=["advreg"], attacker={"shadow_defense": shadow_defense}, protocol="tune")
-    plan = make_plan(load_experiment(experiment), Paths(tmp_path / "store"))
+    plans = []
+    monkeypatch.setattr("miabench.tuning.search.make_plan", lambda *given: plans.append(make_plan(*given)) or plans[-1])
+    monkeypatch.setattr("miabench.tuning.search._Search._next", lambda *given: None)
+    experiment = tiny(attacks=["rmia", "margin"], defense=["advreg"], attacker={"shadow_defense": shadow_defense})
+    search(30, under(protocol, experiment))
+    (plan,) = plans
     store = Store(tmp_path / "store")
-    lists = set()
+    views = views_of(plan)
+    lists = {ids for view in views for ids in (view.members, view.non_members, view.withheld, view.population)} - {None}
     for job in plan.jobs.values():
         if job.kind == "train":
             lists |= {part.ids for part in job.spec.parts.values()}
-        elif job.kind == "attack":
-            lists |= {ids for view in (job.spec.target, *job.spec.shadows) for ids in (view.members, view.non_members)}
         elif job.kind == "measure":
             lists |= {job.spec.members, job.spec.non_members}
     used = {row for ids in lists for row in store.ids(ids)}
     target = split(160, 0, "target")
     assert len(used) == 80
     assert not used & {*target.train, *target.test}
+
+
+def test_references_of_a_trial_are_of_other_pairs(tmp_path, tiny):
+    """Of the target's pair they would tell its members: they are the records that the pair's other model lacks."""
+    plan = trial_of(tiny(attacks=["rmia"]), tmp_path / "store")
+    specs = [job.spec for job in plan.jobs.values() if job.kind == "attack"]
+    assert sorted(spec.target.pair for spec in specs) == [0, 0, 1, 1, 2, 2]
+    for spec in specs:
+        assert [view.pair for view in spec.references(spec.target)].count(spec.target.pair) == 0
+        assert len(spec.references(spec.target)) == 4
+        members = np.array(
+            [np.isin(np.arange(160), plan.store.ids(view.members)) for view in spec.references(spec.target)]
+        )
+        assert set(members.sum(axis=0)[np.sort(halves(160, 0)[1])]) == {2}, "whatever its membership"
 
 
 HALF_SPOILT = '''
@@ -143,53 +182,51 @@ def test_the_outcome_is_the_same_whatever_the_target_half_holds(search, with_fil
     for spoilt in (False, True):
         dataset = {"name": "half-spoilt", "spoilt": spoilt}
         experiment = with_file("half_spoilt", HALF_SPOILT, dataset=dataset, defense=["relaxloss"])
-        (study,), _ = search(6, experiment, folder=f"store {spoilt}")
+        (study,), _ = search(12, experiment, folder=f"store {spoilt}")
         outcomes.append(figures(study))
     assert len(outcomes[0]) == 2
     assert outcomes[0] == outcomes[1]
 
 
-def test_a_trial_shares_no_training_with_the_experiment(tmp_path, tiny):
+@pytest.mark.parametrize("protocol", ["disjoint", "pool"])
+def test_a_trial_shares_no_training_with_the_experiment(tmp_path, tiny, protocol):
     """Nor its random streams: under the same records it would start from other weights."""
+    experiment = under(protocol, tiny())
     plans = [
-        make_plan(load_experiment(tiny(protocol=protocol)), Paths(tmp_path / "store"))
-        for protocol in ("disjoint", "tune")
+        make_plan(load_experiment(experiment), Paths(tmp_path / "store")),
+        trial_of(experiment, tmp_path / "store"),
     ]
     real, trial = ({job.key: job for job in plan.jobs.values() if job.kind == "train"} for plan in plans)
-    assert len(real) == len(trial) == 3
+    assert (len(real), len(trial)) == (3 if protocol == "disjoint" else 6, 6)
     assert not real.keys() & trial.keys()
     assert not {job.spec.seed for job in real.values()} & {job.spec.seed for job in trial.values()}
 
 
-OUT_ATTACK = '''
-"""An attack that counts on references that never saw the target's records."""
-
-import numpy as np
-
-from miabench import Attack, Logits
-
-
-class Calibrated(Attack, frozen=True):
-    """Largest logit, less the references' mean."""
-
-    references = "out"
-
-    def score(self, target, state):
-        return (target[Logits()].max(1) - target.references[Logits()].max(2).mean(0)).astype(np.float64)
-'''.replace("    references =", "    references: ClassVar =").replace(
-    "import numpy", "from typing import ClassVar\n\nimport numpy"
-)
+def test_coins_of_a_trial_are_its_own():
+    """On the same records its pairs would be others than the experiment's."""
+    rows = np.arange(400)
+    for role in ("model-0", "model-5"):
+        final, trial = (Pool(rows, 0, 6, 4, 0, name).split(role) for name in ("pool", "tune"))
+        assert np.isin(trial.train, final.train).mean() == pytest.approx(0.5, abs=0.1)
+        assert trial.seed != final.seed
 
 
-def test_attacks_that_need_unseen_records_are_na(search, with_file):
-    experiment = with_file("unseen", OUT_ATTACK, attacks=["unseen"])
-    text = message(search, 9, experiment)
-    assert text.startswith("tuning needs an attack that can be run here; unseen: it needs reference models")
-    assert "a trial's shadows share some" in text
-    both = with_file("unseen", OUT_ATTACK, attacks=["unseen", "margin"])
-    alone = with_file("unseen", OUT_ATTACK, attacks=["margin"])
-    (with_na,), _ = search(3, both)
-    (without,), _ = search(3, alone)
+def test_reference_attacks_run_in_trials(search):
+    """A setting is judged by the strongest attack, so the one with references counts."""
+    (weak,), _ = search(6, attacks=["margin"])
+    (both,), _ = search(6, attacks=["margin", "lira"])
+    (alone,), _ = search(6, attacks=["lira"])
+    assert both.trials[0].auc >= max(weak.trials[0].auc, alone.trials[0].auc)
+    assert both.trials[0].auc > weak.trials[0].auc
+
+
+def test_attacks_that_need_records_in_no_pair_are_na(search):
+    text = message(search, 18, attacks=["attack-p"])
+    assert text.startswith(
+        "tuning needs an attack that can be run here; attack-p: it compares with records known to be"
+    )
+    (with_na,), _ = search(6, attacks=["attack-p", "margin"])
+    (without,), _ = search(6, attacks=["margin"])
     assert figures(with_na) == figures(without)
 
 
@@ -296,64 +333,69 @@ def test_every_defense_accepts_the_ends_of_its_ranges_and_starts_within(name):
 
 
 def test_the_budget_is_never_exceeded_and_all_defenses_get_the_same(search, tmp_path):
-    studies, news = search(8, defense=["ce", "crl"])
+    studies, news = search(14, defense=["ce", "crl"])
     assert [study.defense for study in studies] == ["ce", "crl"]
     assert [len(study.trials) for study in studies] == [2, 2]
-    assert [study.trainings for study in studies] == [6, 6]
-    assert len(networks(tmp_path / "store")) == 12
+    assert [study.trainings for study in studies] == [12, 12]
+    assert len(networks(tmp_path / "store")) == 24
     assert [(defense, number) for defense, number, _ in news] == [("ce", 0), ("ce", 1), ("crl", 0), ("crl", 1)]
     assert studies[0].trials[0].values == {"schedule.lr": 0.05}
 
 
 def test_trainings_shared_by_trials_count_once(search, tmp_path):
-    """DMP at one reference fraction: all temperatures distil the same three teachers."""
+    """DMP at one reference fraction: all temperatures distil the same six teachers."""
     held = {"name": "dmp", "reference_fraction": 0.5, "select_fraction": 0.5}
-    (study,), _ = search(12, defense=[held])
-    assert [trial.trainings for trial in study.trials] == [6, 3, 3]
-    assert len(networks(tmp_path / "store")) == 12
+    (study,), _ = search(24, defense=[held])
+    assert [trial.trainings for trial in study.trials] == [12, 6, 6]
+    assert len(networks(tmp_path / "store")) == 24
 
 
 def test_trainings_in_the_store_are_counted_all_the_same(search):
-    search(6, defense=["relaxloss"])
-    (study,), _ = search(6, defense=["relaxloss"], attacks=["entropy"])
-    assert [trial.trainings for trial in study.trials] == [3, 3]
+    search(12, defense=["relaxloss"])
+    (study,), _ = search(12, defense=["relaxloss"], attacks=["entropy"])
+    assert [trial.trainings for trial in study.trials] == [6, 6]
 
 
 def test_a_training_that_runs_again_for_another_epoch_counts_again(search):
     """Three stop epochs, each CE up to there and the cell's own; then settings repeat, and the search ends."""
-    (study,), _ = search(100, defense=["early-stopping"])
+    (study,), _ = search(200, defense=["early-stopping"])
     costs = [trial.trainings for trial in study.trials]
-    assert sorted(costs, reverse=True)[:4] == [6, 6, 6, 0]
-    assert study.trainings == 18
+    assert sorted(costs, reverse=True)[:4] == [12, 12, 12, 0]
+    assert study.trainings == 36
     assert costs[-IDLE:] == [0] * IDLE
-    assert costs[-IDLE - 1] == 6
+    assert costs[-IDLE - 1] == 12
     outcomes = {trial.values["stop_epoch"]: (trial.accuracy, trial.auc) for trial in study.trials}
     assert set(outcomes) == {1, 2, 3}
     assert all(outcomes[trial.values["stop_epoch"]] == (trial.accuracy, trial.auc) for trial in study.trials)
 
 
 def test_too_small_a_budget(search):
-    assert message(search, 2) == "a budget of 2 trainings is below what one trial of ce needs: 3"
-    assert message(search, 5, runs=2) == "a budget of 5 trainings is below what one trial of ce needs: 6"
+    assert message(search, 5) == "a budget of 5 trainings is below what one trial of ce needs: 6"
+    assert message(search, 7, models=8) == "a budget of 7 trainings is below what one trial of ce needs: 8"
+
+
+@pytest.mark.parametrize("models", [4, 7])
+def test_too_few_models_or_an_odd_number(search, models):
+    assert message(search, 90, models=models) == f"models = {models}: a trial takes an even number, 6 or more"
 
 
 # --- going on ---
 
 
 def test_a_larger_budget_goes_on_and_the_same_costs_nothing(search):
-    (whole,), _ = search(3 * (STARTUP + 3), folder="one", defense=["crl"])
-    (part,), _ = search(9, defense=["crl"])
+    (whole,), _ = search(6 * (STARTUP + 2), folder="one", defense=["crl"])
+    (part,), _ = search(18, defense=["crl"])
     assert figures(part) == figures(whole)[:3]
-    (rest,), news = search(3 * (STARTUP + 3), defense=["crl"])
+    (rest,), news = search(6 * (STARTUP + 2), defense=["crl"])
     assert figures(rest) == figures(whole)
-    assert [number for _, number, _ in news] == list(range(3, STARTUP + 3))
-    assert len({trial.values["alpha_rce"] for trial in rest.trials}) == STARTUP + 3
-    (again,), news = search(3 * (STARTUP + 3), defense=["crl"])
+    assert [number for _, number, _ in news] == list(range(3, STARTUP + 2))
+    assert len({trial.values["alpha_rce"] for trial in rest.trials}) == STARTUP + 2
+    (again,), news = search(6 * (STARTUP + 2), defense=["crl"])
     assert (figures(again), news) == (figures(whole), [])
 
 
 def test_anything_that_decides_a_trial_makes_another_search(search, tiny):
-    (first,), _ = search(3, defense=["relaxloss"])
+    (first,), _ = search(6, defense=["relaxloss"])
     keys = {first.key}
     for changes in (
         {"seed": 1},
@@ -361,10 +403,10 @@ def test_anything_that_decides_a_trial_makes_another_search(search, tiny):
         {"defense": [{"name": "relaxloss", "upper": 0.9}]},
         {"dataset": {"name": "toy", "seed": 1}},
     ):
-        (study,), _ = search(3, **({"defense": ["relaxloss"]} | changes))
+        (study,), _ = search(6, **({"defense": ["relaxloss"]} | changes))
         keys.add(study.key)
     assert len(keys) == 5
-    (renamed,), news = search(3, defense=["relaxloss"], name="other", runs=1)
+    (renamed,), news = search(6, defense=["relaxloss"], name="other", runs=3)
     assert (renamed.key, news) == (first.key, [])
 
 
@@ -380,28 +422,28 @@ def told(defense, number, trial):
     if number == 1:
         threading.Timer(0.03, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-tune(TuneConfig(load_experiment(json.loads(sys.argv[1])), 12), Paths(Path(sys.argv[2])), ExecutorConfig("inline"), told)
+tune(TuneConfig(load_experiment(json.loads(sys.argv[1])), 24), Paths(Path(sys.argv[2])), ExecutorConfig("inline"), told)
 """
 
 
 def test_killed_in_the_middle_it_goes_on_as_if_it_had_not_been(search, tiny, tmp_path):
     command = [sys.executable, "-P", "-c", KILLED, json.dumps(tiny(defense=["crl"])), str(tmp_path / "store")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    (killed,), news = search(12, defense=["crl"])
-    (whole,), _ = search(12, folder="one", defense=["crl"])
+    (killed,), news = search(24, defense=["crl"])
+    (whole,), _ = search(24, folder="one", defense=["crl"])
     assert 2 <= 4 - len(news) < 4
     assert figures(killed) == figures(whole)
 
 
 def test_a_journal_line_that_was_not_finished_is_dropped(search, tmp_path):
-    (before,), _ = search(6, defense=["relaxloss"])
+    (before,), _ = search(12, defense=["relaxloss"])
     (journal,) = (tmp_path / "store").glob("tuning/*/journal.log")
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
-    (after,), news = search(9, defense=["relaxloss"])
+    (after,), news = search(18, defense=["relaxloss"])
     assert [number for _, number, _ in news] == [1, 2]
     assert figures(after)[:2] == figures(before)
-    (again,), news = search(9, defense=["relaxloss"])
+    (again,), news = search(18, defense=["relaxloss"])
     assert (figures(again), news) == (figures(after), [])
 
 
@@ -465,25 +507,25 @@ class Fragile(Defense, frozen=True):
 
 def test_a_failed_trial_is_recorded_and_the_search_goes_on(search, with_file):
     experiment = with_file("fragile", FRAGILE, defense=["fragile"])
-    (study,), _ = search(36, experiment)
-    assert study.trainings == 36
+    (study,), _ = search(72, experiment)
+    assert study.trainings == 72
     for trial in study.trials:
         strength = trial.values["strength"]
         assert (trial.accuracy is None) == (trial.auc is None) == (strength > 0.5)
-        assert trial.trainings == (0 if strength > 0.9 else 3)
+        assert trial.trainings == (0 if strength > 0.9 else 6)
         expected = "leaves fewer than 2" if strength > 0.9 else "the loss is not finite" if strength > 0.5 else ""
         assert expected in trial.why
         assert bool(trial.why) == (strength > 0.5)
     failed = [trial for trial in study.trials if trial.why]
     assert 0 < len(failed) < len(study.trials)
     text = front_text(load_experiment(experiment), [study])
-    assert f"# fragile: {len(study.trials)} trials, 36 of 36 trainings, {len(failed)} trials failed" in text
+    assert f"# fragile: {len(study.trials)} trials, 72 of 72 trainings, {len(failed)} trials failed" in text
     assert "failed: the loss is not finite" in text
     assert all(not study.trials[point.number].why for point in best_points(study))
 
 
 def test_a_defense_that_is_na_does_not_stop_the_others(search, tiny):
-    (image_only, ce), _ = search(3, defense=["dmp-gan", "ce"])
+    (image_only, ce), _ = search(6, defense=["dmp-gan", "ce"])
     assert image_only.reason
     assert image_only.trials == ()
     assert len(ce.trials) == 1
@@ -557,15 +599,17 @@ def test_the_front_by_hand(tiny):
     assert [point.choice.params["alpha"] for point in front] == [0.1 * (n + 1) for n in (1, 5, 0, 6)]
 
 
-def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path):
+@pytest.mark.parametrize("protocol", ["disjoint", "pool"])
+def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path, protocol):
     """What is printed reads back, to the last bit, as the tuned experiment with all points; those are trained so."""
-    experiment = tiny(defense=["ce", "crl"])
-    studies, _ = search(9, experiment)
+    experiment = under(protocol, tiny(defense=["ce", "crl"]))
+    studies, _ = search(18, experiment)
     text = front_text(load_experiment(experiment), studies)
     tuned = load_experiment(tomllib.loads(text))
     fronts = [best_points(study) for study in studies]
     assert tuned.defense == [point.choice for front in fronts for point in front]
-    assert tuned.protocol == "disjoint"
+    assert tuned.protocol == protocol
+    assert ("half of the records took part in tuning ce, crl" in tuned.remarks()) == (protocol == "pool")
     assert tuned.name == f"{load_experiment(experiment).name}-tuned"
     for study, front in zip(studies, fronts, strict=True):
         assert tuned.tuned[study.defense].study == study.key
@@ -593,3 +637,13 @@ def test_what_tuning_did_not_choose_can_be_told():
     assert experiment.chosen_otherwise("crl", {"alpha_rce": 1, "upper_rce": 0.9}) == ["upper_rce"]
     assert experiment.chosen_otherwise("relaxloss", ["alpha"]) == ["alpha"]
     assert experiment.chosen_otherwise("ce", []) == []
+
+
+def test_a_pool_of_tuned_values_says_that_half_of_its_records_took_part(tiny):
+    """Under protocol disjoint the target half was left alone; of a defense that does not take part nothing is said."""
+    tuned = {name: {"study": "0" * 32, "parameters": ["alpha"]} for name in ("relaxloss", "crl")}
+    said = "half of the records took part in tuning relaxloss"
+    pool = under("pool", tiny(defense=["ce", "relaxloss"], tuned=tuned))
+    assert said in load_experiment(pool).remarks()
+    assert not any("took part" in one for one in load_experiment(pool | {"tuned": {}}).remarks())
+    assert not any("took part" in one for one in load_experiment(tiny(defense=["relaxloss"], tuned=tuned)).remarks())

@@ -5,19 +5,17 @@ import shutil
 import subprocess
 
 import pytest
-from miabench.reports.numbers.difference import compare
 
-from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables.latex import LETTERS, ROWS, SPECIAL, escape, to_latex
+from miabench.reports.write import Report
 
 ENGINE = shutil.which("pdflatex") or shutil.which("lualatex") or shutil.which("tectonic")
 
 
 @pytest.fixture
 def latex():
-    def make(results, **given):
-        summary = summarize(results, **given)
-        return to_latex(summary, compare(results, summary), "torch 2.9")
+    def make(results):
+        return to_latex(Report(results).tabled, "torch 2.9")
 
     return make
 
@@ -44,27 +42,30 @@ def compiled(tmp_path):
 
 def test_the_layout_of_table_1(make_results, latex):
     results = make_results(
-        {"accuracy": (0.8, 0.9), "auc": {"entropy": (0.9, 0.8)}},
+        {"accuracy": (0.8, 0.9, 0.85), "auc": {"entropy": (0.9, 0.8, 0.85)}},
         {"defense": "crl", "params": {"alpha_rce": 0.5}, "auc": {"entropy": 0.6}},
         {"model": "cnn"},
+        runs=3,
         warnings=("alpha\nis low",),
     )
     lines = latex(results).splitlines()
     assert r"model & approach & train acc. $\uparrow$ & test acc. $\uparrow$ & entropy $\downarrow$ \\" in lines
     spread = r"{\scriptsize ($\pm$%s)}"
-    zero, some = spread % "0.00", spread % "7.07"
+    zero, some = spread % "0.00", spread % "5.00"
     assert rf"mlp & ce (no defense) & 100.00 {zero} & 85.00 {some} & 85.00 {some} \\" in lines
     assert rf" & crl alpha\_rce=0.5$^\dagger$ & 100.00 {zero} & 80.00 {zero} & \textbf{{60.00 {zero}}} \\" in lines
     at = lines.index(rf"cnn & ce (no defense) & 100.00 {zero} & 80.00 {zero} & 90.00 {zero} \\")
     assert lines[at - 1] == r"\midrule"
     assert "warning: alpha is low" in lines
+    below = next(line for line in lines if line.startswith(r" &  &  & "))
+    assert below == r" &  &  &  & {\scriptsize entropy} \\"
     caption = next(line for line in lines if line.startswith(r"\caption"))
     for said in (
         "Seed 0",
         "Made with torch 2.9",
         "Protocol disjoint",
-        "Bold: the lowest defended value",
-        "2 trainings per cell",
+        "Bold: the lowest value of its column that is lower than ce's",
+        "3 trainings per cell",
     ):
         assert said in caption
 
@@ -73,10 +74,11 @@ def test_many_lines_go_on_in_another_float(make_results, latex):
     cells = [{"defense": "crl", "params": {"alpha_rce": i}, "auc": {"entropy": 0.7}} for i in range(ROWS + 1)]
     text = latex(make_results(*cells, runs=1, records=4))
     captions = re.findall(r"\\caption{(.*)}", text)
-    assert len(captions) == 2
-    assert captions[1] == "toy, mlp: accuracy, and AUC of each attack, in percent (continued)."
-    first, second = text.split("\\clearpage\n")
+    title = "toy, mlp: accuracy, and AUC of each attack, in percent"
+    assert [caption for caption in captions if caption.startswith(title)] == [f"{title}.", f"{title} (continued)."]
+    first, second = text.partition(title)[2].split("\\end{table}")[:2]
     assert (first.count("crl alpha"), second.count("crl alpha")) == (ROWS, 1)
+    assert second.strip().startswith("\\clearpage\n")
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,18 @@
 
 import pytest
 from markdown_it import MarkdownIt
-from miabench.reports.numbers.difference import compare
 
-from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables.markdown import escape, to_markdown
+from miabench.reports.write import Report
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
 
 @pytest.fixture
 def markdown():
-    def make(results, made_with="torch 2.9", **given):
-        summary = summarize(results, **given)
-        return to_markdown(summary, compare(results, summary), {}, made_with)
+    def make(results):
+        made = Report(results)
+        return to_markdown(made.tabled, made.answer, "torch 2.9")
 
     return make
 
@@ -33,24 +32,31 @@ def rows(text):
 
 
 def kinds(text):
+    """What the text is made of, other than line breaks in a table."""
     tokens = PARSER.parse(text)
-    return {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
+    children = [child for token in tokens for child in token.children or ()]
+    return {one.type for one in (*tokens, *children) if (one.type, one.content) != ("html_inline", "<br>")}
 
 
 def test_a_row_per_cell_with_the_best_value_bold(make_results, markdown):
     results = make_results(
-        {"accuracy": (0.8, 0.9), "auc": {"entropy": (0.9, 0.8)}},
+        {"accuracy": (0.8, 0.9, 0.85), "auc": {"entropy": (0.9, 0.8, 0.85)}},
         {"defense": "crl", "params": {"alpha_rce": 0.5}, "auc": {"entropy": 0.6}},
+        runs=3,
+        records=200,
     )
     text = markdown(results)
-    assert text.startswith("**toy, mlp: accuracy, and AUC of each attack, in percent**\n\n| approach |")
-    table = rows(text)
+    assert text.startswith("toy, mlp, adaptive attacker: of what costs at most 5 points of accuracy, crl alpha")
+    assert "\n\n**toy, mlp: the strongest attack of each kind, in percent \\[95% interval\\]**\n\n| attacks |" in text
+    worst, table = rows(text)[:3], rows(text)[3:6]
+    assert worst[0] == ["attacks", "approach", "test acc. ↑", "AUC ↓", "TPR at 1% FPR ↓"]
+    assert worst[2][:3] == ["all", "crl alpha_rce=0.5†", "80.00"]
+    assert worst[2][3].startswith("<b>60.00 [")
+    assert worst[2][3].endswith("]</b><br>entropy")
     assert table[0] == ["approach", "train acc. ↑", "test acc. ↑", "entropy ↓"]
-    assert table[1] == ["ce (no defense)", "100.00 (±0.00)", "85.00 (±7.07)", "85.00 (±7.07)"]
+    assert table[1] == ["ce (no defense)", "100.00 (±0.00)", "85.00 (±5.00)", "85.00 (±5.00)"]
     assert table[2] == ["crl alpha_rce=0.5†", "100.00 (±0.00)", "80.00 (±0.00)", "<b>60.00 (±0.00)</b>"]
-    assert table[4][0] == "crl alpha_rce=0.5†"
-    assert table[4][2].startswith("-25.00 [")
-    assert "- bold: the lowest defended value of the attack, where test accuracy is within 5 points of ce's\n" in text
+    assert "- bold: the lowest value of its column that is lower than ce's and distinguishable from it" in text
     assert "- seed 0 (splits of the target" in text
     assert "- made with torch 2.9\n" in text
 
@@ -87,7 +93,7 @@ def test_what_the_user_wrote_is_never_markup(make_results, markdown, hostile):
     )
     text = markdown(results)
     shown = hostile.replace("\n", " ")
-    table = rows(text)
+    table = rows(text)[3:]
     assert table[0][-1] == f"{shown} ↓"
     assert [row[0] for row in table[1:3]] == ["ce (no defense)", shown]
     assert {len(row) for row in table[:3]} == {4}

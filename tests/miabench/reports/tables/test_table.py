@@ -10,10 +10,11 @@ from miabench.reports.numbers.summary import summarize
 from miabench.reports.page import page
 from miabench.reports.tables.latex import latex_floats
 from miabench.reports.tables.markdown import markdown_table
-from miabench.reports.tables.table import Row, Table, Value, mean_over_runs, new_names, report_tables
+from miabench.reports.tables.table import Row, Table, Value, mean_over_runs, new_names, results_tables
 from miabench.reports.tables.terminal import print_table
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.reports.words.footnotes import Reasons
+from miabench.reports.write import Report
 
 BEST = Value.of(0.625, "(±1.50)", best=True)
 TABLE = Table(
@@ -76,7 +77,8 @@ def test_latex_has_the_same_numbers():
 def test_the_page_has_the_same_numbers(make_results, monkeypatch):
     monkeypatch.setattr(page, "report_tables", lambda *_: [TABLE])
     results = make_results({})
-    made = page.to_html(results, summarize(results), {}, {}, {})
+    report = Report(results)
+    made = page.to_html(results, report.tabled, [], {})
     body = made[made.index('<table class="sortable">') :].partition("</table>")[0]
     rows = re.findall(r"<tr.*?</tr>", body, re.DOTALL)[1:]
     fields = [re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL) for row in rows]
@@ -99,12 +101,12 @@ def test_a_name_is_blank_only_where_all_before_it_repeat_too():
 @pytest.mark.parametrize("attackers", [("adaptive",), ("adaptive", "non-adaptive")])
 def test_rows_are_grouped_by_model_and_name_only_what_differs(make_results, attackers):
     cells = [{"model": model, "defense": name} for model in ("mlp", "cnn") for name in ("ce", "crl")]
-    summary = summarize(make_results(*cells, attackers=attackers))
-    table = report_tables(summary, {}, {}, Reasons())[0]
+    tabled = Report(make_results(*cells, attackers=attackers)).tabled
+    (table,) = results_tables(tabled, Reasons())
     assert table.names == ("model", "approach", *(["attacker"] if len(attackers) > 1 else []))
     assert [len(section) for section in table.sections] == [2 * len(attackers)] * 2
     assert {row.names[0] for row in table.sections[1]} == {"cnn"}
-    assert [row.line for row in table.rows] == list(summary.lines)
+    assert [row.line for row in table.rows] == list(tabled.summary.lines)
 
 
 def test_why_there_is_no_mean_is_numbered(make_results):

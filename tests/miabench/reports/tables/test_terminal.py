@@ -1,24 +1,17 @@
 """What the printed report says."""
 
-import io
-
 import pytest
-from miabench.reports.numbers.difference import compare
 
-from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.summary import summarize
-from miabench.reports.tables.terminal import show
-from miabench.reports.tables.terminal_layout import open_console
+from miabench.reports.numbers.selection import Selection
+from miabench.reports.write import Report
+
+ABOUT = "toy, mlp: AUC of each attack, in percent; differences in points"
 
 
 @pytest.fixture
-def report():
-    def text(results, width=120, **given):
-        console = open_console(io.StringIO())
-        console.width = width
-        summary = summarize(results, **given)
-        show(console, summary, compare(results, summary), costs(results))
-        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+def report(printed):
+    def text(results, width=120, details=True, **given):
+        return printed(Report(results, **given), width, details)
 
     return text
 
@@ -30,38 +23,137 @@ def fields(text, label):
     return row[row.index(label) + 1 :]
 
 
+def after(text, title):
+    """What follows a table's title."""
+    return text.partition(title + "\n")[2]
+
+
+ACCESS = {"gap": "label", "entropy": "black-box", "nn": "black-box", "grad-x": "white-box"}
+STRONG = {"gap": 0.6, "entropy": 0.9, "nn": 0.8, "grad-x": 0.85}
+WEAK = {"gap": 0.55, "entropy": 0.6, "nn": 0.7, "grad-x": "no gradient"}
+
+
+def test_worst_cases_come_first_and_within_80_columns(make_results, report):
+    cells = [{"auc": STRONG}, {"defense": "crl", "params": {"alpha_rce": 0.5, "upper_rce": 0.25}, "auc": WEAK}]
+    results = make_results(*cells, access=ACCESS, runs=3, records=200)
+    text = report(results, width=80, details=False)
+    assert max(map(len, text.splitlines())) <= 80
+    lines = text.splitlines()
+    assert lines[0] == "toy, mlp: the strongest attack of each kind, in percent [95% interval]"
+    worst = Report(results).judged.lines[Report(results).summary.lines[1].key].worst
+    levels = [line.split("  ")[0] for line in lines if line.split("  ")[0] in ("label-only", "black-box", "white-box")]
+    assert levels == ["label-only", "black-box", "white-box"]
+    assert fields(text, "label-only")[:3] == ["ce (no defense)", "80.00", "60.00"]
+    for (level, metric), one in worst.items():
+        own = after(text, "toy, mlp: the strongest attack of each kind, in percent [95% interval]")
+        own = own.partition(level)[2]
+        low, high = (f"{100 * end:.2f}" for end in one.case[1:3])
+        assert f"[{low}, {high}]" in own.replace("\n", " "), metric
+    assert "nn, 3 of 4" in text  # crl has no gradient
+    assert "the strongest of so many attacks: label-only 1, black-box 3, white-box 4; its value" in " ".join(
+        text.split()
+    )
+
+
+def test_the_name_of_the_attack_stands_below_its_value(make_results, report):
+    lines = report(make_results({"auc": STRONG}, access=ACCESS, runs=3), details=False).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("black-box"))
+    assert lines[at].split()[4].replace(".", "").isdigit()
+    assert lines[at + 1].split() == ["entropy"]
+
+
+def test_single_attacks_gaps_and_costs_are_details(make_results, report):
+    results = make_results({}, {"defense": "crl"}, {"defense": "dmp"}, attackers=("adaptive", "non-adaptive"))
+    short, long = report(results, details=False), report(results)
+    for title in (
+        "accuracy, and AUC of each attack",
+        "differences in points",
+        "adaptivity gap",
+        "worst case of the row",
+    ):
+        assert title not in short
+        assert title in long
+    assert short.partition("\n")[0] == long.partition("\n")[0]
+
+
 def test_the_layout_of_table_1(make_results, report):
     results = make_results(
-        {"accuracy": (0.8, 0.9), "auc": {"entropy": (0.9, 0.8), "nn": 0.75}},
+        {"accuracy": (0.8, 0.9, 0.85), "auc": {"entropy": (0.9, 0.8, 0.85), "nn": 0.85}},
         {"defense": "crl", "params": {"alpha_rce": 0.5}, "auc": {"entropy": 0.6, "nn": 0.7}},
+        runs=3,
+        records=200,
     )
     text = report(results)
     lines = text.splitlines()
-    assert lines[0] == "toy, mlp: accuracy, and AUC of each attack, in percent"
-    assert fields(text, "approach") == ["train acc. ↑", "test acc. ↑", "entropy ↓", "nn ↓"]
-    assert fields(text, "ce (no defense)") == ["100.00 (±0.00)", "85.00 (±7.07)", "85.00 (±7.07)", "75.00 (±0.00)"]
-    assert fields(text, "crl alpha_rce=0.5†") == ["100.00 (±0.00)", "80.00 (±0.00)", "*60.00 (±0.00)", "*70.00 (±0.00)"]
-    assert "± is the spread (standard deviation) over 2 trainings on fixed splits" in lines
-    assert "* the lowest defended value of the attack, where test accuracy is within 5 points of ce's" in lines
-    assert "toy: each target has 40 members, 40 non-members, none withheld" in lines
+    table = after(text, "toy, mlp: accuracy, and AUC of each attack, in percent")
+    assert fields(table, "approach") == ["train acc. ↑", "test acc. ↑", "entropy ↓", "nn ↓"]
+    assert fields(table, "ce (no defense)") == ["100.00 (±0.00)", "85.00 (±5.00)", "85.00 (±5.00)", "85.00 (±0.00)"]
+    row = fields(table, "crl alpha_rce=0.5†")
+    assert row == ["100.00 (±0.00)", "80.00 (±0.00)", "*60.00 (±0.00)", "*70.00 (±0.00)"]
+    assert "± is the spread (standard deviation) over 3 trainings on fixed splits" in lines
+    assert (
+        "* the lowest value of its column that is lower than ce's and distinguishable from it, where test accuracy is "
+        "within 5 points of ce's"
+    ) in " ".join(text.split())
+    assert "toy: each target has 200 members, 200 non-members, none withheld" in lines
 
 
-def test_the_differences_have_their_own_table(make_results, report):
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (2, "no value is marked: it takes 3 runs to tell a defense from luck"),
+        (3, "with 3 runs differences are rarely distinguishable: 5 or more find more of them"),
+        (5, ""),
+    ],
+)
+def test_few_runs_are_said(make_results, report, runs, said):
+    lines = report(make_results({}, {"defense": "crl", "auc": {"entropy": 0.5}}, runs=runs)).splitlines()
+    assert [line for line in lines if "no value is marked" in line or "rarely" in line] == [*filter(None, [said])]
+    assert any(line.startswith("* the lowest value") for line in lines) == (runs >= 3)
+
+
+def test_the_spread_of_a_pool_is_over_models(make_results, report):
+    text = report(make_results({}, runs=6, pool=True))
+    assert "± is the spread (standard deviation) over 6 models, each with members of its own" in text
+
+
+def test_every_attack_has_its_interval_and_its_difference(make_results, report):
     results = make_results(
         {"auc": {"entropy": 0.9, "nn": 0.9}},
         {"defense": "crl", "accuracy": 0.7, "auc": {"entropy": 0.6, "nn": "no"}},
         {"defense": "advreg", "accuracy": 0.9, "withheld": 10, "auc": {"entropy": 0.8, "nn": 0.8}},
+        runs=3,
     )
-    text = report(results)
-    _, table = text.split("toy, mlp: difference to ce, in points of accuracy and AUC [95% interval]\n")
-    assert "ce (no defense)" not in table
-    assert [field.split(" ")[0] for field in fields(table, "crl")] == ["-10.00", "-30.00", "n/a"]
-    summary = summarize(results)
-    change = compare(results, summary)[summary.lines[1].key].attacks["entropy"]
-    assert f"-30.00 [{100 * change.low:+.2f}, {100 * change.high:+.2f}]" in table
-    assert "toy mlp crl: differences over 2 trainings, 40 members and 40 non-members under both" in text
-    assert "toy mlp advreg: differences over 2 trainings, 30 members and 40 non-members under both" in text
+    text = report(results, width=200)
+    table = after(text, ABOUT)
+    assert fields(table, "approach") == ["quantity", "mean", "95% interval", "minus ce [95% interval]", "so it is"]
+    assert len(fields(table, "ce (no defense)")) == 3  # no difference to itself
+    made = Report(results)
+    evidence = made.judged.lines[made.summary.lines[1].key]
+    estimate, change = evidence.attacks["entropy"], evidence.changes["entropy"]
+    assert fields(table.partition("crl")[2], "entropy ↓") == [
+        "60.00 (±0.00)" if made.judged.best == frozenset() else fields(table.partition("crl")[2], "entropy ↓")[0],
+        f"[{100 * estimate.low:.2f}, {100 * estimate.high:.2f}]",
+        f"-30.00 [{100 * change.low:+.2f}, {100 * change.high:+.2f}]",
+        "lower",
+    ]
+    assert fields(table.partition("crl")[2], "nn ↓") == ["n/a [1]"]
+    assert "toy mlp crl: differences over 3 trainings, 40 members and 40 non-members under both" in text
+    assert "toy mlp advreg: differences over 3 trainings, 30 members and 40 non-members under both" in text
     assert "toy mlp advreg: each target has 30 members, 40 non-members, 10 withheld (reference)" in text
+    assert "differences to ce are paired by run and record; [ ] is their 95% interval, each by itself; which" in text
+
+
+def test_which_defense_leaks_less_than_which(make_results, report):
+    cells = [{"auc": {"entropy": 0.9}}, {"defense": "crl", "auc": {"entropy": 0.6}}]
+    cells += [{"defense": "dmp", "auc": {"entropy": 0.6}}]
+    text = report(make_results(*cells, runs=3, records=200))
+    table = after(text, "leaks less; ≈: not distinguishable)")
+    assert fields(table, "approach") == ["ce", "crl", "dmp"]
+    assert fields(table, "ce (no defense)") == ["more", "more"]
+    assert fields(table, "crl") == ["dmp"]  # the header; its row follows
+    rows = {line.split("  ")[0]: line.split()[1:] for line in table.splitlines()[3:5]}
+    assert rows == {"crl": ["less", "≈"], "dmp": ["less", "≈"]}
 
 
 def test_one_run_says_what_its_interval_is_over(make_results, report):
@@ -79,18 +171,21 @@ def test_each_distinct_reason_is_one_footnote(make_results, report):
         {"defense": "dp-sgd", "auc": {"entropy": None, "grad-x": None}, "accuracy": None, "reason": "needs opacus"},
     )
     text = report(results)
-    assert fields(text, "crl")[-1] == "n/a [1]"
-    assert fields(text, "dmp") == ["failed [2]"] * 4
-    assert fields(text, "dp-sgd") == ["n/a [3]"] * 4
+    table = after(text, "toy, mlp: accuracy, and AUC of each attack, in percent")
+    assert fields(table, "crl")[-1] == "n/a [3]"
+    assert fields(table, "dmp") == ["failed [1]"] * 4
+    assert fields(table, "dp-sgd") == ["n/a [2]"] * 4
     notes = [line for line in text.splitlines() if line.startswith("[")]
-    assert notes == ["[1] no gradient here", "[2] bad loss", "[3] needs opacus"]
+    assert notes == ["[1] bad loss", "[2] needs opacus", "[3] no gradient here"]  # worst cases come first
 
 
 def test_values_that_are_not_computed_yet_are_missing(make_results, report):
     text = report(make_results({"accuracy": None, "auc": {"entropy": None}}))
     assert fields(text, "ce (no defense)") == ["missing [1]"] * 3
     assert "[1] not computed yet" in text
-    assert "difference" not in text
+    assert "the strongest attack" not in text
+    assert "minus ce" in text
+    assert "differences over" not in text
 
 
 def test_unfinished_runs_are_named_with_the_reason(make_results, report):
@@ -110,9 +205,10 @@ def test_collapsed_trainings_are_shown_as_such(make_results, report):
         {"defense": "dmp", "accuracy": (0.8, 0.25), "auc": {"entropy": 0.5}},
     )
     text = report(results)
-    assert fields(text, "crl (collapsed)")[-1] == "50.00 (±0.00)"
-    assert fields(text, "dmp (collapsed in 1 of 2")[-1] == "50.00 (±0.00)"
-    assert text.split("dmp (collapsed in 1 of 2")[1].splitlines()[1].strip() == "runs)"
+    table = after(text, "toy, mlp: accuracy, and AUC of each attack, in percent")
+    assert fields(table, "crl (collapsed)")[-1] == "50.00 (±0.00)"
+    assert fields(table, "dmp (collapsed in 1 of 2")[-1] == "50.00 (±0.00)"
+    assert table.split("dmp (collapsed in 1 of 2")[1].splitlines()[1].strip() == "runs)"
     assert "* the lowest" not in text
     assert (
         "collapsed: test accuracy is at chance (always naming toy's largest class gives 25.00%), so the value says "
@@ -121,12 +217,14 @@ def test_collapsed_trainings_are_shown_as_such(make_results, report):
 
 
 def test_the_attacker_has_a_column_only_when_there_are_two(make_results, report):
-    assert "adaptive" not in report(make_results({}))
+    table = after(report(make_results({})), "toy, mlp: accuracy, and AUC of each attack, in percent")
+    assert "adaptive" not in table.partition("\n\n")[0]
 
 
 def test_two_attackers_have_a_line_each(make_results, report):
     text = report(make_results({}, {"model": "cnn"}, attackers=("adaptive", "non-adaptive")))
-    lines = [line.split()[:2] for line in text.splitlines() if "adaptive" in line and "gap" not in line]
+    table = after(text, "toy: accuracy, and AUC of each attack, in percent").partition("\n\ntoy")[0]
+    lines = [line.split()[:2] for line in table.splitlines() if "adaptive" in line]
     assert lines == [["mlp", "ce"], ["non-adaptive", "100.00"], ["cnn", "ce"], ["non-adaptive", "100.00"]]
 
 
@@ -138,14 +236,15 @@ def test_each_dataset_has_its_table(make_results, report):
 
 
 def test_the_metric_is_named(make_results, report):
-    text = report(make_results({}), metric="tpr@1%")
-    assert text.startswith("toy, mlp: accuracy, and TPR at 1% FPR of each attack, in percent")
+    text = report(make_results({}), selection=Selection(metric="tpr@1%"))
+    assert "toy, mlp: accuracy, and TPR at 1% FPR of each attack, in percent" in text
     assert "[1] needs 100 non-members, has 40" in text
 
 
 def test_notes_and_warnings_of_the_index_are_printed(make_results, report):
     lines = report(make_results({}, notes=("80 records",), warnings=("alpha is low",))).splitlines()
-    assert lines[-2:] == ["note: 80 records", "warning: alpha is low"]
+    assert "note: 80 records" in lines
+    assert lines[-1] == "warning: alpha is low"
 
 
 @pytest.mark.parametrize("label", ["[red]x", "[/]", "[link=http://a.b]y", ":smile:", "\\[b]"])
@@ -158,8 +257,10 @@ def test_what_the_user_wrote_is_never_markup(make_results, report, label):
     )
     text = report(results, width=200)
     assert f"mode={label}" in text
-    assert label in "".join(text.splitlines()[1:3])  # the header
-    assert fields(text, "approach")[0] == "train acc. ↑"
+    table = after(text, "toy, mlp: accuracy, and AUC of each attack, in percent")
+    assert label in "".join(table.splitlines()[:2])  # the header
+    assert fields(table, "approach")[0] == "train acc. ↑"
+    assert label in after(text, "in percent [95% interval]").splitlines()[4]  # below its value
     for line in (f"[1] because {label}", f"note: note {label}", f"warning: warn {label}"):
         assert line in text.splitlines()
 

@@ -1,15 +1,20 @@
 """What a reader is warned of."""
 
 import html
+from dataclasses import replace
 
 import pytest
 
 from miabench.experiment.load import load_experiment
+from miabench.metrics import Verdict
 from miabench.reports.numbers.deviations import Deviation, deviates, deviations
+from miabench.reports.numbers.evidence import Judgement
+from miabench.reports.numbers.levels import Column
 from miabench.reports.numbers.published import Moments, PaperCell
+from miabench.reports.numbers.selection import Selection
 from miabench.reports.numbers.summary import summarize
-from miabench.reports.page.page import to_html
-from miabench.reports.words.alerts import alerts
+from miabench.reports.words.alerts import alerts, turned
+from miabench.reports.write import Report
 from miabench.results.results import Results
 
 TABLE1A = {"dataset": "cifar10", "model": "resnet18"}
@@ -20,6 +25,11 @@ def of_preset(results, **update):
     schedule = load_experiment("uai24/table1a-resnet18").schedule
     experiment = results.index.experiment.model_copy(update={"schedule": schedule} | update)
     return Results(results.index.model_copy(update={"experiment": experiment}), results.store)
+
+
+def warned(results, **shown):
+    made = Report(results, selection=Selection(**shown))
+    return list(alerts(made.summary, made.judged))
 
 
 @pytest.fixture
@@ -34,21 +44,19 @@ def unlike(make_results):
 
 
 def test_few_runs_and_the_index_s_warnings(make_results):
-    assert list(alerts(summarize(make_results({}, runs=1, warnings=("alpha is low",))))) == [
+    assert warned(make_results({}, runs=1, warnings=("alpha is low",))) == [
         "one training per cell: too few to tell a defense from luck; --runs 5 is usual",
         "alpha is low",
     ]
-    assert next(alerts(summarize(make_results({"dataset": "b"}, runs=2)))).startswith("2 trainings per cell: too few")
-    assert list(alerts(summarize(make_results({"dataset": "c"}, runs=3)))) == []
+    assert warned(make_results({"dataset": "b"}, runs=2))[0].startswith("2 trainings per cell: too few")
+    assert warned(make_results({"dataset": "c"}, runs=3)) == []
 
 
 def test_one_shadow_model(make_results):
     results = make_results({}, runs=3)
     experiment = results.index.experiment.model_copy(update={"shadows": 1})
     results = type(results)(results.index.model_copy(update={"experiment": experiment}), results.store)
-    assert list(alerts(summarize(results))) == [
-        "one shadow model for each target: attacks learn from little; --shadows 5 is usual"
-    ]
+    assert warned(results) == ["one shadow model for each target: attacks learn from little; --shadows 5 is usual"]
 
 
 def test_what_is_failed_missing_or_collapsed(make_results):
@@ -61,7 +69,7 @@ def test_what_is_failed_missing_or_collapsed(make_results):
         {"defense": "dp-sgd", "accuracy": 0.25},
         runs=3,
     )
-    assert list(alerts(summarize(results))) == [
+    assert warned(results) == [
         "failed in mlp crl: training diverged in epoch 3",
         "missing in mlp dmp: not computed yet",
         "toy mlp memguard: 2 of 3 runs finished (entropy): not computed yet",
@@ -69,11 +77,59 @@ def test_what_is_failed_missing_or_collapsed(make_results):
     ]
 
 
+def test_unfinished_models_of_a_pool_are_named(make_results):
+    auc = {"entropy": (0.9,) * 5 + (None,)}
+    assert "toy mlp ce: 5 of 6 runs finished (entropy): not computed yet" in warned(
+        make_results({"auc": auc}, runs=6, pool=True)
+    )
+
+
 def test_many_cells_are_counted(make_results):
     cells = [{"defense": f"d{i}", "auc": {"entropy": None}} for i in range(7)]
-    assert "missing in mlp d0, mlp d1, mlp d2, mlp d3, mlp d4 and 2 more: not computed yet" in list(
-        alerts(summarize(make_results(*cells)))
+    assert "missing in mlp d0, mlp d1, mlp d2, mlp d3, mlp d4 and 2 more: not computed yet" in warned(
+        make_results(*cells)
     )
+
+
+# --- what turns round where false alarms are few ---
+
+
+def of_changes(results, **changes):
+    """Warnings where crl's worst cases changed so, by metric, with the verdict's word."""
+    made = Report(results)
+    key = made.summary.lines[1].key
+    evidence = made.judged.lines[key]
+    new = dict(evidence.changes)
+    for column in (column for column in new if isinstance(column, Column)):
+        value, word = changes["auc" if column.metric == "auc" else "tpr"]
+        new[column] = replace(new[column], value=value, verdict=Verdict(word, 0.0, None))
+    return list(
+        turned(made.summary, Judgement({**made.judged.lines, key: replace(evidence, changes=new)}, frozenset()))
+    )
+
+
+@pytest.fixture
+def two(make_results):
+    return make_results({"auc": {"nn": 0.9}}, {"defense": "crl", "auc": {"nn": 0.8}}, runs=3, records=100)
+
+
+def test_less_by_auc_and_more_at_low_false_positives(two):
+    assert of_changes(two, auc=(-0.03, "lower"), tpr=(0.02, "higher")) == [
+        "toy, mlp crl leaks less by AUC (-3.00 points) and more at 1% false positives (+2.00 points) to all attacks: "
+        "it hides most records and exposes some"
+    ]
+
+
+def test_what_cannot_be_shown_is_said_so(two):
+    assert of_changes(two, auc=(-0.03, "lower"), tpr=(0.02, "not distinguishable")) == [
+        "toy, mlp crl leaks less by AUC (-3.00 points) and more at 1% false positives (+2.00 points, not "
+        "distinguishable) to all attacks: it may hide most records and expose some"
+    ]
+
+
+@pytest.mark.parametrize(("auc", "tpr"), [(-0.03, -0.02), (0.03, 0.02), (0.03, -0.02), (0.0, 0.02), (-0.03, 0.0)])
+def test_nothing_else_is_a_turn(two, auc, tpr):
+    assert of_changes(two, auc=(auc, "lower"), tpr=(tpr, "higher")) == []
 
 
 # --- published values ---
@@ -89,13 +145,13 @@ OUTSIDE = [
 
 
 def about_published(results, metric="auc"):
-    return [said for said in alerts(summarize(results, metric)) if "published" in said or "schedule" in said]
+    return [said for said in warned(results, metric=metric) if "published" in said or "schedule" in said]
 
 
 def test_published_values_outside_the_spread(unlike):
     results = of_preset(unlike)
     assert about_published(results) == OUTSIDE
-    page = to_html(results, summarize(results), {}, {}, {})
+    page = Report(results).text("html")
     warnings = page.partition('<section id="warnings"')[2].partition("</section>")[0]
     assert "\n".join(f"<li>{html.escape(said)}</li>" for said in OUTSIDE) in warnings
 

@@ -24,6 +24,12 @@ def test_the_protocol_and_the_seed():
     ]
 
 
+def test_without_shadow_models_none_is_said_to_be_trained():
+    names = dict.fromkeys(("dataset", "model", "defense", "attacks"), "x")
+    said = list(provenance.protocol(Experiment.model_validate(names | {"shadows": 0})))
+    assert said[2] == "no shadow models: attacks learn nothing, and no threshold is learnt"
+
+
 def test_every_protocol_and_attacker_has_words():
     fields = Experiment.model_fields
     assert set(provenance.PROTOCOLS) == set(fields["protocol"].annotation.__args__)

@@ -1,44 +1,98 @@
-"""The summary in plain sentences, against hand-worked numbers."""
+"""The summary in plain sentences, against hand-worked numbers; verbs follow what can be shown."""
+
+from dataclasses import replace
 
 import pytest
-from miabench.reports.numbers.difference import compare
 
+from miabench.metrics import Verdict
+from miabench.reports.numbers.evidence import ACCURACY, Judgement, judge
+from miabench.reports.numbers.levels import Column
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.words.sentences import overview, sentences
+from miabench.reports.write import Report
+
+WORST = Column("all", "auc")
+CE = {"accuracy": 0.8, "auc": {"entropy": 0.9}}
 
 
 @pytest.fixture
 def say():
-    def text(results, differences=False, **given):
+    def text(results, **given):
         summary = summarize(results, **given)
-        return list(sentences(summary, compare(results, summary) if differences else {}))
+        return list(sentences(summary, judge(results, summary)))
 
     return text
 
 
 def test_the_strongest_attack_and_the_accuracy(make_results, say):
     results = make_results(
-        {"accuracy": 0.8, "auc": {"entropy": 0.9, "nn": 0.85}},
-        {"defense": "crl", "accuracy": 0.7, "auc": {"entropy": 0.6, "nn": 0.7}},
-        {"defense": "advreg", "accuracy": 0.85, "auc": {"entropy": 0.95, "nn": 0.7}},
-        {"defense": "dmp", "accuracy": 0.8, "auc": {"entropy": 0.9, "nn": 0.7}},
+        CE,
+        {"defense": "crl", "accuracy": 0.6, "auc": {"entropy": 0.7}},
+        {"defense": "advreg", "accuracy": 0.995, "auc": {"entropy": 0.98}},
+        {"defense": "dmp", "accuracy": 0.8, "auc": {"entropy": 0.9}},
+        runs=3,
+        records=200,
     )
-    assert say(results, max_accuracy_loss=20) == [
-        "toy, mlp: without defense the strongest attack, entropy, reaches 90.00% AUC at 80.00% test accuracy.",
-        "crl lowers the strongest attack from 90.00% to 70.00% AUC (nn) and costs 10.00 points of test accuracy.",
-        "advreg raises the strongest attack from 90.00% to 95.00% AUC and gains 5.00 points of test accuracy.",
-        "dmp leaves the strongest attack at 90.00% AUC and gains 0.00 points of test accuracy.",
-    ]
+    first, crl, advreg, dmp = say(results, max_accuracy_loss=25)
+    assert first == (
+        "toy, mlp: without defense the strongest attack, entropy, reaches 90.00% AUC at 80.00% test accuracy."
+    )
+    assert crl.startswith("crl lowers the strongest attack to 70.00% AUC (entropy), a change of -20.00 points (95% ")
+    assert "; it costs 20.00 points of test accuracy (95% interval -" in crl
+    assert advreg.startswith("advreg raises the strongest attack to 98.00% AUC (entropy), a change of +8.00 points (")
+    assert "; it gains 19.50 points of test accuracy (95% interval +" in advreg
+    assert dmp == (
+        "against dmp the strongest attack reaches 90.00% AUC (entropy), a change of +0.00 points (95% interval +0.00 "
+        "to +0.00): not distinguishable from no defense (more records would be needed, not more runs); its change of "
+        "test accuracy, +0.00 points (95% interval +0.00 to +0.00), is not distinguishable."
+    )
 
 
 def test_intervals_are_those_of_the_differences(make_results, say):
-    results = make_results({"auc": {"entropy": 0.9}}, {"defense": "crl", "accuracy": 0.7, "auc": {"entropy": 0.6}})
-    summary = summarize(results)
-    (change,) = compare(results, summary).values()
-    low, high = (f"{100 * end:+.2f}" for end in (change.attacks["entropy"].low, change.attacks["entropy"].high))
-    sentence = say(results, differences=True)[1]
-    assert f"from 90.00% to 60.00% AUC (95% interval of the change {low} to {high}) and costs 10.00 points" in sentence
-    assert sentence.endswith(f"{100 * change.accuracy.low:+.2f} to {100 * change.accuracy.high:+.2f}).")
+    results = make_results(CE, {"defense": "crl", "accuracy": 0.7, "auc": {"entropy": 0.6}}, runs=3)
+    made = Report(results)
+    changes = made.judged.lines[made.summary.lines[1].key].changes
+    sentence = say(results)[1]
+    for quantity in (WORST, ACCURACY):
+        low, high = (f"{100 * end:+.2f}" for end in (changes[quantity].low, changes[quantity].high))
+        assert f"(95% interval {low} to {high})" in sentence
+    assert changes[WORST].low < changes[WORST].value < changes[WORST].high
+
+
+def test_two_runs_show_nothing(make_results, say):
+    sentence = say(make_results(CE, {"defense": "crl", "auc": {"entropy": 0.6}}, runs=2, records=200))[1]
+    assert sentence.startswith("against crl the strongest attack reaches 60.00% AUC (entropy), a change of -30.00 ")
+    assert "): not distinguishable from no defense (about 3 runs would be needed); its change" in sentence
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (Verdict("not distinguishable", 0.2, 7), "not distinguishable from no defense (about 7 runs would be needed)"),
+        (Verdict("not distinguishable", 0.2, None), "(more records would be needed, not more runs)"),
+        (Verdict("lower", 0.01, None), "crl lowers the strongest attack to 60.00%"),
+        (Verdict("higher", 0.01, None), "crl raises the strongest attack to 60.00%"),
+    ],
+)
+def test_the_verb_is_the_verdict_s(make_results, verdict, said):
+    results = make_results(CE, {"defense": "crl", "auc": {"entropy": 0.6}}, runs=3)
+    made = Report(results)
+    key = made.summary.lines[1].key
+    evidence = made.judged.lines[key]
+    changes = {**evidence.changes, WORST: replace(evidence.changes[WORST], verdict=verdict)}
+    judged = Judgement({**made.judged.lines, key: replace(evidence, changes=changes)}, frozenset())
+    assert said in list(sentences(made.summary, judged))[1]
+
+
+def test_what_shares_no_run_with_the_baseline_is_not_compared(make_results, say):
+    results = make_results(
+        CE | {"accuracy": (0.8, None), "auc": {"entropy": (0.9, None)}},
+        {"defense": "crl", "accuracy": (None, 0.7), "auc": {"entropy": (None, 0.6)}},
+    )
+    assert say(results, max_accuracy_loss=20)[1] == (
+        "against crl the strongest attack reaches 60.00% AUC (entropy), on other records or runs than without "
+        "defense; test accuracy is 70.00%, without defense 80.00%."
+    )
 
 
 def test_one_setting_speaks_for_a_defense(make_results, say):
@@ -46,13 +100,12 @@ def test_one_setting_speaks_for_a_defense(make_results, say):
         {"defense": "crl", "params": {"alpha_rce": i}, "accuracy": accuracy, "auc": {"entropy": auc}}
         for i, (accuracy, auc) in enumerate([(0.8, 0.8), (0.775, 0.7), (0.5, 0.6)])
     ]
-    results = make_results({"accuracy": 0.8, "auc": {"entropy": 0.9}}, *crl)
+    results = make_results({"accuracy": 0.8, "auc": {"entropy": 0.9}}, *crl, runs=3)
     assert say(results)[1].startswith(
-        "crl alpha_rce=1 (chosen on these results, of 3 settings) lowers the strongest attack from 90.00% to 70.00%"
+        "crl alpha_rce=1 (chosen on these results, of 3 settings) lowers the strongest attack to 70.00% AUC"
     )
-    assert say(make_results({"accuracy": 0.8, "dataset": "other"}, {**crl[2], "dataset": "other"}))[1].startswith(
-        "crl alpha_rce=2 lowers"
-    )
+    alone = make_results({"accuracy": 0.8, "dataset": "other"}, {**crl[2], "dataset": "other"}, runs=3)
+    assert say(alone)[1].startswith("crl alpha_rce=2 lowers")
 
 
 def test_no_setting_within_the_accuracy_is_said(make_results, say):
@@ -60,18 +113,22 @@ def test_no_setting_within_the_accuracy_is_said(make_results, say):
         {"defense": "crl", "params": {"alpha_rce": i}, "accuracy": 0.5, "auc": {"entropy": auc}}
         for i, auc in enumerate([0.8, 0.7])
     ]
-    sentence = say(make_results({"accuracy": 0.8}, *cells))[1]
+    sentence = say(make_results({"accuracy": 0.8}, *cells, runs=3))[1]
     assert sentence.startswith(
         "crl alpha_rce=1 (chosen on these results, of 2 settings, none within 5 points of accuracy)"
     )
 
 
-def test_only_attacks_finished_on_both_sides_count(make_results, say):
+def test_the_worst_case_of_each_side_is_of_the_attacks_that_it_has(make_results, say):
     results = make_results(
-        {"auc": {"entropy": 0.8, "nn": 0.9}},
-        {"defense": "crl", "auc": {"entropy": 0.7, "nn": "no gradient"}},
+        {"auc": {"entropy": 0.8, "nn": 0.95}},
+        {"defense": "crl", "auc": {"entropy": 0.6, "nn": "no gradient"}},
+        runs=3,
+        records=200,
     )
-    assert "strongest attack from 80.00% to 70.00% AUC" in say(results)[1]
+    first, crl = say(results)
+    assert "the strongest attack, nn, reaches 95.00% AUC" in first
+    assert crl.startswith("crl lowers the strongest attack to 60.00% AUC (entropy), a change of -35.00 points")
 
 
 def test_collapsed_and_unfinished_defenses(make_results, say):
@@ -103,6 +160,12 @@ def test_attackers_are_told_apart(make_results, say):
         "toy, mlp, adaptive attacker",
         "toy, mlp, non-adaptive attacker",
     ]
+
+
+def test_the_overview_counts_the_models_of_a_pool(make_results):
+    assert "1 cell (dataset, model and defense), 6 trainings each" in overview(
+        summarize(make_results({}, runs=6, pool=True))
+    )
 
 
 def test_the_overview(make_results):
