@@ -37,7 +37,7 @@ FEATURES = 256  # of `mlp`
 LAMBDAS, TIMES_FLOOR, TAUS = (0.5, 2.0, 5.0), (1.5, 3.0, 5.0), (0.3, 1.0, 3.0)
 
 
-class Centers(CRL, frozen=True):
+class Centers(CRL):
     """CRL that also records how much of the gradient its center part has."""
 
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:

@@ -95,4 +95,5 @@ def symmetric_beta(alpha: float, count: int, generator: torch.Generator) -> Tens
     u, v = torch.rand((2, count), generator=generator, device=generator.device, dtype=torch.float64)
     cosine = (2 * math.pi * v).cos()
     w = torch.expm1(-u.log() / alpha) * cosine.square()  # t^2 / (2 alpha)
-    return (1 + cosine.sign() * (w / (1 + w)).nan_to_num(nan=1.0).sqrt()) / 2
+    drawn: Tensor = (1 + cosine.sign() * (w / (1 + w)).nan_to_num(nan=1.0).sqrt()) / 2
+    return drawn

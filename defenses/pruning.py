@@ -1,4 +1,4 @@
-"""Pruning by magnitude, then fine-tuning (Wang et al., IJCAI 2021; Yuan and Zhang, USENIX Security 2022).
+"""Pruning by magnitude, then fine-tuning (Wang et al., IJCAI 2021, arXiv:2008.13578; Yuan and Zhang, USENIX Sec. 2022).
 
 CE's network loses, in every layer, the share `sparsity` of its weights: the smallest in magnitude. What is pruned stays
 0; the rest is trained further on the members, at the schedule's last learning rate, with
@@ -8,8 +8,8 @@ Zhang's defense of pruned networks, which draws the answers of any two members t
 lambda 0, the default, is pruning alone: Wang et al. call it a defense, Yuan and Zhang find that it leaks more.
 Weights are the matrices and kernels of all layers, not biases or what normalises. The same share of every layer, half
 the schedule's epochs of fine-tuning and sparsity 0.7 are those of Yuan and Zhang's code; SGD in place of its Adam, and
-the last epoch in place of the best on validation data, are ours. Wang et al. publish no code: their rounds of
-alternating directions, which lead weights to 0 before they are cut, are left out.
+the last epoch in place of the best on validation data, are ours. Wang et al.'s algorithm, which searches for the
+subnetwork, is not copied: what is compared here is what both papers share.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def prune(net: nn.Module, sparsity: float) -> None:
             kept = ~pruned.view_as(weight)
             with torch.no_grad():
                 weight.mul_(kept)
-            weight.register_hook(kept.to(weight).mul)
+            weight.register_hook(kept.to(weight).mul)  # type: ignore[no-untyped-call]
 
 
 def pair_divergence(logits: Tensor) -> Tensor:

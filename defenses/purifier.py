@@ -165,7 +165,8 @@ class LabelSwapper(nn.Module):
         if not len(drawn):
             return torch.zeros(len(z), dtype=torch.bool, device=z.device)
         distance = torch.cdist(z, drawn, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
-        return distance <= SAME * z.norm(dim=1)
+        same: Tensor = distance <= SAME * z.norm(dim=1)
+        return same
 
 
 def _layers(widths: list[int]) -> nn.Sequential:

@@ -2,11 +2,10 @@
 
 CE's own training with another weight decay in its schedule: every step of SGD takes `weight_decay` times the weights
 beside the gradient of cross entropy, so that it lowers L = CE + (weight_decay / 2) * ||w||^2, all weights and biases.
-Tan et al. find that regularisation and the number of parameters have to be chosen together: with enough regularisation
-more parameters give more privacy and more accuracy, without it they cost privacy. The arguments `width` of `cnn`,
-`resnet18` and `resnet20` and `hidden` of `mlp` change that number.
-Differs from the paper: its theory is of ridge regression and its networks are also stopped early; for that there is
-`early-stopping`. The default is ten times the schedule's usual 5e-4.
+Tan et al. show that more parameters cost privacy, and that with enough regularisation they no longer do: they bring
+privacy and accuracy. `width` of `cnn`, `resnet18` and `resnet20` and `hidden` of `mlp` change their number.
+Differs from the paper: it proves this of logistic regression under a ridge penalty, which is weight decay, and shows it
+of networks that are stopped early; for that there is `early-stopping`. The default is ten times the usual 5e-4.
 """
 
 from __future__ import annotations
