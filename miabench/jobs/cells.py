@@ -14,6 +14,7 @@ from miabench.data.splits import halves
 from miabench.experiment.cell_names import by_default
 from miabench.experiment.model import Choice, Experiment
 from miabench.jobs.configured import Configured, ConfiguredPlugin
+from miabench.plugins.contract import check_model
 from miabench.plugins.dataset import Dataset
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import PluginFile
@@ -107,6 +108,8 @@ def _sites(configured: Configured, dataset: ConfiguredPlugin[Dataset], data: Dat
     protocol = _models(experiment, len(data))
     plugins = configured.plugins.files_of(dataset.plugin)
     for model in configured.models:
+        if model.plugin.unsupported(data.domain) is None:
+            check_model(model.label, model.plugin, data)
         yield DataAndModel(choice, dataset.label, data, dataset.schedule, model, protocol, plugins)
 
 

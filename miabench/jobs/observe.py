@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -86,7 +87,21 @@ def _base_answers(served: Served, questions: Questions) -> dict[str, NDArray[Any
             answered, features = served(x)
             logits.append(answered.float())
             norms.append(features.norm(dim=1).float())
-    return {ANSWERS: questions.stored(logits), "feature_norm": questions.stored(norms)}
+    answers = {ANSWERS: questions.stored(logits), "feature_norm": questions.stored(norms)}
+    for what, array in answers.items():
+        _refuse_not_finite("logits" if what == ANSWERS else "feature norms", array, questions.rows)
+    return answers
+
+
+def _refuse_not_finite(what: str, answers: NDArray[Any], rows: Tensor) -> None:
+    """The class of a record whose logits are not numbers would be the first, and count as an answer."""
+    wrong = ~np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+    if wrong.any():
+        first = int(rows[int(wrong.argmax())])
+        raise UserError(
+            f"{what} of {wrong.sum()} of {len(wrong)} records are not finite in evaluation mode (first: record "
+            f"{first}); a lower learning rate may help"
+        )
 
 
 def _askable(sees: Literal["label", "served", "network"], served: Served) -> Callable[[Tensor], Any]:

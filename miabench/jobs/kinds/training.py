@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 
+import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -75,7 +76,7 @@ def train(
             **environment(resources.device),
         }
         _check_kind(task.journal.snapshots[epoch], expected, spec.defense.name)
-        weights = {name: value.detach().cpu().clone() for name, value in task.journal.snapshots[epoch].items()}
+        weights = {name: _plain(value) for name, value in task.journal.snapshots[epoch].items()}
         files = {
             "weights.safetensors": save(weights),
             "history.json": json.dumps(task.journal.history[:epoch]).encode(),
@@ -83,6 +84,11 @@ def train(
         }
         yield NewArtifact(ref, about, files)
     checkpoint.remove()
+
+
+def _plain(value: Tensor) -> Tensor:
+    """A copy of its own, in the common layout whatever layout it was trained in."""
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _check_kind(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], defense: str) -> None:
