@@ -106,7 +106,7 @@ def crl_and(name, case, **zero):
         "upper_rcl": p["upper_cl"], "tau_rcl": p["t_cl"], "lambda_rcl": p["lambda"], "center_lr": p["lr_c"],
     } | zero  # fmt: skip
     fields = type(miabench.create_defense(name)).model_fields
-    ablation = miabench.create_defense(name, **{field: params[field] for field in fields})
+    ablation = miabench.create_defense(name, **{field: params[field] for field in fields if field in params})
     return (d.criterion(case["C"], case["D"]) for d in (ablation, miabench.create_defense("crl", **params)))
 
 

@@ -17,10 +17,12 @@ import miabench
 FIRST, EPOCHS, RECORDS = 100, 4, 96
 FILES = sorted(path.stem.replace("_", "-") for path in Path(ce.__file__).parent.glob("[!_]*.py"))
 NAMES = [name for name in FILES if name != "dp-sgd" or find_spec("opacus")]
-IMAGES = ["dmp-gan"]  # needs them; its network is shown what a GAN makes
+IMAGES = ["dmp-gan", "augmentation"]  # need them; their networks are shown other images than the records
 STUDENTS = ["dmp"]  # are shown the reference part alone
 SHARED_LOOP = [
-    name for name in NAMES if type(miabench.create_defense(name)).fit is miabench.Defense.fit or name == "advreg"
+    name
+    for name in NAMES
+    if name not in IMAGES and (type(miabench.create_defense(name)).fit is miabench.Defense.fit or name == "advreg")
 ]
 CHANGES = {"early-stopping": {"stop_epoch": 2}, "dmp-gan": {"gan_epochs": 2}}
 PATIENCE = {"name": "early-stopping", "patience": 1, "validation_fraction": 0.25}
@@ -33,7 +35,7 @@ def with_others(tmp_path_factory, run_in, split):
     def with_others(exchanged):
         folder = tmp_path_factory.mktemp("store")
         tables = [{"name": name, **CHANGES.get(name, {})} for name in NAMES if name not in IMAGES]
-        images = [{"name": name, **CHANGES[name]} for name in IMAGES]
+        images = [{"name": name, **CHANGES.get(name, {})} for name in IMAGES]
         common = {"schedule": {"epochs": EPOCHS, "batch_size": 10}}
         runs = []
         for shape, defense in (((7,), [*tables, PATIENCE]), ((3, 32, 32), images)):

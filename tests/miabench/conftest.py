@@ -16,6 +16,7 @@ import pytest
 from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.model import Experiment
+from miabench.files.npz import write_npz
 from miabench.results.index import AttackInfo, Cell, Entry, Index
 from miabench.results.results import Results
 from miabench.store.store import Ref, Store, digest
@@ -127,12 +128,12 @@ class Builder:
         correct = member | (np.cumsum(~member) <= round(accuracy * self.records))
         with self.store.write(ref, {}) as folder:
             values = TargetValues(correct.astype(float), member, self.labels(rows, member), rows)
-            np.savez(folder / "arrays.npz", **values.save())
+            write_npz(folder / "arrays.npz", values.save())
             (folder / "rows.json").write_text(json.dumps(measure_accuracy(correct, member)))
 
     def _write_scores(self, scores: Ref, metrics: Ref, given: AttackScores) -> None:
         with self.store.write(scores, self.about) as folder:
-            np.savez(folder / "arrays.npz", **given.save())
+            write_npz(folder / "arrays.npz", given.save())
         with self.store.write(metrics, {}) as folder:
             (folder / "rows.json").write_text(json.dumps(measure_attack(given)))
             (folder / "classes.json").write_text(json.dumps(measure_classes(given, CLASSES)))
@@ -161,7 +162,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         """Runs are models where they are of a pool; `access` is what attacks see, by label, and none says it else."""
         cells = [FakeCell(**given) for given in fields]
         attacks = list(dict.fromkeys(attack for cell in cells for attack in cell.auc)) or ["entropy"]
-        cells = [replace(cell, auc=dict.fromkeys(attacks, 0.9) | cell.auc) for cell in cells]
+        cells = [replace(cell, auc={**dict.fromkeys(attacks, 0.9), **cell.auc}) for cell in cells]
         builder = Builder(tmp_path / "store", records, pool)
         for cell, environment in zip(cells, itertools.cycle(environments), strict=False):
             builder.about = {"environment": environment}

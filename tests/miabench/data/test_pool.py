@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def test_values_that_are_not_finite(value):
 class Wrong(Dataset, frozen=True, arbitrary_types_allowed=True):
     """A plugin that does not do what the contract asks for."""
 
-    given: object
+    given: Any
 
     def load(self, root: Path) -> Data:
         return self.given

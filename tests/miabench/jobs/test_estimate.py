@@ -119,7 +119,11 @@ def test_seconds_are_those_of_the_defenses_own_fit(plan, tmp_path, monkeypatch, 
 def test_every_defense_can_be_timed(plan, name):
     if name == "dp-sgd":
         pytest.importorskip("opacus")
-    data = {"dataset": "toy-images", "model": "cnn", "more_plugins": ["toy_images"]} if name == "dmp-gan" else {}
+    data = (
+        {"dataset": "toy-images", "model": "cnn", "more_plugins": ["toy_images"]}
+        if name in ("dmp-gan", "augmentation")
+        else {}
+    )
     found = estimate(plan(defense=[name], schedule={"epochs": 10, "batch_size": 16}, **data), 1)
     assert found.possible == 1
     assert found.disk > 0

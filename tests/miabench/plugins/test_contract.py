@@ -77,7 +77,7 @@ def test_built_in_models_hold_it(name):
         (lambda: Answers(lambda z, f, net: (z.argmax(1), f)), "its logits are torch.int64; expected numbers"),
         (lambda: Answers(lambda z, f, net: (z, f if net.training else f / 0)), "its features are not finite before"),
         (lambda: Classifier(Flat(), nn.Linear(9, 3), 6), "shape (5,) in training mode, it raises RuntimeError"),
-        (lambda: Answers(lambda z, f, net: {}["x"]), "it raises KeyError: 'x'"),
+        (lambda: Answers(lambda z, f, net: {"y": 1}["x"]), "it raises KeyError: 'x'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence_that_names_the_model(data, build, why):

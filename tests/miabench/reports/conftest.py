@@ -17,9 +17,10 @@ def printed() -> Callable[..., str]:
     """What the terminal shows of a report, of so many columns."""
 
     def text(made: Report, width: int = 120, details: bool = True) -> str:
-        console = open_console(io.StringIO())
+        file = io.StringIO()
+        console = open_console(file)
         console.width = width
         show(console, made.tabled, made.answer, details)
-        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+        return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
     return text
