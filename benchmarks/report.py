@@ -39,7 +39,7 @@ from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables import csv_json as tidy
-from miabench.reports.tables.table import Tabled
+from miabench.reports.tables.report_tables import Tabled
 from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.results.index import Entry, Index

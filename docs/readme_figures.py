@@ -19,7 +19,7 @@ from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.reports.plots import draw
 from miabench.reports.plots.figure import save
-from miabench.reports.tables.table import worst_tables
+from miabench.reports.tables.report_tables import worst_tables
 from miabench.reports.tables.terminal import print_table
 from miabench.reports.words.footnotes import Reasons
 from miabench.reports.write import Report

@@ -122,20 +122,7 @@ class Data:
     @cached_property
     def preparation(self) -> dict[str, str]:
         """What happens to inputs before a network learns from them, for keys: normalisation, word vectors, ..."""
-        digest = hashlib.sha256()
-        for moment in (self.mean, self.std):
-            digest.update(b"none" if moment is None else moment.to(torch.float64).numpy().tobytes())
-        preparation = {
-            "shape": str(tuple(self.x.shape[1:])),
-            "num_classes": str(self.num_classes),
-            "scale": repr(self.scale),
-            "normalisation": digest.hexdigest(),
-            "augmentation": self.augmentation,
-        }
-        if self.embedding is not None:
-            vectors = np.ascontiguousarray(self.embedding.numpy())
-            preparation["embedding"] = hashlib.sha256(f"{vectors.shape}".encode() + vectors.tobytes()).hexdigest()
-        return preparation
+        return _preparation(self)
 
     @cached_property
     def identity(self) -> str:
@@ -147,6 +134,23 @@ class Data:
         ids = torch.from_numpy(keep)
         where = [self.where[i] for i in keep] if self.where else ()
         return replace(self, x=self.x[ids], y=self.y[ids], where=where)
+
+
+def _preparation(data: Data) -> dict[str, str]:
+    digest = hashlib.sha256()
+    for moment in (data.mean, data.std):
+        digest.update(b"none" if moment is None else moment.to(torch.float64).numpy().tobytes())
+    preparation = {
+        "shape": str(tuple(data.x.shape[1:])),
+        "num_classes": str(data.num_classes),
+        "scale": repr(data.scale),
+        "normalisation": digest.hexdigest(),
+        "augmentation": data.augmentation,
+    }
+    if data.embedding is not None:
+        vectors = np.ascontiguousarray(data.embedding.numpy())
+        preparation["embedding"] = hashlib.sha256(f"{vectors.shape}".encode() + vectors.tobytes()).hexdigest()
+    return preparation
 
 
 def prepared(data: Data, source: str, deduplicate: bool, records: float | None) -> Data:

@@ -28,7 +28,7 @@ from miabench.reports.numbers.summary import MAX_ACCURACY_LOSS, summarize
 from miabench.reports.tables.csv_json import to_csv, to_json
 from miabench.reports.tables.latex import to_latex
 from miabench.reports.tables.markdown import to_markdown
-from miabench.reports.tables.table import Tabled
+from miabench.reports.tables.report_tables import Tabled
 from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.reports.words import provenance

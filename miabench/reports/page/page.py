@@ -25,7 +25,7 @@ from miabench.files.toml import toml_text
 from miabench.reports.numbers.lines import Summary, printed
 from miabench.reports.numbers.names import DAGGER
 from miabench.reports.page import curves
-from miabench.reports.tables.table import Tabled, report_tables
+from miabench.reports.tables.report_tables import Tabled, report_tables
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import alerts
 from miabench.reports.words.sentences import overview, sentences

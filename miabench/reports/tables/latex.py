@@ -11,18 +11,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from miabench.reports.tables.table import (
-    Row,
-    Table,
+from miabench.reports.tables.report_tables import (
     Tabled,
-    Value,
     attack_tables,
     duel_tables,
     gaps_tables,
-    new_names,
     results_tables,
     worst_tables,
 )
+from miabench.reports.tables.table import Row, Table, Value, new_names
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from miabench.reports.tables.table import Table, Tabled, Value, report_tables
+from miabench.reports.tables.report_tables import Tabled, report_tables
+from miabench.reports.tables.table import Table, Value
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned

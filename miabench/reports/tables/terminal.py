@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from miabench.reports.tables.table import Table, Tabled, Value, new_names, report_tables, worst_tables
+from miabench.reports.tables.report_tables import Tabled, report_tables, worst_tables
+from miabench.reports.tables.table import Table, Value, new_names
 from miabench.reports.tables.terminal_layout import Column, Item, print_columns, print_note
 from miabench.reports.words import footnotes
 from miabench.reports.words.alerts import turned

@@ -10,7 +10,8 @@ from miabench.reports.numbers.summary import summarize
 from miabench.reports.page import page
 from miabench.reports.tables.latex import latex_floats
 from miabench.reports.tables.markdown import markdown_table
-from miabench.reports.tables.table import Row, Table, Value, mean_over_runs, new_names, results_tables
+from miabench.reports.tables.report_tables import results_tables
+from miabench.reports.tables.table import Row, Table, Value, mean_over_runs, new_names
 from miabench.reports.tables.terminal import print_table
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.reports.words.footnotes import Reasons

@@ -1,0 +1,252 @@
+"""The tables of a report, worst cases first."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from miabench.metrics import Estimate
+from miabench.metrics.names import TITLES
+from miabench.reports.numbers.adaptivity import Gaps
+from miabench.reports.numbers.cost import Cost, Costs
+from miabench.reports.numbers.duels import Matrices
+from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
+from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.lines import STATES, RunStats, Summary, TableRow
+from miabench.reports.numbers.names import approach, baseline_name
+from miabench.reports.tables.table import Row, Table, Value, change, interval, mean_over_runs, number
+from miabench.reports.words.footnotes import Reasons
+
+COST_HEADERS = (
+    "trainings",
+    "CPU seconds",
+    "ratio to {}",
+    "wall seconds",
+    "records forward",
+    "records backward",
+    "withheld",
+    "s per 1,000 answers",
+)
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """What the tables of a report show.
+
+    Attributes:
+        summary: all its lines are shown.
+        judged: of these lines.
+        gaps: of the cells, where both attackers were run.
+        duels: of the defenses, where there are three or more.
+        costs: of the cells; what is missing is left out.
+    """
+
+    summary: Summary
+    judged: Judgement
+    gaps: Gaps
+    duels: Matrices
+    costs: Costs
+
+
+def report_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """The worst cases of each dataset; then, attack by attack, what they are the worst of; gaps and costs."""
+    return [*worst_tables(made, reasons), *detailed_tables(made, reasons)]
+
+
+def detailed_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """All but the worst cases."""
+    return [
+        *results_tables(made, reasons),
+        *attack_tables(made, reasons),
+        *duel_tables(made),
+        *gaps_tables(made),
+        *cost_tables(made.summary, made.costs),
+    ]
+
+
+def worst_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """Accuracy and the strongest attack of each level of access, a section for each."""
+    tables = []
+    for lines in _by_dataset(made.summary.lines):
+        known = [column for line in lines for column in made.judged.lines[line.key].worst]
+        metrics = list(dict.fromkeys(column.metric for column in known))
+        if metrics:
+            shown, names = _names(lines)
+            sections = [
+                _worst_section(made, lines, names, [Column(level, metric) for metric in metrics], reasons)
+                for level in levels(made.summary.index)
+            ]
+            headers = ("test acc. ↑", *(f"{TITLES[metric]} ↓" for metric in metrics))
+            title = f"{_about(lines)}: the strongest attack of each kind, in percent [95% interval]"
+            tables.append(Table(title, ("attacks", *shown), headers, tuple(sections)))
+    return tables
+
+
+def _worst_section(
+    made: Tabled,
+    lines: Sequence[TableRow],
+    names: Sequence[tuple[str, ...]],
+    columns: Sequence[Column],
+    reasons: Reasons,
+) -> tuple[Row, ...]:
+    rows = []
+    for line, own in zip(lines, names, strict=True):
+        known = made.judged.lines[line.key].worst
+        worst = [_worst(known.get(one), line, (line.key, one) in made.judged.best, reasons) for one in columns]
+        accuracy = replace(mean_over_runs(line.test, reasons), spread="")  # so that 80 columns are enough
+        rows.append(Row((columns[0].level, *own), (accuracy, *worst), line))
+    return tuple(rows)
+
+
+def _worst(found: Worst | None, line: TableRow, best: bool, reasons: Reasons) -> Value:
+    if found is None:
+        state = min((value.state for value in line.attacks.values()), key=STATES.index, default="n/a")
+        why = next((value.reason for value in line.attacks.values() if value.reason), "too few records")
+        return Value("n/a" if state == "done" else state, note=reasons.number(why))
+    case = found.case
+    among = f", {found.among}" if found.missing else ""
+    return replace(Value.of(case.value, interval(case.low, case.high), best=best), below=f"{found.attack}{among}")
+
+
+def results_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """Accuracy and the attacks of every line, laid out like the paper's tables."""
+
+    def values(line: TableRow) -> list[Value]:
+        attacks = [
+            mean_over_runs(value, reasons, (line.key, attack) in made.judged.best)
+            for attack, value in line.attacks.items()
+        ]
+        return [mean_over_runs(line.train, reasons), mean_over_runs(line.test, reasons), *attacks]
+
+    tables = []
+    for lines in _by_dataset(made.summary.lines):
+        headers = ("train acc. ↑", "test acc. ↑", *(f"{attack} ↓" for attack in lines[0].attacks))
+        title = f"{_about(lines)}: accuracy, and {TITLES[made.summary.metric]} of each attack, in percent"
+        tables.append(_table(title, headers, lines, values))
+    return tables
+
+
+def attack_tables(made: Tabled, reasons: Reasons) -> list[Table]:
+    """A section per line with its attacks as rows: mean, interval, and the difference to the baseline."""
+    name = baseline_name(made.summary.lines)
+    headers = ("mean", "95% interval", f"minus {name} [95% interval]", "so it is")
+    tables = []
+    for lines in _by_dataset(made.summary.lines):
+        shown, names = _names(lines)
+        sections = tuple(tuple(_attack_rows(made, line, own, reasons)) for line, own in zip(lines, names, strict=True))
+        title = f"{_about(lines)}: {TITLES[made.summary.metric]} of each attack, in percent; differences in points"
+        tables.append(Table(title, (*shown, "quantity"), headers, sections))
+    return tables
+
+
+def _attack_rows(made: Tabled, line: TableRow, names: tuple[str, ...], reasons: Reasons) -> Iterator[Row]:
+    evidence = made.judged.lines[line.key]
+    accuracy = evidence.changes.get(ACCURACY)
+    yield Row((*names, "test acc. ↑"), _detailed(line.test, evidence.accuracy, accuracy, reasons), line)
+    for attack, value in line.attacks.items():
+        best = (line.key, attack) in made.judged.best
+        known = evidence.attacks.get(attack), evidence.changes.get(attack)
+        yield Row((*names, f"{attack} ↓"), _detailed(value, *known, reasons, best), line)
+
+
+def _detailed(
+    value: RunStats, estimate: Estimate | None, change_: Change | None, reasons: Reasons, best: bool = False
+) -> tuple[Value, ...]:
+    between = Value("") if estimate is None else Value(interval(estimate.low, estimate.high))
+    word = Value("") if change_ is None else Value(change_.verdict.word)
+    difference = Value("") if change_ is None else change(change_)
+    return mean_over_runs(value, reasons, best), between, difference, word
+
+
+def duel_tables(made: Tabled) -> list[Table]:
+    """Which defense leaks less than which in the worst case."""
+    words = {1: "less", 0: "≈", -1: "more"}
+    tables = []
+    for site_key, found in made.duels.items():
+        names = [approach(line) for line in found.lines]
+        rows = tuple(
+            Row((name,), tuple(Value("" if i == j else words[int(one)]) for j, one in enumerate(outcomes)), line)
+            for i, (name, outcomes, line) in enumerate(zip(names, found.outcomes, found.lines, strict=True))
+        )
+        title = (
+            f"{', '.join(site_key)}: worst case of the row against that of the column, {TITLES[made.summary.metric]} "
+            "(less: it leaks less; ≈: not distinguishable)"
+        )
+        tables.append(Table(title, ("approach",), tuple(line.cell.label for line in found.lines), (rows,)))
+    return tables
+
+
+def gaps_tables(made: Tabled) -> list[Table]:
+    """The adaptivity gap of each attack; none unless both attackers were run."""
+
+    def values(line: TableRow) -> list[Value]:
+        return [change(made.gaps[line.cell.key].get(attack)) for attack in line.attacks]
+
+    tables = []
+    adaptive = [line for line in made.summary.lines if line.attacker == "adaptive" and line.cell.key in made.gaps]
+    for lines in _by_dataset(adaptive):
+        title = (
+            f"{_about(lines)}: adaptivity gap: {TITLES[made.summary.metric]} of the adaptive attacker minus that of "
+            "the non-adaptive one, in points [95% interval]"
+        )
+        tables.append(_table(title, tuple(lines[0].attacks), lines, values))
+    return tables
+
+
+def cost_tables(summary: Summary, costs: Costs) -> list[Table]:
+    """What one target of each cell cost; datasets without any are left out."""
+    bases = {line.site: costs.get(line.cell.key) for line in summary.lines if line.is_baseline}
+
+    def values(line: TableRow) -> list[Value]:
+        return list(_cost(costs[line.cell.key], bases.get(line.site)))
+
+    headers = tuple(header.format(baseline_name(summary.lines)) for header in COST_HEADERS)
+    lines = [line for line in summary.lines if line.attacker == summary.attackers[0] and line.cell.key in costs]
+    return [
+        _table(f"{_about(own)}: cost of one target, everything it starts from included", headers, own, values)
+        for own in _by_dataset(lines)
+    ]
+
+
+def _by_dataset(lines: Sequence[TableRow]) -> list[list[TableRow]]:
+    datasets = dict.fromkeys(line.cell.dataset for line in lines)
+    return [[line for line in lines if line.cell.dataset == dataset] for dataset in datasets]
+
+
+def _about(lines: Sequence[TableRow]) -> str:
+    """The dataset, and the model where there is one: it needs no column then."""
+    models = dict.fromkeys(line.cell.model for line in lines)
+    return ", ".join([lines[0].cell.dataset, *(models if len(models) == 1 else ())])
+
+
+def _table(
+    title: str, headers: tuple[str, ...], lines: Sequence[TableRow], values: Callable[[TableRow], list[Value]]
+) -> Table:
+    """A row per line, a section per model."""
+    shown, names = _names(lines)
+    rows = [Row(own, tuple(values(line)), line) for own, line in zip(names, lines, strict=True)]
+    sections = itertools.groupby(rows, key=lambda row: row.line and row.line.cell.model)
+    return Table(title, shown, headers, tuple(tuple(own) for _, own in sections))
+
+
+def _names(lines: Sequence[TableRow]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """What names lines: of model and attacker only those in which they differ, and the approach."""
+    parts = {
+        "model": [line.cell.model for line in lines],
+        "approach": [approach(line) for line in lines],
+        "attacker": [line.attacker for line in lines],
+    }
+    shown = tuple(name for name, own in parts.items() if name == "approach" or len(set(own)) > 1)
+    return shown, list(zip(*(parts[name] for name in shown), strict=True))
+
+
+def _cost(cost: Cost, base: Cost | None) -> Iterator[Value]:
+    yield number(cost.trainings, "{:g}".format)
+    yield number(cost.cpu_seconds, "{:,.2f}".format)
+    yield number(cost.ratio(base), "{:,.2f}".format)
+    yield number(cost.seconds, "{:,.2f}".format)
+    yield number(cost.forwarded, "{:,.0f}".format)
+    yield number(cost.differentiated, "{:,.0f}".format)
+    yield number(cost.withheld, "{:,.0f}".format)
+    yield number(cost.answering, "{:,.3f}".format)
