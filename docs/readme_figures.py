@@ -17,7 +17,7 @@ from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 from miabench.experiment.load import load_experiment
 from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.stages import ExecutorConfig, run_stages
-from miabench.reports.plots import draw
+from miabench.reports.plots import worst_cases
 from miabench.reports.plots.figure import save
 from miabench.reports.tables.report_tables import worst_tables
 from miabench.reports.tables.terminal import print_table
@@ -42,7 +42,7 @@ def main() -> None:
     run_stages(plan, ("train", "attack"), ExecutorConfig(), lambda event: None)
     made = Report(Results(plan.index, Store(given.store)))
     (FOLDER / "readme-table.svg").write_text(table(made), encoding="utf-8")
-    save(draw(made.summary), FOLDER / "readme-trade-off", [".svg"])
+    save(worst_cases.draw(made.summary, made.judged), FOLDER / "readme-trade-off", [".svg"])
 
 
 def table(made: Report) -> str:
