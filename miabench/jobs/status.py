@@ -118,11 +118,16 @@ def _seconds_left(
 ) -> float | None:
     """From the work that was done since the run began; None where nothing runs or was done."""
     now = [(job, notes.get(job.label)) for job in jobs["running"]]
-    done = sum(job.weight for job in jobs["done"] if store.finished_at(job.gives[-1]) >= begun)
+    done = sum(job.weight for job in jobs["done"] if _finished_at(store, job) >= begun)
     done += sum(job.weight * _share(job, note, since_begun=True) for job, note in now)
     left = sum(job.weight for job in jobs["missing"])
     left += sum(job.weight * (1 - _share(job, note, since_begun=False)) for job, note in now)
     return (time.time() - begun) * left / done if now and done else None
+
+
+def _finished_at(store: Store, job: ListedJob) -> float:
+    """Seconds since 1970."""
+    return (store.path(job.gives[-1]) / "manifest.json").stat().st_mtime
 
 
 def _share(job: ListedJob, note: Note | None, since_begun: bool) -> float:

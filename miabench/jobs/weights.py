@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from miabench.errors import UserError
+from miabench.files.atomic import write_file
 from miabench.files.lock import LockedError
 from miabench.jobs.plan import Plan
 from miabench.jobs.specs import Job
 from miabench.results.holdings import Holder, Holdings
 from miabench.results.index import Index, file_name
 from miabench.results.inventory import readable
-from miabench.store.store import WEIGHTS, Ref, Store
+from miabench.store.folder import refuse_link
+from miabench.store.store import REMOVED, WEIGHTS, Ref, Store
 
 
 def keeps(index: Index, network: Ref) -> bool:
@@ -76,9 +78,12 @@ def _claimed(holdings: Holdings, name: str, other: Holder) -> set[Ref]:
 
 
 def _remove(store: Store, ref: Ref, job: str) -> bool:
+    """Remove the weights of a network, under its training's lock; all else that is known of it stays."""
     try:
         with store.lock(job, wait=False):
-            store.remove_weights(ref)
+            refuse_link(store.room(ref.kind) / ref.key)
+            write_file(store.path(ref) / REMOVED, b"")
+            (store.path(ref) / WEIGHTS).unlink(missing_ok=True)
     except LockedError:
         return False
     return not (store.path(ref) / WEIGHTS).exists()

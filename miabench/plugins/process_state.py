@@ -42,7 +42,7 @@ class ProcessChangedError(UserError):
     """A job changed what all jobs of its process share. It was put back, as far as it is known what to look at."""
 
 
-class TaskConfig(NamedTuple):
+class Setting(NamedTuple):
     """One setting of the whole process.
 
     Attributes:
@@ -62,19 +62,24 @@ class TaskConfig(NamedTuple):
         except RuntimeError:
             return "contradictory"
 
+    def told(self, before: Any) -> str:
+        """The setting and how it changed, where that is short."""
+        change = f"{before} -> {self.read()}"
+        return f"{self.name} ({change})" if len(change) < 60 else self.name
 
-def _flag(owner: str, name: str) -> TaskConfig:
+
+def _flag(owner: str, name: str) -> Setting:
     """A setting that is an attribute below `torch.backends`."""
     backend = attrgetter(owner)(torch.backends)
-    return TaskConfig(
+    return Setting(
         f"torch.backends.{owner}.{name}", lambda: getattr(backend, name), lambda value: setattr(backend, name, value)
     )
 
 
-def _hooks(name: str) -> TaskConfig:
+def _hooks(name: str) -> Setting:
     """The hooks that every module of torch calls."""
     hooks = getattr(modules, name)
-    return TaskConfig(
+    return Setting(
         f"the hooks of all modules (torch.nn.modules.module.{name})",
         lambda: dict(hooks),
         lambda before: (hooks.clear(), hooks.update(before)),
@@ -82,12 +87,12 @@ def _hooks(name: str) -> TaskConfig:
     )
 
 
-def _autocast(device: str) -> TaskConfig:
+def _autocast(device: str) -> Setting:
     def put(state: tuple[bool, torch.dtype]) -> None:
         torch.set_autocast_enabled(device, state[0])
         torch.set_autocast_dtype(device, state[1])
 
-    return TaskConfig(
+    return Setting(
         f"autocast on {device}", lambda: (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)), put
     )
 
@@ -101,32 +106,32 @@ def _flushes_denormals() -> bool:
     return smallest * 0.5 == 0.0
 
 
-SETTINGS: tuple[TaskConfig, ...] = (
-    TaskConfig(
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
         "torch's default dtype",
         torch.get_default_dtype,
         torch.set_default_dtype,
         "give dtype= where a tensor is made",
     ),
-    TaskConfig(
+    Setting(
         "torch's default device",
         torch.get_default_device,
         _put_device,
         "give device=task.device where a tensor is made",
     ),
-    TaskConfig(
+    Setting(
         "torch's gradient mode",
         torch.is_grad_enabled,
         torch.set_grad_enabled,
         "switch gradients off in a block: with torch.no_grad():",
     ),
-    TaskConfig(
+    Setting(
         "torch's inference mode",
         torch.is_inference_mode_enabled,
         lambda before: None,  # `isolated` puts it back
         "use it as a block: with torch.inference_mode():",
     ),
-    TaskConfig(
+    Setting(
         "torch's number of threads",
         torch.get_num_threads,
         torch.set_num_threads,
@@ -141,34 +146,34 @@ SETTINGS: tuple[TaskConfig, ...] = (
     *(_flag("cudnn", name) for name in ("allow_tf32", "enabled", "benchmark", "deterministic")),
     *(_flag("cuda.matmul", f"allow_{kind}_reduced_precision_reduction") for kind in ("fp16", "bf16")),
     _flag("mkldnn", "enabled"),
-    TaskConfig(
+    Setting(
         "torch's precision of float32 products",
         torch.get_float32_matmul_precision,
         torch.set_float32_matmul_precision,
         "set `precision` in the experiment",
     ),
-    TaskConfig(
+    Setting(
         "torch's deterministic algorithms",
         torch.get_deterministic_debug_mode,
         torch.set_deterministic_debug_mode,
     ),
-    TaskConfig(
+    Setting(
         "torch's detection of anomalies",
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         lambda before: torch.set_anomaly_enabled(*before),
         "use it as a block: with torch.autograd.detect_anomaly():",
     ),
-    TaskConfig("torch's flushing of denormal numbers", _flushes_denormals, torch.set_flush_denormal, "leave it"),
+    Setting("torch's flushing of denormal numbers", _flushes_denormals, torch.set_flush_denormal, "leave it"),
     _autocast("cpu"),
     _autocast("cuda"),
     *(_hooks(name) for name in vars(modules) if name.startswith("_global") and name.endswith("_hooks")),
-    TaskConfig(
+    Setting(
         "numpy's handling of errors",
         np.geterr,
         lambda before: np.seterr(**before),
         "use a block: with np.errstate(...):",
     ),
-    TaskConfig(
+    Setting(
         "numpy's print options",
         np.get_printoptions,
         lambda before: np.set_printoptions(**before),
@@ -187,9 +192,7 @@ class ProcessState:
 
     def changes(self) -> dict[str, str]:
         """What is different now, in words, and what to do instead."""
-        settings = {
-            _told(setting.name, before, setting.read()): setting.instead for setting, before in self._changed_settings()
-        }
+        settings = {setting.told(before): setting.instead for setting, before in self._changed_settings()}
         return settings | {f"{_name(owner)}.{name}": OWN_FUNCTION for owner, name, _ in self._changed_names()}
 
     def restore(self) -> None:
@@ -206,7 +209,7 @@ class ProcessState:
             os.environ.clear()
             os.environ.update(self._environ)
 
-    def _changed_settings(self) -> Iterator[tuple[TaskConfig, Any]]:
+    def _changed_settings(self) -> Iterator[tuple[Setting, Any]]:
         for setting, before in zip(SETTINGS, self._values, strict=True):
             if setting.read() != before:
                 yield setting, before
@@ -261,11 +264,6 @@ def _counts(owner: Owner, name: str, value: Any) -> bool:
 
 def _name(owner: Owner) -> str:
     return f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
-
-
-def _told(name: str, before: Any, now: Any) -> str:
-    change = f"{before} -> {now}"
-    return f"{name} ({change})" if len(change) < 60 else name
 
 
 @contextmanager

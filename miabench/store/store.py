@@ -89,10 +89,6 @@ class Artifacts:
         """Whether several artifacts are complete."""
         return all(self.has(ref) for ref in refs)
 
-    def finished_at(self, ref: Ref) -> float:
-        """When a complete artifact was; seconds since 1970."""
-        return self._within(ref, "manifest.json").stat().st_mtime
-
     def lacks_weights(self, ref: Ref) -> bool:
         """Whether a network is known and its weights were removed."""
         return ref.kind == "networks" and self._within(ref, REMOVED).exists()
@@ -115,12 +111,6 @@ class Artifacts:
             content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
             write_file(folder / "manifest.json", sealed(content))
 
-    def remove_weights(self, ref: Ref) -> None:
-        """Remove the weights of a network; all else that is known of it stays. Its training's lock must be held."""
-        refuse_link(room(self.folder, ref.kind) / ref.key)
-        write_file(self._within(ref, REMOVED), b"")
-        self._within(ref, WEIGHTS).unlink(missing_ok=True)
-
     def manifest(self, ref: Ref) -> Manifest:
         """What is known about an artifact: its spec, environment, times, checksums.
 
@@ -128,9 +118,9 @@ class Artifacts:
             UserError: it is not what was written, or another artifact's.
         """
         path = self._within(ref, "manifest.json")
-        manifest = read_json(path, MANIFEST, self._remedy(ref))
+        manifest = read_json(path, MANIFEST, _remedy(self.path(ref)))
         if (manifest.kind, manifest.key) != ref:
-            raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {self._remedy(ref)}")
+            raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {_remedy(self.path(ref))}")
         return manifest
 
     def file(self, ref: Ref, name: str) -> Path:
@@ -141,7 +131,7 @@ class Artifacts:
         """
         path = self._within(ref, name)
         if name not in self.check(ref).files:
-            raise UserError(f"{path} is damaged; {self._remedy(ref)}")
+            raise UserError(f"{path} is damaged; {_remedy(self.path(ref))}")
         if name == WEIGHTS and self.lacks_weights(ref):
             raise UserError(f"the weights {path} were removed; run again: they are trained anew")
         return path
@@ -153,7 +143,7 @@ class Artifacts:
             UserError: the artifact is not what was written.
         """
         path = self.file(ref, name)
-        return parse_json(path.read_bytes(), form, path, self._remedy(ref))
+        return parse_json(path.read_bytes(), form, path, _remedy(self.path(ref)))
 
     def arrays(self, ref: Ref, *names: str, rows: int | None = None) -> dict[str, NDArray[Any]]:
         """The arrays of an artifact that is whole, by name: those named, or all.
@@ -171,7 +161,7 @@ class Artifacts:
             with open_npz(path, ours=True, rows=rows) as arrays:
                 return {name: arrays[name] for name in names or arrays.files}
         except (UserError, KeyError) as error:
-            raise UserError(f"{error}; {self._remedy(ref)}") from None
+            raise UserError(f"{error}; {_remedy(self.path(ref))}") from None
 
     def check(self, ref: Ref) -> Manifest:
         """The manifest of an artifact, all of whose files are what was written.
@@ -180,21 +170,18 @@ class Artifacts:
             UserError: one is not.
         """
         stamps, manifest = self._opened.get(ref, ((), None))
-        if manifest is not None and stamps == self._stamps(ref, manifest):
+        if manifest is not None and stamps == _stamps(self.path(ref), manifest):
             return manifest
         manifest = self.manifest(ref)
-        stamps = self._stamps(ref, manifest)
+        stamps = _stamps(self.path(ref), manifest)
         for name, written in manifest.files.items():
             path = self._within(ref, name)
             gone = name == WEIGHTS and self.lacks_weights(ref)
             if not gone and (not path.exists() or checksum(path) != written):
-                raise UserError(f"{path} is damaged; {self._remedy(ref)}")
+                raise UserError(f"{path} is damaged; {_remedy(self.path(ref))}")
         if all(stamp is None or time.time_ns() - stamp[1] > SETTLED for stamp in stamps):
             self._opened[ref] = stamps, manifest
         return manifest
-
-    def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
-        return tuple(stamp_of(self._within(ref, name)) for name in ("manifest.json", *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
         """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
@@ -202,8 +189,14 @@ class Artifacts:
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
         return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
 
-    def _remedy(self, ref: Ref) -> str:
-        return f"remove the folder {self.path(ref)} and run again: it is made anew"
+
+def _stamps(folder: Path, manifest: Manifest) -> tuple[Stamp | None, ...]:
+    """How an artifact's files look from outside."""
+    return tuple(stamp_of(folder / name) for name in ("manifest.json", *manifest.files))
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove the folder {folder} and run again: it is made anew"
 
 
 class Store(Artifacts):
