@@ -187,34 +187,6 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
         chosen = self.tuned[defense].parameters if defense in self.tuned else ()
         return [name for name in params if name not in chosen]
 
-    def remarks(self) -> list[str]:
-        """What must be said beside every result: that the experiment is a scaled one, which values are ours."""
-        said = []
-        if self.scale is not None:
-            said.append(
-                f"a scaled experiment (--scale {self.scale:g}): that share of the pool, {self.schedule.epochs} epochs, "
-                f"runs: {self.runs}; its numbers are not those of the full experiment"
-            )
-        said.append(self._share())
-        names = {choice.name for choice in self.defense}
-        tuned = [name for name in self.tuned if name in names]
-        if self.protocol == "pool" and tuned:
-            said.append(f"half of the records took part in tuning {', '.join(tuned)}")
-        ours = [item for item in self.unpublished if "." not in item or item.partition(".")[0] in names]
-        if ours:
-            said.append(f"not published with the paper, so the values are ours: {', '.join(ours)}")
-        return said
-
-    def _share(self) -> str:
-        """How much of the pool a model holds: results under two protocols are not comparable."""
-        if self.protocol == "disjoint":
-            return "protocol disjoint: each model is trained on about a quarter of the pool (protocol pool: half)"
-        share, other = ("half", "disjoint: a quarter") if self.protocol == "pool" else ("a quarter", "pool: half")
-        return (
-            f"protocol {self.protocol}: {self.models} models, each the target once, each trained on about {share} of "
-            f"the pool (protocol {other})"
-        )
-
     @property
     def paired(self) -> bool:
         """Whether models come in pairs, each the target of one run."""

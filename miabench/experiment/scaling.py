@@ -4,7 +4,7 @@ With a share s of the pool (classes in proportion): epochs x sqrt(s), 10 at leas
 proportion (hyper-parameters of type `Epochs`, by default too; schedules of defenses); runs x sqrt(s), one at least; all
 shadow models. What the experiment has less of stays.
 Attacks train as long as ever: what they cost falls with the number of records. The experiment carries the share as a
-mark, and `Experiment.remarks` says it beside every result; the share also stands in the name of every scaled dataset.
+mark, and `remarks` says it beside every result; the share also stands in the name of every scaled dataset.
 """
 
 from __future__ import annotations

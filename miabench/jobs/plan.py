@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miabench.experiment.model import Experiment
+from miabench.experiment.remarks import remarks
 from miabench.jobs.cells import plan_cells
 from miabench.jobs.configured import ConfiguredPlugin, configure
 from miabench.jobs.graph import Graph
@@ -92,7 +93,7 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         attacks=[_about(attack) for attack in configured.attacks],
         cells=[item.cell for item in planned.cells],
         entries=entries,
-        notes=[*experiment.remarks(), *planned.notes],
+        notes=[*remarks(experiment), *planned.notes],
         warnings=planned.warnings,
     )
     context = Context(

@@ -30,9 +30,10 @@ class CostMeter:
         self._forwarded = 0
         self._differentiated = 0
 
-    def watch(self, net: nn.Module) -> None:
-        """Count what goes through a network."""
-        net.register_forward_pre_hook(self._count)
+    def watch(self, *nets: nn.Module) -> None:
+        """Count what goes through networks."""
+        for net in nets:
+            net.register_forward_pre_hook(self._count)
 
     def _count(self, net: nn.Module, inputs: tuple[Any, ...]) -> None:
         import torch  # here, so that a report, which only reads costs, starts without it

@@ -82,8 +82,7 @@ class Task:
         self._streams = Streams(config.seed, config.device)
         self.journal = Journal(self._streams, config.snapshots, config.checkpoint, config.progress)
         self.meter = self.journal.meter
-        for net in self.given.values():
-            self.meter.watch(net)
+        self.meter.watch(*self.given.values())
         self._scheduled: list[Optimizer] = []
         self._trained: tuple[Any, ...] = ()
 

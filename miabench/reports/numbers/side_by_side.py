@@ -18,6 +18,7 @@ from miabench.errors import UserError
 from miabench.evaluation.measure import ACCURACIES
 from miabench.experiment.load import load_experiment, presets
 from miabench.experiment.model import Experiment
+from miabench.experiment.remarks import remarks
 from miabench.metrics.estimates import TAIL, Estimate
 from miabench.reports.numbers.lines import RunStats, Summary, TableRow
 from miabench.reports.numbers.published import (
@@ -140,7 +141,7 @@ def side_by_side(summary: Summary, anyway: bool = False) -> PaperComparison:
         absent=tuple(dict.fromkeys(_words(line) for line, one in found if one is None)),
         unpublished=_unpublished({one.paper.defense for one in compared}),
         warnings=(*reasons, *other_schedules([(one.line, one.paper) for one in compared], experiment)),
-        notes=tuple(note for note in summary.notes if note not in experiment.remarks()),  # those stand here anyway
+        notes=tuple(note for note in summary.notes if note not in remarks(experiment)),  # those stand here anyway
     )
 
 

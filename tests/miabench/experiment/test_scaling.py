@@ -7,6 +7,7 @@ import pytest
 from miabench.errors import UserError
 from miabench.experiment.load import load_experiment
 from miabench.experiment.model import Experiment
+from miabench.experiment.remarks import remarks
 from miabench.experiment.scaling import scaled
 from miabench.jobs.plan import Paths, make_plan
 from miabench.plugins.dataset import Dataset
@@ -115,8 +116,8 @@ def test_results_say_so(tiny, tmp_path):
     """In words in the index, and in every row by the name of the dataset."""
     full = load_experiment(tiny(runs=4, schedule={"epochs": 100, "batch_size": 16}))
     small = scaled(full, 0.25)
-    assert full.remarks() == [QUARTER]
-    said, share = small.remarks()
+    assert remarks(full) == [QUARTER]
+    said, share = remarks(small)
     assert share == QUARTER
     assert said == (
         "a scaled experiment (--scale 0.25): that share of the pool, 50 epochs, runs: 2; "
@@ -147,7 +148,7 @@ def test_unscaled_experiments_are_filed_as_before(tiny):
 
 def test_unpublished_values_of_defenses_that_take_part():
     experiment = load_experiment("uai24/fig1", {"defense": ["ce", "relaxloss"]})
-    assert experiment.remarks() == [
+    assert remarks(experiment) == [
         QUARTER,
         "not published with the paper, so the values are ours: dataset, model, relaxloss.alpha, relaxloss.upper",
     ]

@@ -17,6 +17,7 @@ from miabench.data.protocols import Pool
 from miabench.data.splits import halves, split
 from miabench.experiment.load import load_experiment
 from miabench.experiment.model import DefenseChoice, Experiment
+from miabench.experiment.remarks import remarks
 from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.stages import ExecutorConfig
 from miabench.plugins.discover import discover
@@ -615,7 +616,7 @@ def test_the_fronts_are_an_experiment_that_runs(search, tiny, tmp_path, protocol
     fronts = [best_points(study) for study in studies]
     assert tuned.defense == [point.choice for front in fronts for point in front]
     assert tuned.protocol == protocol
-    assert ("half of the records took part in tuning ce, crl" in tuned.remarks()) == (protocol == "pool")
+    assert ("half of the records took part in tuning ce, crl" in remarks(tuned)) == (protocol == "pool")
     assert tuned.name == f"{load_experiment(experiment).name}-tuned"
     for study, front in zip(studies, fronts, strict=True):
         assert tuned.tuned[study.defense].study == study.key
@@ -650,6 +651,6 @@ def test_a_pool_of_tuned_values_says_that_half_of_its_records_took_part(tiny):
     tuned = {name: {"study": "0" * 32, "parameters": ["alpha"]} for name in ("relaxloss", "crl")}
     said = "half of the records took part in tuning relaxloss"
     pool = under("pool", tiny(defense=["ce", "relaxloss"], tuned=tuned))
-    assert said in load_experiment(pool).remarks()
-    assert not any("took part" in one for one in load_experiment(pool | {"tuned": {}}).remarks())
-    assert not any("took part" in one for one in load_experiment(tiny(defense=["relaxloss"], tuned=tuned)).remarks())
+    assert said in remarks(load_experiment(pool))
+    assert not any("took part" in one for one in remarks(load_experiment(pool | {"tuned": {}})))
+    assert not any("took part" in one for one in remarks(load_experiment(tiny(defense=["relaxloss"], tuned=tuned))))

@@ -9,6 +9,7 @@ from scipy import stats
 
 from miabench.errors import UserError
 from miabench.experiment.load import load_experiment
+from miabench.experiment.remarks import remarks
 from miabench.reports.numbers.published import TABLES, Moments, PaperCell, paper
 from miabench.reports.numbers.side_by_side import side_by_side, welch
 from miabench.reports.numbers.summary import summarize
@@ -351,7 +352,7 @@ def test_what_the_comparison_says_is_not_said_twice(make_results, capsys):
         scale=0.5,
         unpublished=["crl.alpha_rce"],
     )
-    notes = ["toy: a fact", *results.index.experiment.remarks()]
+    notes = ["toy: a fact", *remarks(results.index.experiment)]
     noted = Results(results.index.model_copy(update={"notes": notes}), results.store)
     show(open_console(), compare(noted, anyway=True))
     printed = " ".join(capsys.readouterr().out.split())
