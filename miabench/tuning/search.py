@@ -29,6 +29,7 @@ from miabench.jobs.plan import Paths, Plan, make_plan
 from miabench.jobs.scheduler import run_jobs
 from miabench.jobs.specs import Job
 from miabench.jobs.stages import ExecutorConfig
+from miabench.jobs.tidying import tidy
 from miabench.plugins.discover import discover
 from miabench.results.results import Results
 from miabench.store.store import Store, digest
@@ -218,6 +219,7 @@ class _Search:
         if reason := plan.index.cells[0].reason:
             return None, None, reason
         outcome = run_jobs(plan.missing(), lambda: _Lent(executor), self.store, lambda event: None)
+        tidy(self.store, plan.jobs.keys() - plan.missing().keys())
         if outcome.failed:
             return None, None, next(iter(outcome.failed.values()))
         return *objectives(Results(plan.index, self.store).table), ""
