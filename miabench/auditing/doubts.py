@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from scipy.stats import binomtest, fisher_exact, mannwhitneyu
 from miabench.auditing.outputs import BINARY, sum_tolerance
 from miabench.auditing.predictions import Predictions
 from miabench.auditing.references import References
+from miabench.evaluation.scoring import members_of
 from miabench.logprob import log_odds
 from miabench.plugins.attack import Logits, Observed
 from miabench.plugins.probes import LogOdds
@@ -53,7 +53,7 @@ def look_like_probabilities(logits: NDArray[np.float64]) -> bool:
 
 def doubts_of_model(seen: Observed) -> Iterator[str]:
     """What is strange about one model's answers to its members and non-members."""
-    member = cast(NDArray[np.bool_], seen.member)
+    member = members_of(seen)
     correct = seen[Logits()].argmax(1) == seen.labels
     chance = list(_at_chance(correct[member], seen.num_classes))
     yield from chance or _exchanged(seen, correct, member)
@@ -62,7 +62,7 @@ def doubts_of_model(seen: Observed) -> Iterator[str]:
 
 def doubts_of_references(seen: Observed, references: References) -> Iterator[str]:
     """Reference models that answer about other records, or trained on others than is said."""
-    member = cast(NDArray[np.bool_], seen.member)
+    member = members_of(seen)
     unlike = [k for k, right in enumerate(references.correct) if _like_guessing(right, seen.num_classes)]
     if unlike:
         yield (
