@@ -24,6 +24,7 @@ NO_DATES: Mapping[str, dict[str, Any]] = {  # the same results give the same fil
     ".pdf": {"CreationDate": None},
 }
 SUFFIXES = tuple(NO_DATES)
+TRUETYPE = 42  # publishers refuse PDFs with Type 3 fonts, matplotlib's default
 DPI = 150  # of a PNG, and of what is drawn as an image in the others
 PANEL = (3.0, 2.7)  # inches
 ABREAST = 3
@@ -87,7 +88,7 @@ def save(figures: Figures, stem: Path, suffixes: Sequence[str]) -> list[Path]:
             written.append(stem.with_name(name + suffix))
             written[-1].parent.mkdir(parents=True, exist_ok=True)
             metadata = {"Title": figure.get_suptitle().replace("\n", "; ")} | NO_DATES[suffix.lower()]
-            with matplotlib.rc_context({"svg.hashsalt": "miabench"}):
+            with matplotlib.rc_context({"svg.hashsalt": "miabench", "pdf.fonttype": TRUETYPE}):
                 figure.savefig(written[-1], dpi=DPI, metadata=metadata)
             figure.set_layout_engine("none")  # the axes stay where they are
     return written

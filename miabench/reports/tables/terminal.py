@@ -10,7 +10,7 @@ from rich.console import Console
 from miabench.reports.tables.report_tables import Tabled, report_tables, worst_tables
 from miabench.reports.tables.table import Table, Value, new_names
 from miabench.reports.tables.terminal_layout import Column, Item, print_columns, print_note
-from miabench.reports.words import footnotes
+from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned
 
 
@@ -49,6 +49,7 @@ def print_table(console: Console, table: Table) -> None:
 def _notes(made: Tabled, reasons: footnotes.Reasons) -> Iterator[str]:
     yield from footnotes.reading(made.summary, made.judged, best="*")
     yield from footnotes.beside(made.summary, made.judged, reasons)
+    yield f"trained on {provenance.trained_on(made.summary.index.experiment)}"
     yield from (f"warning: {warning}" for warning in (*made.summary.warnings, *turned(made.summary, made.judged)))
 
 

@@ -23,7 +23,6 @@ COMPUTED_FROM = ("miabench", "python", "torch", "numpy")  # versions that a capt
 
 def protocol(experiment: Experiment) -> Iterator[str]:
     """The splits, the trainings and the seed, a sentence each."""
-    schedule = experiment.schedule
     yield f"protocol {experiment.protocol}: {PROTOCOLS[experiment.protocol]}"
     if experiment.paired:
         yield f"{experiment.models} models per cell, in complementary pairs; each is the target once"
@@ -34,9 +33,15 @@ def protocol(experiment: Experiment) -> Iterator[str]:
         yield f"{shadows} for each target, trained {SHADOWS[experiment.attacker.shadow_defense]}"
     else:
         yield "no shadow models: attacks learn nothing, and no threshold is learnt"
-    yield f"{_count(schedule.epochs, 'epoch')} of SGD, batches of {schedule.batch_size}, learning rate {schedule.lr:g}"
+    yield trained_on(experiment)
     own, then = ("", "") if experiment.paired else (" of the target", "; shadow i splits with seed + i")
     yield f"seed {experiment.seed} (splits{own} and every random stream{then})"
+
+
+def trained_on(experiment: Experiment) -> str:
+    """The schedule, in a sentence; datasets and defenses may have others."""
+    schedule = experiment.schedule
+    return f"{_count(schedule.epochs, 'epoch')} of SGD, batches of {schedule.batch_size}, learning rate {schedule.lr:g}"
 
 
 def versions(results: Results) -> dict[str, str]:

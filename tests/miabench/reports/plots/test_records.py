@@ -200,6 +200,7 @@ def test_all_plots_writes_what_the_results_support(results, tmp_path):
     assert [path.name for path in written] == [f"{name}{suffix}" for name in names for suffix in SUFFIXES]
     heads = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
     assert all(path.read_bytes().startswith(heads[path.suffix]) for path in written)
+    assert not any(b"/Type3" in path.read_bytes() for path in written if path.suffix == ".pdf"), "publishers refuse it"
 
 
 def test_all_plots_of_results_without_networks(make_results, tmp_path):
