@@ -75,3 +75,18 @@ def tiny():
         )
 
     return make
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+    """Run `miabench ...` in this process; gives status, standard output and error."""
+    from miabench.cli import commands
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["miabench", *arguments])
+        with pytest.raises(SystemExit) as end:
+            commands.main()
+        captured = capsys.readouterr()
+        return end.value.code or 0, captured.out, captured.err
+
+    return run

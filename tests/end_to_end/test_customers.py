@@ -6,22 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from miabench.cli import commands as cli
-
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
+def command(tmp_path, monkeypatch, run_command):
     """Run `miabench ...` in this process; gives status, standard output and error."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["miabench", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code or 0, captured.out, captured.err
-
-    return run
+    return run_command
 
 
 def german(value):

@@ -93,18 +93,6 @@ def test_a_word_that_is_none_is_refused():
         miabench.run(defence="ce")
 
 
-@pytest.fixture
-def run_command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["miabench", *arguments])
-        with pytest.raises(SystemExit) as end:
-            commands.main()
-        captured = capsys.readouterr()
-        return end.value.code or 0, captured.out, captured.err
-
-    return run
-
-
 SMALL = {"protocol": "disjoint", "model": "mlp", "defense": ["ce", "relaxloss"], "attack": "entropy", "runs": 1,
          "shadows": 1, "epochs": 2, "set": {"digits.records": 80}, "executor": "inline"}  # fmt: skip
 

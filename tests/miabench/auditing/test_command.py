@@ -7,21 +7,6 @@ import pytest
 from miabench.attacks import boundary
 
 import miabench
-from miabench.cli import commands
-
-
-@pytest.fixture
-def run_command(monkeypatch, capsys):
-    """Run `miabench ...` in this process; gives status, standard output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["miabench", *arguments])
-        with pytest.raises(SystemExit) as end:
-            commands.main()
-        captured = capsys.readouterr()
-        return end.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

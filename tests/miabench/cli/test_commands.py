@@ -6,12 +6,11 @@ import shlex
 import pytest
 
 import miabench
-from miabench.cli import commands as cli
 from miabench.experiment.load import presets
 
 
 @pytest.fixture
-def command(tmp_path, tiny, monkeypatch, capsys):
+def command(tmp_path, tiny, monkeypatch, run_command):
     """Run `miabench ...` on the small experiment in this process; gives status, standard output and error."""
     monkeypatch.chdir(tmp_path)
     experiment = tiny()
@@ -20,14 +19,7 @@ def command(tmp_path, tiny, monkeypatch, capsys):
         "\n".join([*lines, 'model = {name = "mlp", hidden = [16]}', "[schedule]", "epochs = 3", "batch_size = 16"])
     )
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["miabench", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code or 0, captured.out, captured.err
-
-    return run
+    return run_command
 
 
 def test_the_three_steps(command):
