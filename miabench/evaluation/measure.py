@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench import metrics
-from miabench.evaluation.decisions import class_thresholds
+from miabench.evaluation.decisions import called_members, class_thresholds
+from miabench.evaluation.references import FEWEST
 from miabench.evaluation.scores import AttackScores
 from miabench.metrics import Estimate, Scored
 from miabench.metrics.names import ACCURACIES as ACCURACIES
@@ -88,8 +89,9 @@ def _decided(scores: AttackScores) -> Iterator[Row]:
     called = target.values >= per_class.thresholds[target.labels]
     balanced = row("balanced_accuracy", metrics.balanced_accuracy(called, member), member)
     yield balanced | {"classes_without_threshold": per_class.fallbacks}
-    overall = metrics.threshold(scores.shadows.values, scores.shadows.members)
-    yield row("balanced_accuracy_global", metrics.balanced_accuracy(target.values >= overall, member), member)
+    overall = called_members("balanced_accuracy_global", scores)
+    assert overall is not None, "there are shadows"
+    yield row("balanced_accuracy_global", metrics.balanced_accuracy(overall, member), member)
     yield row("advantage", metrics.advantage(called, member), member)
     yield row("far", metrics.false_positive_rate(called, member), member)
     for name, rate in CALIBRATED.items():
@@ -107,7 +109,9 @@ def _why_not_calibrated(scores: AttackScores) -> str:
     references = scores.references
     if references is None or not (references.shadows_in or references.shadows_out):
         return NO_SHADOWS
-    return f"shadow models have {references.shadows_out:.1f} references on average: it takes 2 to learn a threshold"
+    return (
+        f"shadow models have {references.shadows_out:.1f} references on average: it takes {FEWEST} to learn a threshold"
+    )
 
 
 def _too_few(metric: str, member: NDArray[np.bool_]) -> str | None:
