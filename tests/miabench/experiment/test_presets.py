@@ -121,8 +121,7 @@ def test_unpublished_names_every_parameter_that_the_paper_does_not_give(name):
         for field in plugins.get("defense", choice.name).load().model_fields
         if field not in KNOWN.get(choice.name, ())
     }
-    figure1 = {"dataset", "model"} if name == "uai24/fig1" else set()
-    assert set(experiment.unpublished) == expected | figure1
+    assert set(experiment.unpublished) == expected
     assert len(set(experiment.unpublished)) == len(experiment.unpublished)
 
 

@@ -167,7 +167,7 @@ def test_unpublished_values_of_defenses_that_take_part():
     experiment = load_experiment("uai24/fig1", {"defense": ["ce", "relaxloss"]})
     assert remarks(experiment) == [
         QUARTER,
-        "not published with the paper, so the values are ours: dataset, model, relaxloss.alpha, relaxloss.upper",
+        "not published with the paper, so the values are ours: relaxloss.alpha, relaxloss.upper",
     ]
 
 
