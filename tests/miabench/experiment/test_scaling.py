@@ -5,6 +5,7 @@ from math import ceil, sqrt
 
 import pytest
 
+import miabench
 from miabench.errors import UserError
 from miabench.experiment.load import load_experiment, presets
 from miabench.experiment.model import Experiment
@@ -104,6 +105,25 @@ def test_the_smallest_presets_take_enough_steps(name):
     schedule = scaled(load_experiment(name), 0.01).schedule
     assert schedule.epochs * ceil(150 / schedule.batch_size) >= 200
     assert schedule.epochs * ceil(75 / schedule.batch_size) >= 100
+
+
+@pytest.mark.slow
+def test_the_smallest_run_on_images_leaves_chance_behind(shared_data, tmp_path):
+    if not (path := shared_data / "cifar10-jpeg.tar.xz").exists():
+        pytest.skip("needs cifar10-jpeg.tar.xz")
+    table = miabench.run(
+        "uai24/table1a-resnet18",
+        dataset={"name": "images", "path": str(path)},
+        model="cnn",
+        defense="ce",
+        attack="entropy",
+        scale=0.01,
+        shadows=0,
+        store=tmp_path / "store",
+        executor="inline",
+    )
+    (test,) = table[table.metric == "test_accuracy"].itertuples()
+    assert test.low > 0.1  # of ten classes
 
 
 def test_scaled_twice():
