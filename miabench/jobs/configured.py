@@ -103,9 +103,29 @@ def configure(experiment: Experiment) -> Configured:
         if (problem := defense.plugin.oversight())
     )
     problems += [problem for attack in configured.attacks for problem in _oversights(attack)]
+    problems += _beyond_the_schedule(configured)
     if problems:
         raise UserError(*problems)
     return configured
+
+
+def _beyond_the_schedule(configured: Configured) -> Iterator[str]:
+    """Epochs of the schedule that a defense asks for and no schedule has; told before any data are read."""
+    asked: dict[tuple[str, str, int], list[int]] = {}
+    for dataset, defense in itertools.product(configured.datasets, configured.defenses):
+        last = defense.under(dataset.schedule).schedule.epochs
+        for name, tried in defense.plugin.tune.items():
+            replaced = tried.unless and getattr(defense.plugin, tried.unless) is not None
+            if tried.high == "epochs" and not replaced:
+                asked.setdefault((defense.component.name, name, last), []).append(getattr(defense.plugin, name))
+    for (defense_name, name, last), values in asked.items():
+        fits = sorted({value for value in values if value <= last})
+        beyond = ", ".join(str(value) for value in sorted({*values} - {*fits}))
+        if beyond:
+            yield (
+                f"defense {defense_name}: {name} = {beyond} is beyond the schedule's {last} epochs: "
+                f"--set '{defense_name}.{name}={fits or max(1, last // 2)}'; --scale without --epochs shortens both"
+            )
 
 
 def _attacks(experiment: Experiment) -> list[Choice]:

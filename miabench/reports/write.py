@@ -18,6 +18,7 @@ import pandas as pd
 from miabench.errors import UserError
 from miabench.files.atomic import replace_file
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
+from miabench.reports.numbers.branches import branch_shares
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import Judgement, judge
@@ -129,6 +130,7 @@ class Report:
             gaps=adaptivity_gaps(self.results, self.summary),
             duels=duels(self.results, self.summary, self.judged),
             costs=costs(self.results),
+            branches=branch_shares(self.results),
         )
 
 

@@ -9,6 +9,7 @@ import json
 
 import pandas as pd
 
+from miabench.reports.numbers.branches import branch_rows
 from miabench.results.results import COUNTS, FRACTIONS, Results
 
 KINDS = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys((*COUNTS, "class"), "Int64")
@@ -20,14 +21,18 @@ def to_csv(results: Results) -> str:
 
 
 def to_json(results: Results) -> str:
-    """One object of the resolved `experiment` and `rows`, each on its line; what is missing is null."""
+    """One object of the resolved `experiment`, `rows`, each on its line, and `branches` of relaxed losses.
+
+    What is missing is null.
+    """
     table = _typed(results).astype(object)
     table = table.where(table.notna(), None)
     columns = list(table.columns)
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*(table[name] for name in columns), strict=True))
     lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
-    return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n]}}\n'
+    branches = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results))
+    return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n],\n"branches": [\n{branches}\n]}}\n'
 
 
 def _typed(results: Results) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from miabench.reports.tables.report_tables import (
     Tabled,
     attack_tables,
+    branch_tables,
     duel_tables,
     gaps_tables,
     results_tables,
@@ -104,6 +105,7 @@ def to_latex(made: Tabled, made_with: str) -> str:
     ]
     floats = [text for table in worst_tables(made, reasons) for text in latex_floats(table, said)]
     more = [*results_tables(made, reasons), *attack_tables(made, reasons), *duel_tables(made), *gaps_tables(made)]
+    more += branch_tables(summary, made.branches)
     floats += [text for table in more for text in latex_floats(table, [])]
     notes = [*footnotes.beside(summary, made.judged, reasons)]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]

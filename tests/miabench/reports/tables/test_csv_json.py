@@ -27,7 +27,7 @@ def strict(text):
 
 def test_json_is_one_strict_object_with_the_resolved_experiment(results):
     parsed = strict(to_json(results))
-    assert list(parsed) == ["experiment", "rows"]
+    assert list(parsed) == ["experiment", "rows", "branches"]
     assert parsed["experiment"] == results.index.experiment.model_dump(mode="json")
     whole = [row for row in parsed["rows"] if row["class"] is None]
     assert len(whole) == len(results.table) == 3 * 2 * (2 + 2 * len(ATTACK_METRICS))
