@@ -29,4 +29,14 @@ def build_network(model: Model, defense: Defense, domain: Domain) -> nn.Module:
         raise UserError(
             f"{type(model).__name__}.build must return a miabench.Classifier; it gave {type(built).__name__}"
         )
-    return defense.architecture(built)
+    return in_layout(defense.architecture(built), model)
+
+
+def in_layout(net: nn.Module, model: Model) -> nn.Module:
+    """The network with its weights in the memory layout that the model asks for.
+
+    The layout of the weights decides: convolutions, and what follows them, compute in theirs whatever the inputs' is.
+    """
+    import torch
+
+    return net.to(memory_format=torch.channels_last) if model.channels_last else net
