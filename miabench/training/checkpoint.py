@@ -148,7 +148,7 @@ def _pack(tree: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def _is_channels_last(tensor: Tensor) -> bool:
-    """Whether a tensor has that memory layout, which safetensors does not keep: in another, sums may round otherwise."""
+    """Whether a tensor has that memory layout, which safetensors does not keep: another may round otherwise."""
     if tensor.dim() != 4:
         return False
     return tensor.stride() == torch.empty_like(tensor, device="meta", memory_format=torch.channels_last).stride()

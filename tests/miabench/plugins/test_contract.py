@@ -1,6 +1,7 @@
 """A model's contract is checked at the door: one sentence that names it, before anything is trained."""
 
 import re
+from copy import deepcopy
 from typing import ClassVar
 
 import pytest
@@ -112,7 +113,7 @@ def test_a_model_that_cannot_be_channels_last_is_refused_where_it_says_so(data):
             channels_last: ClassVar[bool] = True
 
             def build(self, domain):
-                body = nn.Sequential(*layers)
+                body = nn.Sequential(*map(deepcopy, layers))
                 dim = body(torch.zeros(1, *domain.shape)).numel()
                 return Classifier(body, nn.Linear(dim, domain.num_classes), dim)
 
