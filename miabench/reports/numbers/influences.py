@@ -119,6 +119,8 @@ def _alike(arrays: Sequence[NDArray[np.generic]]) -> bool:
 
 def _cut(values: TargetValues, rows: NDArray[np.int64]) -> TargetValues:
     """The scope's records among those of one run, ascending."""
+    if np.array_equal(values.rows, rows):  # as in most reports: sorting them again is a tenth of the time
+        return values
     _, at, _ = np.intersect1d(values.rows, rows, assume_unique=True, return_indices=True)
     return TargetValues(values.values[at], values.members[at], values.labels[at], values.rows[at])
 
