@@ -45,17 +45,24 @@ def plan(tmp_path, tiny, monkeypatch):
 
 @pytest.fixture
 def trained(plan):
-    """Train with a listener; the outcome and the keys of the trainings in the order in which they ended."""
+    """Train with a listener; the outcome and the keys of the trainings in the order in which they ended.
+
+    Jobs are begun as often as they are done here: what another is at or has done is not even begun.
+    """
 
     def trained(on_end):
-        ended = []
+        ended, begun = [], []
 
         def listen(event):
+            if event.kind == "started":
+                begun.append(event.job.key)
             if event.kind in ("done", "stored"):
                 ended.append(event.job.key)
                 on_end(len(ended))
 
-        return run_stages(plan, ("train",), ExecutorConfig("inline"), listen), ended
+        outcome = run_stages(plan, ("train",), ExecutorConfig("inline"), listen)
+        assert len(begun) == outcome.done
+        return outcome, ended
 
     return trained
 
