@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -94,7 +94,7 @@ def _said(path: Path) -> Iterator[None]:
 def _array(path: Path, archive: zipfile.ZipFile, name: str, rows: int | None) -> NDArray[Any]:
     """An array of a file of ours; its checksum is compared where its last byte is read."""
     member = archive.getinfo(f"{name}.npy")
-    with archive.open(member) as stream:
+    with cast(zipfile.ZipExtFile, archive.open(member)) as stream:
         head = _described(_head(stream))
         _check_size(path, member, head)
         if rows is not None and head.shape[:1] != (rows,):
@@ -102,7 +102,7 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str, rows: int | None) ->
         if head.dtype.hasobject:
             raise ValueError("object arrays cannot be loaded when allow_pickle=False")  # as NumPy says it
         array = np.empty(math.prod(head.shape), head.dtype)
-        content = memoryview(array.view(np.uint8))
+        content = array.view(np.uint8).data
         pieces = (content[at : at + PIECE] for at in range(0, len(content), PIECE))
         if any(stream.readinto(piece) < len(piece) for piece in pieces):
             raise EOFError(f"the array {name!r} is cut off")
@@ -123,7 +123,7 @@ class Header(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def _head(stream: IO[bytes]) -> bytes:
+def _head(stream: IO[bytes] | zipfile.ZipExtFile) -> bytes:
     """The bytes of a header: magic, version, length (of 2 bytes in version 1, later of 4) and text."""
     begin = stream.read(LENGTH + 2)
     if not begin.startswith(np.lib.format.magic(1, 0)):
