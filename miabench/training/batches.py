@@ -45,4 +45,4 @@ def _poisson(ids: Tensor, rate: float, count: int, generator: torch.Generator) -
         steps = range(first, min(first + at_once, count))
         drawn = torch.stack([torch.rand(n, generator=generator, device=ids.device) < rate for _ in steps])
         sizes = drawn.sum(1).tolist()
-        yield from ids[drawn.nonzero()[:, 1]].split(sizes)
+        yield from torch.split(ids[drawn.nonzero()[:, 1]], sizes)
