@@ -63,7 +63,7 @@ class ExperimentOptions(TypedDict, total=False):
         float, Option("the experiment in small: a share of the pool, fewer epochs and runs", "SHARE", float)
     ]
     device: Annotated[str, Option("auto, cpu, cuda, cuda:1 or mps", "NAME")]
-    precision: Annotated[str, Option("float32, tf32 or float64", "NAME")]
+    precision: Annotated[str, Option("float32, tf32, bf16 or float64", "NAME")]
     threads: Annotated[int, Option("CPU threads of every job", "N", int)]
     keep_weights: Annotated[
         Literal["all", "targets", "none"],

@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 from miabench.jobs.specs import Compute
 from miabench.training.sgd import SGD
 
-DTYPES = {"float32": torch.float32, "tf32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
+PRODUCTS = {"bf16": torch.bfloat16}  # type of a network's products where it is not that of its weights
 
 
 @cache

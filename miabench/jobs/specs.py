@@ -15,7 +15,7 @@ from miabench.store.hashed import LATER, NEVER, HashedAs, hashed
 from miabench.store.store import Ref, digest
 from miabench.training.schedule import Schedule
 
-Precision: TypeAlias = Literal["float32", "tf32", "float64"]
+Precision: TypeAlias = Literal["float32", "tf32", "bf16", "float64"]
 Stage: TypeAlias = Literal["train", "attack"]
 STAGES: Mapping[Stage, tuple[str, ...]] = {"train": ("train",), "attack": ("observe", "attack", "measure")}
 
