@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -102,9 +102,9 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str, rows: int | None) ->
         if head.dtype.hasobject:
             raise ValueError("object arrays cannot be loaded when allow_pickle=False")  # as NumPy says it
         array = np.empty(math.prod(head.shape), head.dtype)
-        content = memoryview(array.view(np.uint8))
+        content, reader = array.view(np.uint8), cast(Any, stream)  # typing knows neither as what it is
         pieces = (content[at : at + PIECE] for at in range(0, len(content), PIECE))
-        if any(stream.readinto(piece) < len(piece) for piece in pieces):
+        if any(reader.readinto(piece) < len(piece) for piece in pieces):
             raise EOFError(f"the array {name!r} is cut off")
         return array.reshape(head.shape, order="F" if head.fortran else "C")
 
