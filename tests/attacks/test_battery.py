@@ -25,7 +25,10 @@ from miabench.training.serving import Served
 FOLDER = Path(__file__).parents[2] / "attacks"
 NAMES = sorted(file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if not file.name.startswith("_"))
 RECORDS, SHAPE, CLASSES, SHADOWS = 120, (1, 8, 8), 4, 5  # records of one model; half of them are members
-QUICK = {"boundary": {"queries": 60, "records": RECORDS}}  # what an attack is made with, where its defaults take long
+QUICK = {  # what an attack is made with, where its defaults take long
+    "boundary": {"queries": 60, "records": RECORDS},
+    "samia": {"schedule": {"epochs": 10, "lr": 0.01}},
+}
 
 
 class Model:
