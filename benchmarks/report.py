@@ -179,7 +179,7 @@ def parts(path: Path) -> None:
     spent = part("costs", lambda: costs(results))
     judged = part("intervals and differences", lambda: judge(results, summary))
     matrices = part("every defense against every other", lambda: duels(results, summary, judged))
-    tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent)
+    tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent, branches={})
     part("csv", lambda: tidy.to_csv(results))
     part("json", lambda: tidy.to_json(results))
     part("printing", lambda: show(open_console(io.StringIO()), tabled, (), details=True))

@@ -28,12 +28,13 @@ def resolved(source: Source, options: ExperimentOptions) -> Experiment:
         UserError: whatever is wrong with it.
     """
     from miabench.experiment.load import load_experiment
+    from miabench.experiment.overrides import replaced_keys
     from miabench.experiment.scaling import scaled
 
     replaced = overrides(options)
     experiment = load_experiment(source, replaced)
     scale = options.get("scale")
-    return experiment if scale is None else scaled(experiment, scale, keep=replaced)
+    return experiment if scale is None else scaled(experiment, scale, keep=replaced_keys(replaced))
 
 
 def overrides(options: ExperimentOptions) -> dict[str, Any]:

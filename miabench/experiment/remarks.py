@@ -11,7 +11,8 @@ def remarks(experiment: Experiment) -> list[str]:
     if experiment.scale is not None:
         said.append(
             f"a scaled experiment (--scale {experiment.scale:g}): that share of the pool, {experiment.schedule.epochs} "
-            f"epochs, runs: {experiment.runs}; its numbers are not those of the full experiment"
+            f"epochs in batches of {experiment.schedule.batch_size}, runs: {experiment.runs}; "
+            "its numbers are not those of the full experiment"
         )
     said.append(_share(experiment))
     names = {choice.name for choice in experiment.defense}

@@ -34,6 +34,7 @@ class ConfiguredPlugin(Generic[P]):
         non_default: what differs from the plugin's defaults or among an experiment's settings of it, and, as
             `schedule.lr`, from the experiment's schedule.
         own: the keys of the schedule that the plugin itself replaces.
+        alone: whether its name alone tells it from the others: an attack that stands once in an experiment.
     """
 
     plugin: P
@@ -41,6 +42,7 @@ class ConfiguredPlugin(Generic[P]):
     non_default: Mapping[str, Any]
     schedule: Schedule
     own: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
 
     def under(self, schedule: Schedule) -> Self:
         """The same on another schedule than the experiment's, with what the plugin replaces of it."""
@@ -48,8 +50,8 @@ class ConfiguredPlugin(Generic[P]):
 
     @property
     def label(self) -> str:
-        """The name, and whatever differs from the defaults."""
-        return cell_label(self.component.name, self.non_default)
+        """The name, and whatever differs from the defaults unless the name is enough."""
+        return cell_label(self.component.name, {} if self.alone else self.non_default)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def configure(experiment: Experiment) -> Configured:
         datasets=_each(lambda name: plugins.get("dataset", name), experiment.dataset, common, problems),
         models=_each(lambda name: plugins.get("model", name), experiment.model, common, problems),
         defenses=_each(lambda name: plugins.get("defense", name), experiment.defense, common, problems),
-        attacks=_each(lambda name: plugins.get("attack", name), _attacks(experiment), common, problems),
+        attacks=_by_name(_each(lambda name: plugins.get("attack", name), _attacks(experiment), common, problems)),
     )
     problems += dict.fromkeys(
         f"defense {defense.component.name}: {problem}"
@@ -103,9 +105,29 @@ def configure(experiment: Experiment) -> Configured:
         if (problem := defense.plugin.oversight())
     )
     problems += [problem for attack in configured.attacks for problem in _oversights(attack)]
+    problems += _beyond_the_schedule(configured)
     if problems:
         raise UserError(*problems)
     return configured
+
+
+def _beyond_the_schedule(configured: Configured) -> Iterator[str]:
+    """Epochs of the schedule that a defense asks for and no schedule has; told before any data are read."""
+    asked: dict[tuple[str, str, int], list[int]] = {}
+    for dataset, defense in itertools.product(configured.datasets, configured.defenses):
+        last = defense.under(dataset.schedule).schedule.epochs
+        for name, tried in defense.plugin.tune.items():
+            replaced = tried.unless and getattr(defense.plugin, tried.unless) is not None
+            if tried.high == "epochs" and not replaced:
+                asked.setdefault((defense.component.name, name, last), []).append(getattr(defense.plugin, name))
+    for (defense_name, name, last), values in asked.items():
+        fits = sorted({value for value in values if value <= last})
+        beyond = ", ".join(str(value) for value in sorted({*values} - {*fits}))
+        if beyond:
+            yield (
+                f"defense {defense_name}: {name} = {beyond} is beyond the schedule's {last} epochs: "
+                f"--set '{defense_name}.{name}={fits or max(1, last // 2)}'; --scale without --epochs shortens both"
+            )
 
 
 def _attacks(experiment: Experiment) -> list[Choice]:
@@ -118,6 +140,12 @@ def _attacks(experiment: Experiment) -> list[Choice]:
         choices |= {name: Choice(name=name) for name in members}
         wanted += [choices[name] for name in members] if choice.name in SUITES else [choice]
     return wanted
+
+
+def _by_name(attacks: Sequence[ConfiguredPlugin[Attack]]) -> list[ConfiguredPlugin[Attack]]:
+    """The attacks, each that stands once by its name, as in the columns of a paper."""
+    counts = Counter(attack.component.name for attack in attacks)
+    return [replace(attack, alone=counts[attack.component.name] == 1) for attack in attacks]
 
 
 def _each(

@@ -5,9 +5,11 @@ The passes: configure (plugins), cells (what can be trained), then the graph: tr
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
 from miabench.experiment.remarks import remarks
 from miabench.jobs.cells import plan_cells
@@ -93,7 +95,7 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         attacks=[_about(attack) for attack in configured.attacks],
         cells=[item.cell for item in planned.cells],
         entries=entries,
-        notes=[*remarks(experiment), *planned.notes],
+        notes=[*remarks(experiment), *planned.notes, *_settings(configured.attacks)],
         warnings=planned.warnings,
     )
     context = Context(
@@ -104,6 +106,13 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         checkpoint_seconds=60.0,
     )
     return Plan(index, context, graph.jobs, store)
+
+
+def _settings(attacks: Sequence[ConfiguredPlugin[Attack]]) -> Iterator[str]:
+    """What differs from the defaults of attacks that are called by their names."""
+    for attack in attacks:
+        if attack.alone and attack.non_default:
+            yield f"attack {cell_label(f'{attack.label}:', attack.non_default)}"
 
 
 def _about(attack: ConfiguredPlugin[Attack]) -> AttackInfo:

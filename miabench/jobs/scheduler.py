@@ -85,7 +85,7 @@ class _Work:
         """Start what can run, and hear how it ends, until nothing is left that can."""
         queue = self._queue
         while True:
-            queue.look_again(store)
+            queue.look_again()
             while self._running < self._workers.slots and (
                 job := queue.next(self._workers.waiting(), self._workers.fits)
             ):
@@ -192,11 +192,11 @@ class _Queue:
         self.elsewhere.add(key)
         self._waiting.add(key)
 
-    def look_again(self, store: Store) -> None:
-        """Hand out again what other processes are no longer at: they have done it, have failed, or are no more."""
-        for key in [key for key in self.elsewhere if not store.is_locked(key)]:
-            self.elsewhere.discard(key)
+    def look_again(self) -> None:
+        """Hand out again what was put off: the other processes may have done it, have failed, or be no more."""
+        for key in self.elsewhere:
             self._make_ready(key)
+        self.elsewhere.clear()
 
     def waiting(self) -> list[str]:
         """Jobs that were not handed out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, partial
@@ -194,26 +194,33 @@ def _lazily(module: str, kind: Kind) -> Callable[[], type[Plugin]]:
     return lambda: _only_plugin(import_module(module), module, (kind,))[1]
 
 
-def _installed() -> list[PluginInfo[Any]]:
-    found = []
+def _installed() -> Iterator[PluginInfo[Any]]:
     for kind in KINDS:
+        found: dict[tuple[str, str, str], list[metadata.EntryPoint]] = {}
         for entry in metadata.entry_points(group=f"miabench.{kind}s"):
             if entry.dist is not None:
-                name = f"{entry.dist.name}/{entry.name}".replace("_", "-")
-                version = entry.dist.version
-                source = f"{entry.dist.name} {version}"
-                found.append(PluginInfo(kind, name, source, version, partial(_load_entry, entry, kind, name)))
-    return found
+                found.setdefault((entry.dist.name, entry.dist.version, entry.name.replace("_", "-")), []).append(entry)
+        for (package, version, name), entries in found.items():
+            name = f"{package.replace('_', '-')}/{name}"
+            yield PluginInfo(
+                kind, name, f"{package} {version}", version, partial(_load_entry, entries, kind, f"{kind} {name}")
+            )
 
 
-def _load_entry(entry: metadata.EntryPoint, kind: Kind, name: str) -> type[Plugin]:
+def _load_entry(entries: Sequence[metadata.EntryPoint], kind: Kind, where: str) -> type[Plugin]:
+    """The class of an entry point; what is wrong with a package is said to those alone who ask for its plugin."""
+    texts = [f"'{entry.name} = {entry.value}'" for entry in entries]
+    if len(entries) > 1:
+        raise UserError(f"{where} stands for {len(entries)} entry points of its package: {', '.join(texts)}")
     try:
-        cls = entry.load()
+        if not entries[0].pattern.match(entries[0].value):
+            raise ValueError("write NAME = MODULE:CLASS")
+        cls = entries[0].load()
         if not (inspect.isclass(cls) and issubclass(cls, KINDS[kind])):
             raise TypeError(f"it is no {KINDS[kind].__name__}")
     except (Exception, SystemExit) as error:
-        raise UserError(f"{kind} {name} cannot be loaded: {describe(error)}") from error
-    _check_baseline(cls, f"{kind} {name}")
+        raise UserError(f"{where} cannot be loaded from the entry point {texts[0]}: {describe(error)}") from error
+    _check_baseline(cls, where)
     return cls
 
 

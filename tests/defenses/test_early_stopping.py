@@ -58,9 +58,27 @@ def test_each_is_ce_cut_there_bit_for_bit(do):
         assert not equal(ours, weights(store, targets(stopped)["ce"]))
 
 
-def test_a_stop_epoch_beyond_the_schedule(do):
-    with pytest.raises(miabench.UserError, match="epochs = 10 is not within the schedule's 1 to 8"):
-        do(defense=["early-stopping"], schedule=SCHEDULE)
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "stop_epoch = 10 is beyond the schedule's 8 epochs: --set 'early-stopping.stop_epoch=4'"),
+        (
+            {"stop_epoch": [9, 2, 8, 30]},
+            "stop_epoch = 9, 30 is beyond the schedule's 8 epochs: --set 'early-stopping.stop_epoch=[2, 8]'",
+        ),
+    ],
+)
+def test_a_stop_epoch_beyond_the_schedule_is_refused_before_data_are_read(do, tmp_path, given, expected):
+    absent = {"name": "images", "path": str(tmp_path / "absent.tar")}
+    with pytest.raises(miabench.UserError) as caught:
+        do(dataset=absent, defense=["ce", {"name": "early-stopping", **given}], schedule=SCHEDULE)
+    assert caught.value.problems == (f"defense early-stopping: {expected}; --scale without --epochs shortens both",)
+
+
+def test_patience_asks_for_no_epoch(do, tmp_path):
+    absent = {"name": "images", "path": str(tmp_path / "absent.tar")}
+    with pytest.raises(miabench.UserError, match="cannot read"):
+        do(dataset=absent, defense=["ce", {"name": "early-stopping", "patience": 20}], schedule=SCHEDULE)
 
 
 def test_one_rule_only():

@@ -14,11 +14,12 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from miabench.reports.numbers.branches import BRANCHES
+
 POINTS = 120  # of a line at most
 BINS = 20  # of stacked shares at most: a relaxed loss changes its branch from epoch to epoch, which hides the balance
 WIDTH, HEIGHT = 240, 120  # of the drawing area, in SVG units
 NO_CURVES = ("epoch", "lr")  # columns that are known from the schedule
-BRANCHES = ("fit", "hold", "soften")  # of a relaxed loss: see the shares that defenses record
 
 Floats: TypeAlias = NDArray[np.float64]
 

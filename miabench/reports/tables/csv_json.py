@@ -6,9 +6,13 @@ Rows of one class's records alone, which have a `class`, follow those of all rec
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
+from miabench.reports.numbers.branches import branch_rows
+from miabench.reports.numbers.consistency import Consistency
 from miabench.results.results import COUNTS, FRACTIONS, Results
 
 KINDS = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys((*COUNTS, "class"), "Int64")
@@ -19,15 +23,32 @@ def to_csv(results: Results) -> str:
     return _typed(results).to_csv(index=False, lineterminator="\n")
 
 
-def to_json(results: Results) -> str:
-    """One object of the resolved `experiment` and `rows`, each on its line; what is missing is null."""
+def to_json(results: Results, alike: Sequence[Consistency]) -> str:
+    """One object of the resolved `experiment`, `rows`, `branches` of relaxed losses, `consistency`; each on its line.
+
+    What is missing is null.
+
+    Args:
+        results: what is stored.
+        alike: overlaps of members and non-members; one object for each run.
+    """
     table = _typed(results).astype(object)
     table = table.where(table.notna(), None)
     columns = list(table.columns)
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*(table[name] for name in columns), strict=True))
     lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
-    return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n]}}\n'
+    branches = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results))
+    overlaps = ",\n".join(json.dumps(one) for cell in alike for one in _overlaps(cell))
+    parts = {"rows": lines, "branches": branches, "consistency": overlaps}
+    arrays = ",\n".join(f'"{name}": [\n{part}\n]' for name, part in parts.items())
+    return f'{{"experiment": {experiment},\n{arrays}}}\n'
+
+
+def _overlaps(one: Consistency) -> Iterator[dict[str, Any]]:
+    cell = {name: getattr(one.cell, name) for name in ("dataset", "model", "defense", "params")}
+    for run, overlap in enumerate(one.overlaps):
+        yield {**cell, "run": run, "of": one.quantity.name, "overlap": float(overlap), "if_alike": one.if_alike}
 
 
 def _typed(results: Results) -> pd.DataFrame:

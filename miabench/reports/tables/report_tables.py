@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from miabench.metrics import Estimate
 from miabench.metrics.names import TITLES
 from miabench.reports.numbers.adaptivity import Gaps
+from miabench.reports.numbers.branches import BRANCHES, BranchShares, Shares, relaxed
+from miabench.reports.numbers.consistency import QUANTITIES, Consistency
 from miabench.reports.numbers.cost import Cost, Costs
 from miabench.reports.numbers.duels import Matrices
 from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import STATES, RunStats, Summary, TableRow
 from miabench.reports.numbers.names import approach, baseline_name
-from miabench.reports.tables.table import Row, Table, Value, change, interval, mean_over_runs, number
+from miabench.reports.tables.table import Row, Table, Value, change, interval, mean_over_runs, number, overlap
 from miabench.reports.words.footnotes import Reasons
 
 COST_HEADERS = (
@@ -40,6 +42,8 @@ class Tabled:
         gaps: of the cells, where both attackers were run.
         duels: of the defenses, where there are three or more.
         costs: of the cells; what is missing is left out.
+        branches: of the cells with relaxed losses.
+        consistency: how alike networks behave on members and non-members; read from the store when it is asked for.
     """
 
     summary: Summary
@@ -47,10 +51,12 @@ class Tabled:
     gaps: Gaps
     duels: Matrices
     costs: Costs
+    branches: BranchShares
+    consistency: Callable[[], Sequence[Consistency]] = tuple
 
 
 def report_tables(made: Tabled, reasons: Reasons) -> list[Table]:
-    """The worst cases of each dataset; then, attack by attack, what they are the worst of; gaps and costs."""
+    """The worst cases of each dataset; then, attack by attack, what they are the worst of; gaps, branches and costs."""
     return [*worst_tables(made, reasons), *detailed_tables(made, reasons)]
 
 
@@ -61,6 +67,8 @@ def detailed_tables(made: Tabled, reasons: Reasons) -> list[Table]:
         *attack_tables(made, reasons),
         *duel_tables(made),
         *gaps_tables(made),
+        *branch_tables(made.summary, made.branches),
+        *consistency_tables(made),
         *cost_tables(made.summary, made.costs),
     ]
 
@@ -194,6 +202,24 @@ def gaps_tables(made: Tabled) -> list[Table]:
     return tables
 
 
+def consistency_tables(made: Tabled) -> list[Table]:
+    """The overlap of members and non-members, by distance to the boundary and by confidence."""
+    known = {(one.cell.key, one.quantity.name): one for one in made.consistency()}
+    names = [quantity.name for quantity in QUANTITIES]
+
+    def values(line: TableRow) -> list[Value]:
+        found = [known[line.cell.key, name] for name in names]
+        return [value for one in found for value in (overlap(one.overlaps), number(one.if_alike, "{:.3f}".format))]
+
+    headers = tuple(header for name in names for header in (f"overlap of {name} ↑", "if alike"))
+    first = [line for line in made.summary.lines if line.attacker == made.summary.attackers[0]]
+    lines = [line for line in first if (line.cell.key, names[0]) in known]
+    return [
+        _table(f"{_about(own)}: consistency of members and non-members (1: alike)", headers, own, values)
+        for own in _by_dataset(lines)
+    ]
+
+
 def cost_tables(summary: Summary, costs: Costs) -> list[Table]:
     """What one target of each cell cost; datasets without any are left out."""
     bases = {line.site: costs.get(line.cell.key) for line in summary.lines if line.is_baseline}
@@ -207,6 +233,28 @@ def cost_tables(summary: Summary, costs: Costs) -> list[Table]:
         _table(f"{_about(own)}: cost of one target, everything it starts from included", headers, own, values)
         for own in _by_dataset(lines)
     ]
+
+
+def branch_tables(summary: Summary, branches: BranchShares) -> list[Table]:
+    """Which way the steps of relaxed losses went; a part that never relaxed is named."""
+    lines = [line for line in summary.lines if line.attacker == summary.attackers[0] and line.cell.key in branches]
+    tables = []
+    for own in _by_dataset(lines):
+        losses = list(dict.fromkeys(loss for line in own for loss in branches[line.cell.key]))
+
+        def values(line: TableRow, losses: list[str] = losses) -> list[Value]:
+            return _branches(branches[line.cell.key], losses)
+
+        headers = (*(f"{loss} {branch}" for loss in losses for branch in BRANCHES), "so it is")
+        title = f"{_about(own)}: share of steps by branch of a relaxed loss, in percent, mean over runs"
+        tables.append(_table(title, headers, own, values))
+    return tables
+
+
+def _branches(shares: Shares, losses: Sequence[str]) -> list[Value]:
+    known = [Value.of(shares[loss][name]) if loss in shares else Value("") for loss in losses for name in BRANCHES]
+    never = [loss for loss, own in shares.items() if not relaxed(own)]
+    return [*known, Value(f"{' and '.join(never)} never relaxed" if never else "")]
 
 
 def _by_dataset(lines: Sequence[TableRow]) -> list[list[TableRow]]:

@@ -67,7 +67,7 @@ def test_a_scaled_experiment_shortens_each():
     assert [dataset.schedule.epochs for dataset in configure(experiment).datasets] == [20, 20]
     cifar = scaled(load_experiment({"dataset": ["digits", "cifar10"], **OTHER}), 0.25)
     assert [dataset.schedule.epochs for dataset in configure(cifar).datasets] == [20, 50]
-    assert configure(cifar).datasets[1].schedule.milestones == {25: 0.001, 40: 0.0001}
+    assert configure(cifar).datasets[1].schedule.milestones == {25: 0.0005, 40: 0.00005}  # batches a quarter as large
 
 
 def test_a_plugin_files_dataset_says_its_own(tmp_path):

@@ -1,9 +1,11 @@
 """The presets of the paper: its schedules, what every plugin in them takes, and what the paper does not give."""
 
 import re
+from math import log
 from pathlib import Path
 
 import pytest
+from miabench.defenses._levels import lowest_center_loss, lowest_cross_entropy
 
 from miabench.errors import UserError
 from miabench.experiment.grid import expand
@@ -121,8 +123,7 @@ def test_unpublished_names_every_parameter_that_the_paper_does_not_give(name):
         for field in plugins.get("defense", choice.name).load().model_fields
         if field not in KNOWN.get(choice.name, ())
     }
-    figure1 = {"dataset", "model"} if name == "uai24/fig1" else set()
-    assert set(experiment.unpublished) == expected | figure1
+    assert set(experiment.unpublished) == expected
     assert len(set(experiment.unpublished)) == len(experiment.unpublished)
 
 
@@ -167,3 +168,12 @@ def test_figures_share_the_trainings_of_tables():
 def test_the_guide_names_every_preset_and_no_other():
     guide = (Path(__file__).parents[3] / "docs/reproduce-the-paper.md").read_text(encoding="utf-8")
     assert set(re.findall(r"uai24/[\w-]+", guide)) == set(UAI24)
+
+
+def test_levels_of_the_ablation_are_ones_at_which_every_part_acts():
+    """Above the floor of each loss, and below what guessing has."""
+    for name, plugin in built(load_experiment("uai24/fig7"), "defense"):
+        if name in ("crl", "relaxed-center-loss"):
+            assert plugin.alpha_rcl >= 1.7 * lowest_center_loss(512, getattr(plugin, "tau_rcl", 0.0))
+        if name != "ce":
+            assert lowest_cross_entropy(100, getattr(plugin, "tau_rce", 0.0)) < plugin.alpha_rce < log(100)

@@ -1,11 +1,13 @@
 """What --scale makes smaller, by how much, and that the result says so."""
 
 import json
+from math import ceil, sqrt
 
 import pytest
 
+import miabench
 from miabench.errors import UserError
-from miabench.experiment.load import load_experiment
+from miabench.experiment.load import load_experiment, presets
 from miabench.experiment.model import Experiment
 from miabench.experiment.remarks import remarks
 from miabench.experiment.scaling import scaled
@@ -20,50 +22,52 @@ def test_a_preset_in_small():
     full = load_experiment("uai24/table1b-resnet18")
     small = scaled(full, 0.09)  # sqrt: 0.3
     assert small.dataset[0].params == {"records": 0.09}
-    assert (small.schedule.epochs, small.schedule.milestones) == (30, {1: 0.1, 15: 0.01, 24: 0.001})
+    assert (small.schedule.epochs, small.schedule.batch_size) == (30, 23)
+    lower = sqrt(23 / 256)
+    assert small.schedule.lr == pytest.approx(0.01 * lower)
+    assert small.schedule.milestones == pytest.approx({1: 0.1 * lower, 15: 0.01 * lower, 24: 0.001 * lower})
     assert (small.runs, small.shadows, small.scale) == (2, 5, 0.09)
     assert small.name == "uai24/table1b-resnet18@0.09"
     same = {"name", "dataset", "schedule", "runs", "scale"}
     assert small.model_dump(exclude=same) == full.model_dump(exclude=same)
-    assert small.schedule.model_dump(exclude={"epochs", "milestones"}) == full.schedule.model_dump(
-        exclude={"epochs", "milestones"}
-    )
+    assert (small.schedule.momentum, small.schedule.weight_decay) == (0.9, 5e-4)
 
 
-def test_no_fewer_than_ten_epochs_and_one_run():
+def test_no_fewer_than_twenty_epochs_batches_of_sixteen_and_one_run():
     small = scaled(load_experiment("uai24/table1b-resnet18"), 0.0001)
-    assert (small.schedule.epochs, small.runs) == (10, 1)
-    assert small.schedule.milestones == {1: 0.1, 5: 0.01, 8: 0.001}
+    assert (small.schedule.epochs, small.schedule.batch_size, small.runs) == (20, 16, 1)
+    assert small.schedule.milestones == {1: 0.025, 10: 0.0025, 16: 0.00025}
 
 
 def test_an_experiment_of_fewer_epochs_keeps_them(tiny):
-    schedule = load_experiment(tiny(schedule={"epochs": 7, "milestones": {3: 0.1, 6: 0.01}})).schedule
+    few = {"epochs": 7, "milestones": {3: 0.1, 6: 0.01}, "batch_size": 16}
+    schedule = load_experiment(tiny(schedule=few)).schedule
     assert scaled(load_experiment(tiny(schedule=schedule)), 0.01).schedule == schedule
 
 
 def test_of_milestones_that_fall_together_the_last_counts(tiny):
-    schedule = {"epochs": 1000, "lr": 0.1, "milestones": {10: 0.05, 20: 0.02, 990: 0.01}}
+    schedule = {"epochs": 1000, "lr": 0.1, "milestones": {10: 0.05, 20: 0.02, 990: 0.01}, "batch_size": 16}
     small = scaled(load_experiment(tiny(schedule=schedule)), 0.0001).schedule
-    assert small.milestones == {1: 0.02, 10: 0.01}
-    assert [small.lr_at(epoch) for epoch in (1, 2, 10)] == [0.1, 0.02, 0.02]
+    assert small.milestones == {1: 0.02, 20: 0.01}
+    assert [small.lr_at(epoch) for epoch in (1, 2, 20)] == [0.1, 0.02, 0.02]
 
 
 def test_epochs_that_a_defense_counts_go_along(tiny):
-    stops = {"name": "early-stopping", "stop_epoch": [1, 2, 50, 100]}
+    stops = {"name": "early-stopping", "stop_epoch": [1, 3, 50, 100]}
     one = {"name": "early_stopping", "stop_epoch": 30}
     patient = [{"name": "early-stopping", "patience": patience} for patience in (20, [2, 40])]
-    gans = ["dmp-gan", {"name": "dmp-gan", "gan_epochs": [5, 50]}]
+    gans = ["dmp-gan", {"name": "dmp-gan", "gan_epochs": [2, 50]}]
     defenses = [stops, one, "early-stopping", *patient, *gans, "crl"]
     experiment = load_experiment(tiny(schedule={"epochs": 100}, defense=defenses))
     found = [(choice.name, choice.params) for choice in scaled(experiment, 0.01).defense]
     assert found == [
-        ("early-stopping", {"stop_epoch": [1, 5, 10]}),  # 1 and 2 fall together
-        ("early-stopping", {"stop_epoch": 3}),
-        ("early-stopping", {"stop_epoch": 1}),  # the default, 10, would be all of the shorter schedule
-        ("early-stopping", {"patience": 2}),  # which takes the stop epoch's place
-        ("early-stopping", {"patience": [1, 4]}),
-        ("dmp-gan", {"gan_epochs": 20}),
-        ("dmp-gan", {"gan_epochs": [1, 5]}),  # no fewer than one
+        ("early-stopping", {"stop_epoch": [1, 10, 20]}),  # 1 and 3 fall together
+        ("early-stopping", {"stop_epoch": 6}),
+        ("early-stopping", {"stop_epoch": 2}),  # the default, 10
+        ("early-stopping", {"patience": 4}),  # which takes the stop epoch's place
+        ("early-stopping", {"patience": [1, 8]}),
+        ("dmp-gan", {"gan_epochs": 40}),
+        ("dmp-gan", {"gan_epochs": [1, 10]}),  # no fewer than one
         ("crl", {}),
     ]
 
@@ -77,16 +81,49 @@ def test_records_that_the_experiment_sets(tiny, records, expected):
 
 
 def test_schedules_that_defenses_have_of_their_own(tiny):
-    own = {"name": "ce", "schedule": {"lr": 0.2, "epochs": [40, 80], "milestones": {"20": 0.1}}}
-    experiment = load_experiment(tiny(defense=[own], schedule={"epochs": 100}))
-    assert scaled(experiment, 0.25).defense[0].schedule == {"lr": 0.2, "epochs": [20, 40], "milestones": {10: 0.1}}
+    own = {"lr": [0.2, 0.4], "epochs": [40, 80], "milestones": {"20": 0.1}, "batch_size": [64, 8, 100]}
+    written = tiny(defense=[{"name": "ce", "schedule": own}], schedule={"epochs": 100, "batch_size": 256})
+    assert scaled(load_experiment(written), 0.25).defense[0].schedule == {
+        "lr": [0.1, 0.2],  # as the experiment's: batches of 64 in place of 256
+        "epochs": [20, 40],
+        "milestones": {10: 0.05},
+        "batch_size": [16, 8, 25],
+    }
 
 
 def test_what_the_user_chose_stays():
     full = load_experiment("uai24/fig4")
-    small = scaled(full, 0.04, keep={"runs", "epochs", "dataset"})
+    small = scaled(full, 0.04, keep={"runs", "schedule.epochs", "schedule.batch_size", "dataset"})
     assert (small.runs, small.schedule, small.defense) == (5, full.schedule, full.defense)
     assert small.dataset[0].params == {"records": 0.04}
+    assert scaled(full, 0.04, keep={"schedule.lr"}).schedule.lr == full.schedule.lr
+
+
+@pytest.mark.parametrize("name", [name for name in presets() if name.startswith("uai24/")])
+def test_the_smallest_presets_take_enough_steps(name):
+    """150 members of 60,000 images, or the 75 that are left of them where a half is withheld."""
+    schedule = scaled(load_experiment(name), 0.01).schedule
+    assert schedule.epochs * ceil(150 / schedule.batch_size) >= 200
+    assert schedule.epochs * ceil(75 / schedule.batch_size) >= 100
+
+
+@pytest.mark.slow
+def test_the_smallest_run_on_images_leaves_chance_behind(shared_data, tmp_path):
+    if not (path := shared_data / "cifar10-jpeg.tar.xz").exists():
+        pytest.skip("needs cifar10-jpeg.tar.xz")
+    table = miabench.run(
+        "uai24/table1a-resnet18",
+        dataset={"name": "images", "path": str(path)},
+        model="cnn",
+        defense="ce",
+        attack="entropy",
+        scale=0.01,
+        shadows=0,
+        store=tmp_path / "store",
+        executor="inline",
+    )
+    (test,) = table[table.metric == "test_accuracy"].itertuples()
+    assert test.low > 0.1  # of ten classes
 
 
 def test_scaled_twice():
@@ -120,7 +157,7 @@ def test_results_say_so(tiny, tmp_path):
     said, share = remarks(small)
     assert share == QUARTER
     assert said == (
-        "a scaled experiment (--scale 0.25): that share of the pool, 50 epochs, runs: 2; "
+        "a scaled experiment (--scale 0.25): that share of the pool, 50 epochs in batches of 16, runs: 2; "
         "its numbers are not those of the full experiment"
     )
     plan = make_plan(small, Paths(tmp_path / "store"))
@@ -150,7 +187,7 @@ def test_unpublished_values_of_defenses_that_take_part():
     experiment = load_experiment("uai24/fig1", {"defense": ["ce", "relaxloss"]})
     assert remarks(experiment) == [
         QUARTER,
-        "not published with the paper, so the values are ours: dataset, model, relaxloss.alpha, relaxloss.upper",
+        "not published with the paper, so the values are ours: relaxloss.alpha, relaxloss.upper",
     ]
 
 

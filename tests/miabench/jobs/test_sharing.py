@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 
 import pytest
@@ -45,17 +46,24 @@ def plan(tmp_path, tiny, monkeypatch):
 
 @pytest.fixture
 def trained(plan):
-    """Train with a listener; the outcome and the keys of the trainings in the order in which they ended."""
+    """Train with a listener; the outcome and the keys of the trainings in the order in which they ended.
+
+    Jobs are begun as often as they are done here: what another is at or has done is not even begun.
+    """
 
     def trained(on_end):
-        ended = []
+        ended, begun = [], []
 
         def listen(event):
+            if event.kind == "started":
+                begun.append(event.job.key)
             if event.kind in ("done", "stored"):
                 ended.append(event.job.key)
                 on_end(len(ended))
 
-        return run_stages(plan, ("train",), ExecutorConfig("inline"), listen), ended
+        outcome = run_stages(plan, ("train",), ExecutorConfig("inline"), listen)
+        assert len(begun) == outcome.done
+        return outcome, ended
 
     return trained
 
@@ -94,10 +102,10 @@ def test_a_holder_that_died_is_noticed(plan, trained):
 
     def kill(number):
         if number == len(others):
-            holder.send_signal(signal.SIGKILL)
-            holder.communicate()
+            threading.Timer(0.3, holder.send_signal, (signal.SIGKILL,)).start()  # nothing is left to do but to wait
 
     outcome, ended = trained(kill)
+    holder.communicate()
     assert ended[-1] == first
     assert outcome.done == len(ended) == len(plan.stage("train"))
 

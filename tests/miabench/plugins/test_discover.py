@@ -135,30 +135,59 @@ def test_all_problems_of_one_plugin_at_once():
     assert "defense relaxloss: upper = 3: Input should be less than or equal to 1" in problems
 
 
-def test_an_installed_package(tmp_path, monkeypatch):
-    """A distribution made by hand: its plugin is addressed as <distribution>/<name>."""
-    (tmp_path / "acme.py").write_text(GOOD + "\nclass Base(Defense, frozen=True):\n    baseline = True\n")
-    info = tmp_path / "acme_mia-1.2.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-mia\nVersion: 1.2.0\n")
-    (info / "entry_points.txt").write_text(
-        "[miabench.defenses]\nmine = acme:Mine\nbase = acme:Base\nbroken = acme:NoSuchClass\n"
-        "[miabench.attacks]\nwrong = acme:Mine\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    plugins = discover()
-    found = plugins.get("defense", "acme-mia/mine")
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """A distribution made by hand, with a module `acme`; its plugins are addressed as <distribution>/<name>."""
+
+    def install(entry_points, module=GOOD):
+        (tmp_path / "acme.py").write_text(module)
+        info = tmp_path / "acme_mia-1.2.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-mia\nVersion: 1.2.0\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "acme", raising=False)  # another test's
+        return discover()
+
+    return install
+
+
+def test_an_installed_package(install):
+    found = install("[miabench.defenses]\nmine = acme:Mine\n").get("defense", "acme-mia/mine")
     assert (found.source, found.identity) == ("acme-mia 1.2.0", "1.2.0")
     assert found.build({}).beta == 0.1
-    assert "defense acme-mia/broken cannot be loaded: AttributeError" in message(
-        plugins.get("defense", "acme-mia/broken").build, {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "expected"),
+    [
+        ("defense", "x = acme:NoSuchClass", "cannot be loaded from the entry point 'x = acme:NoSuchClass': Attribute"),
+        ("defense", "x = acme Mine", "from the entry point 'x = acme Mine': ValueError: write NAME = MODULE:CLASS"),
+        (
+            "attack",
+            "x = acme:Mine",
+            "cannot be loaded from the entry point 'x = acme:Mine': TypeError: it is no Attack",
+        ),
+        ("defense", "x = acme:Base", "Base says baseline = True"),
+    ],
+)
+def test_what_an_installed_plugin_may_not_be(install, kind, entry, expected):
+    module = GOOD + "\nclass Base(Defense, frozen=True):\n    baseline = True\n"
+    plugins = install(f"[miabench.{kind}s]\n{entry}\n", module)
+    said = message(plugins.get(kind, "acme-mia/x").build, {})
+    assert said.startswith(f"{kind} acme-mia/x")
+    assert expected in said
+
+
+def test_a_clash_in_an_installed_package_stops_nobody_else(install):
+    """Both spellings of a name are one name."""
+    plugins = install("[miabench.defenses]\nmy_own = acme:Mine\nmy-own = acme:Other\nmine = acme:Mine\n")
+    assert plugins.get("defense", "acme-mia/mine").build({}).beta == 0.1
+    assert message(plugins.get("defense", "acme-mia/my-own").build, {}) == (
+        "defense acme-mia/my-own stands for 2 entry points of its package: 'my_own = acme:Mine', 'my-own = acme:Other'"
     )
-    assert "defense acme-mia/base: Base says baseline = True" in message(
-        plugins.get("defense", "acme-mia/base").build, {}
-    )
-    assert "attack acme-mia/wrong cannot be loaded: TypeError: it is no Attack" in message(
-        plugins.get("attack", "acme-mia/wrong").build, {}
-    )
+    (listed,) = [item for item in miabench.list_plugins("defenses") if item["name"] == "acme-mia/my-own"]
+    assert "stands for 2 entry points" in listed["broken"]
 
 
 def test_one_built_in_defense_is_the_baseline_and_what_is_made_from_it_is_none(write):

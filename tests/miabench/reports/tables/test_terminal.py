@@ -274,3 +274,15 @@ def test_a_whole_report_keeps_within_the_width(make_results, report, width):
         warnings=("a long warning " * 20,),
     )
     assert max(map(len, report(results, width).splitlines())) <= width
+
+
+def test_a_collapsed_defense_is_followed_by_the_line_to_type(make_results, report):
+    warning = "relaxloss: alpha = 2 is above ln 4: try --set relaxloss.alpha=0.5."
+    low = {"accuracy": 0.25}
+    results = make_results({}, {"defense": "relaxloss", **low}, {"defense": "crl", **low}, warnings=(warning,))
+    text = report(results, details=False)
+    at = [text.index(f"{name} collapsed; add to your command: {option}") for name, option in REMEDIES]
+    assert max(at) < text.index("AUC: 50 is guessing")
+
+
+REMEDIES = [("relaxloss", "--set relaxloss.alpha=0.5"), ("crl", "--set schedule.lr=")]
