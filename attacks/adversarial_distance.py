@@ -3,8 +3,8 @@
 score = least || x' - x || among the points x' that were asked about and are not classified as y; 0 where x is not
 
 A member lies farther from the decision boundary. Where `boundary` asks for labels, this attack follows gradients:
-Auto-PGD of AutoAttack (Croce and Hein, ICML 2020, arXiv:2003.01690) on cross entropy, then on the difference of logits ratio
-(three classes or more), as in the Adversarial Robustness Toolbox. It finds some adversarial example within eps;
+Auto-PGD of AutoAttack (Croce and Hein, ICML 2020, arXiv:2003.01690) on cross entropy, then on the difference of logits
+ratio (three classes or more), as in the Adversarial Robustness Toolbox. It finds some adversarial example within eps;
 bisection over eps, `rounds` times for each record, makes it the smallest. A round ends with its first success. x is
 normalised, and x' is not clipped to the data's range.
 
