@@ -237,6 +237,7 @@ class Context(BaseModel, frozen=True):
         device: as torch names it.
         checkpoint_seconds: at most this long between two checkpoints of one training, or an epoch.
         workers: how many jobs run at once; kept beside measured times.
+        threads: of each job.
     """
 
     store: str
@@ -245,6 +246,7 @@ class Context(BaseModel, frozen=True):
     device: str
     checkpoint_seconds: float
     workers: int = 1
+    threads: int = 1
 
 
 class Job(BaseModel, frozen=True):
