@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from miabench.attacks._attack_network import Layer, forward, layers_of, train
+from miabench.attacks._distinct_rows import distinct_rows
 from numpy.typing import NDArray
 from pydantic import field_validator
 
@@ -66,7 +67,7 @@ class NeuralNetwork(Attack, frozen=True):
 
     def score(self, target: Observed, state: State) -> Scores:
         """Log odds of being a member (N,)."""
-        x, place = _distinct_rows(attack_inputs(target))
+        x, place = distinct_rows(attack_inputs(target))
         weights = {name: torch.from_numpy(value).double() for name, value in state.items()}
         layers = [Layer(weights[f"weight{i}"], weights[f"bias{i}"]) for i in range(len(state) // 2)]
         output = forward(layers, torch.from_numpy(x))[-1].numpy()
@@ -78,14 +79,3 @@ def attack_inputs(observed: Observed) -> NDArray[np.float64]:
     """What the network sees of each record (N, 2C)."""
     p = np.exp(log_softmax(observed[Logits()]))
     return np.concatenate([p, np.eye(observed.num_classes)[observed.labels]], axis=1)
-
-
-def _distinct_rows(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The distinct rows of x (N, 2C) in an order of their own, and where each row is among them (N,).
-
-    The last bit of a matrix product depends on a row's place in the matrix. Scores must not depend on it, and
-    records with the same input must be tied.
-    """
-    as_bytes = np.ascontiguousarray(x).view(np.dtype((np.void, x.itemsize * x.shape[1])))[:, 0]
-    _, first, place = np.unique(as_bytes, return_index=True, return_inverse=True)
-    return x[first], place

@@ -34,6 +34,7 @@ from miabench.files.toml import toml_text
 from miabench.jobs.machine import environment
 from miabench.jobs.plan import Paths, Plan, make_plan
 from miabench.jobs.specs import Job, MeasureSpec
+from miabench.reports.numbers.consistency import consistency
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import judge
@@ -181,7 +182,7 @@ def parts(path: Path) -> None:
     matrices = part("every defense against every other", lambda: duels(results, summary, judged))
     tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent, branches={})
     part("csv", lambda: tidy.to_csv(results))
-    part("json", lambda: tidy.to_json(results))
+    part("json", lambda: tidy.to_json(results, consistency(results, summary)))
     part("printing", lambda: show(open_console(io.StringIO()), tabled, (), details=True))
 
 

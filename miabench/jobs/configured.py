@@ -12,7 +12,7 @@ from miabench.errors import UserError
 from miabench.experiment.cell_names import cell_label, non_default, non_default_schedule
 from miabench.experiment.grid import expand
 from miabench.experiment.model import Choice, DefenseChoice, Experiment, ScheduledChoice
-from miabench.jobs.machine import resolve_device
+from miabench.jobs.machine import devices_here, resolve_device
 from miabench.jobs.specs import Component, Compute
 from miabench.plugins.attack import Attack
 from miabench.plugins.base import Plugin
@@ -80,14 +80,14 @@ class Configured:
         return self.defense(self.plugins.baseline().name, {})
 
 
-def configure(experiment: Experiment) -> Configured:
-    """Build the plugins of an experiment.
+def configure(experiment: Experiment, have: Sequence[str] | None = None) -> Configured:
+    """Build the plugins of an experiment, for the devices where its jobs run; None: of this machine.
 
     Raises:
         UserError: whatever is wrong with names, parameters, plugin files or the device: all problems at once.
     """
     plugins = discover(experiment.plugins)
-    device = resolve_device(experiment.device)
+    device = resolve_device(experiment.device, have or devices_here())
     common, problems = experiment.schedule, list[str]()
     configured = Configured(
         experiment=experiment,

@@ -78,14 +78,19 @@ class Plan:
         return {key: job for key, job in self.stage(*stages).items() if key in found}
 
 
-def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
+def make_plan(experiment: Experiment, paths: Paths = Paths(), devices: Sequence[str] | None = None) -> Plan:
     """Plan an experiment. Loads its datasets, trains nothing.
+
+    Args:
+        experiment: which.
+        paths: of results and data.
+        devices: what there is where its jobs run; None: what this machine has.
 
     Raises:
         UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
     """
     with plugin_files_blamed(), isolated("planning", experiment.seed):
-        configured = configure(experiment)
+        configured = configure(experiment, devices)
         root, store = data_folder(paths.data_root), Store(paths.store)
         planned = plan_cells(configured, root)
         graph = Graph(configured, store)
@@ -104,6 +109,7 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         plugins=configured.plugins.files,
         device=configured.device,
         checkpoint_seconds=60.0,
+        threads=experiment.threads,
     )
     return Plan(index, context, graph.jobs, store)
 

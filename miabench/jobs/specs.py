@@ -15,7 +15,7 @@ from miabench.store.hashed import LATER, NEVER, HashedAs, hashed
 from miabench.store.store import Ref, digest
 from miabench.training.schedule import Schedule
 
-Precision: TypeAlias = Literal["float32", "tf32", "float64"]
+Precision: TypeAlias = Literal["float32", "tf32", "bf16", "float64"]
 Stage: TypeAlias = Literal["train", "attack"]
 STAGES: Mapping[Stage, tuple[str, ...]] = {"train": ("train",), "attack": ("observe", "attack", "measure")}
 
@@ -237,6 +237,7 @@ class Context(BaseModel, frozen=True):
         device: as torch names it.
         checkpoint_seconds: at most this long between two checkpoints of one training, or an epoch.
         workers: how many jobs run at once; kept beside measured times.
+        threads: of each job.
     """
 
     store: str
@@ -245,6 +246,7 @@ class Context(BaseModel, frozen=True):
     device: str
     checkpoint_seconds: float
     workers: int = 1
+    threads: int = 1
 
 
 class Job(BaseModel, frozen=True):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from miabench.errors import UserError
-from miabench.files.atomic import replace_file
+from miabench.files.atomic import remove_leftovers, replace_file
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
 from miabench.reports.numbers.branches import branch_shares
 from miabench.reports.numbers.consistency import Consistency, consistency
@@ -207,6 +207,7 @@ def _write(made: Report, folder: Path, width: Width | None, titles: bool) -> lis
     from miabench.reports import plots
     from miabench.reports.plots.sheet import Sheet
 
+    remove_leftovers(folder)  # a report that was killed may have left some
     paths = []
     for form, render in FORMS.items():
         paths.append(folder / FILES[form])

@@ -1,7 +1,7 @@
 """`miabench store export` and `import`: experiments with all that they need, in one file for another machine.
 
-The file is a plain tar archive. What is imported is a stranger's: only names that a store has, only regular files, none
-larger than the archive, and nothing is used before it is compared with its checksums.
+The file is a plain tar archive. What is imported is a stranger's: only names that a store has, only regular files, and
+nothing is used before it is compared with its checksums.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miabench.errors import UserError
-from miabench.files.atomic import replace_file, replace_folder, temporary_folder
+from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, temporary_folder
 from miabench.files.opened import opened
 from miabench.results import index as indexes
 from miabench.results import job_list
 from miabench.results.holdings import KINDS, Holdings, named
 from miabench.results.index import Index
 from miabench.results.job_list import JobList
-from miabench.store.folder import FORMAT_FILE, check_format
+from miabench.store.folder import FORMAT_FILE
 from miabench.store.store import KEY, Ref, Store
 
 MEMBER = re.compile(
@@ -68,6 +68,7 @@ def export(store: Store, file: Path, experiments: tuple[str, ...]) -> Transfer:
     names = named(holdings, experiments) or tuple(holdings.holders)
     refs, lists = holdings.of(names)
     stored = sorted(refs & holdings.artifacts.keys())
+    remove_leftovers(file.absolute().parent)  # an export that was killed may have left one, of any size
     with replace_file(file.absolute()) as temporary, tarfile.open(temporary, "w") as archive:
         if (store.folder / FORMAT_FILE).exists():
             archive.add(store.folder / FORMAT_FILE, FORMAT_FILE)
@@ -98,7 +99,6 @@ def import_(store: Store, file: Path) -> Transfer:
     """
     with temporary_folder(store.folder) as folder:
         _unpack(file, folder)
-        check_format(folder)
         other = Store(folder, create=False)
         refs = [Ref(kind, path.name) for kind in KINDS for path in sorted(folder.glob(f"{kind}/*"))]
         for ref in refs:
@@ -154,12 +154,10 @@ def _unpack(file: Path, folder: Path) -> None:
 
 def _members(file: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The files of an archive, each of a name and kind that a store has."""
-    size, claimed = file.stat().st_size, 0
     for number, member in enumerate(archive):
         if member.isdir() and re.fullmatch(rf"(?:{'|'.join(KINDS)})/{KEY.pattern}", member.name):
             continue
         regular = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
-        claimed += member.size
-        if not regular or not MEMBER.fullmatch(member.name) or claimed > size or number > MOST_MEMBERS:
+        if not regular or not MEMBER.fullmatch(member.name) or number > MOST_MEMBERS:
             raise UserError(f"{file} is no export of a store: it holds {member.name!r}, {member.size:,} bytes")
         yield member

@@ -34,7 +34,7 @@ from miabench.files.atomic import replace_file, replace_folder, write_file
 from miabench.files.checksum import Stamp, checksum, stamp_of
 from miabench.files.json import parse_json, read_json, sealed
 from miabench.files.lock import is_locked, lock
-from miabench.files.npz import open_npz
+from miabench.files.npz import read_npz
 from miabench.files.paths import expanded
 from miabench.store.failures import Failure, read_failure
 from miabench.store.folder import open_folder, refuse_link, room
@@ -158,9 +158,8 @@ class Artifacts:
         """
         path = self.file(ref, "arrays.npz")
         try:
-            with open_npz(path, ours=True, rows=rows) as arrays:
-                return {name: arrays[name] for name in names or arrays.files}
-        except (UserError, KeyError) as error:
+            return read_npz(path, *names, rows=rows)
+        except UserError as error:
             raise UserError(f"{error}; {_remedy(self.path(ref))}") from None
 
     def check(self, ref: Ref) -> Manifest:
@@ -170,29 +169,28 @@ class Artifacts:
             UserError: one is not.
         """
         stamps, manifest = self._opened.get(ref, ((), None))
-        if manifest is not None and stamps == _stamps(self.path(ref), manifest):
+        if manifest is not None and stamps == self._stamps(ref, manifest):
             return manifest
         manifest = self.manifest(ref)
-        stamps = _stamps(self.path(ref), manifest)
-        for name, written in manifest.files.items():
+        stamps = self._stamps(ref, manifest)
+        for (name, written), stamp in zip(manifest.files.items(), stamps[1:], strict=True):
             path = self._within(ref, name)
             gone = name == WEIGHTS and self.lacks_weights(ref)
-            if not gone and (not path.exists() or checksum(path) != written):
+            if not gone and (stamp is None or checksum(path) != written):
                 raise UserError(f"{path} is damaged; {_remedy(self.path(ref))}")
         if all(stamp is None or time.time_ns() - stamp[1] > SETTLED for stamp in stamps):
             self._opened[ref] = stamps, manifest
         return manifest
+
+    def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
+        """How an artifact's files look from outside."""
+        return tuple(stamp_of(self._within(ref, name)) for name in ("manifest.json", *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
         """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
         if not KEY.fullmatch(ref.key):
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
         return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
-
-
-def _stamps(folder: Path, manifest: Manifest) -> tuple[Stamp | None, ...]:
-    """How an artifact's files look from outside."""
-    return tuple(stamp_of(folder / name) for name in ("manifest.json", *manifest.files))
 
 
 def _remedy(folder: Path) -> str:

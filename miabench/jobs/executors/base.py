@@ -9,6 +9,8 @@ from typing import Protocol
 from miabench.jobs.specs import Job
 from miabench.plugins.discover import PluginFile
 
+TOO_LONG = "it took longer than --job-timeout {:g} seconds, so its worker process was ended"
+
 
 @dataclass(frozen=True)
 class Event:
@@ -29,7 +31,9 @@ class Event:
 class Executor(Protocol):
     """Runs jobs somewhere. A job's inputs are stored before it is started."""
 
-    slots: int  # jobs at once
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once now; a cluster grows and shrinks."""
 
     def waiting(self) -> Collection[frozenset[PluginFile]]:
         """The plugin files of processes that have nothing to do: a job of one of these sets starts at once."""

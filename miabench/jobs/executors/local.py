@@ -15,7 +15,7 @@ from contextlib import suppress
 from subprocess import TimeoutExpired
 
 from miabench.jobs.executors import memory
-from miabench.jobs.executors.base import Event
+from miabench.jobs.executors.base import TOO_LONG, Event
 from miabench.jobs.executors.needs import Needs
 from miabench.jobs.executors.process import News, Worker
 from miabench.jobs.specs import Context, Job
@@ -103,18 +103,15 @@ class Local:
         for worker in list(self._workers):
             if worker.late(self._timeout) and worker.job:
                 self._end(worker)
-                why = f"it took longer than --job-timeout {self._timeout:g} seconds, so its worker process was ended"
-                yield Event("failed", worker.job, why=why)
+                yield Event("failed", worker.job, why=TOO_LONG.format(self._timeout))
 
     def _buried(self, worker: Worker) -> list[Event]:
         self._workers.remove(worker)
-        code = worker.process.wait()
+        why = worker.death()
         worker.close()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        if worker.job and code == -signal.SIGKILL:
+        if worker.job and worker.process.returncode == -signal.SIGKILL:
             self._needs.runs_alone(worker.job)
-        return [Event("died", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []
+        return [Event("died", worker.job, why=why)] if worker.job else []
 
     # --- the end ---
 

@@ -24,7 +24,7 @@ def to_csv(results: Results) -> str:
 
 
 def to_json(results: Results, alike: Sequence[Consistency]) -> str:
-    """One object of the resolved `experiment`, `rows`, `branches` of relaxed losses and `consistency`, each on its line.
+    """One object of the resolved `experiment`, `rows`, `branches` of relaxed losses, `consistency`; each on its line.
 
     What is missing is null.
 
