@@ -126,7 +126,8 @@ class _Watched(nn.Module):
 
     def __init__(self, ask: Callable[[Tensor], Any], x: Tensor, y: int, order: float) -> None:
         super().__init__()
-        self.logits = lambda points: ask(points)[0]  # no submodule, which the toolbox would move to its device
+        # No submodule, which the toolbox would move to its device.
+        self.logits: Callable[[Tensor], Tensor] = lambda points: ask(points)[0]
         self.x = x
         self.y = y
         self.order = order
@@ -142,7 +143,7 @@ class _Watched(nn.Module):
             _FooledError: one is nearer than eps and classified otherwise.
         """
         shown = points.to(self.x)
-        logits: Tensor = self.logits(shown)
+        logits = self.logits(shown)
         moved = (shown - self.x).detach().cpu().double().flatten(1)
         distances = torch.linalg.vector_norm(moved, self.order, dim=1).nan_to_num(0.0)  # a loss's slope may be 0 / 0
         others = (logits.argmax(1) != self.y).cpu() & (distances > 0)

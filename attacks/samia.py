@@ -118,7 +118,7 @@ class SelfAttention(Attack, frozen=True):
         net.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in state.items()})
         net.double().eval()
         with torch.no_grad():
-            output = torch.cat([net(rows) for rows in torch.from_numpy(x).split(ROWS)]).numpy()
+            output = torch.cat([net(rows) for rows in torch.split(torch.from_numpy(x), ROWS)]).numpy()
         odds: NDArray[np.float64] = output[:, 1] - output[:, 0]
         return odds[place]
 
@@ -164,10 +164,11 @@ def _trained(x: Tensor, member: Tensor, schedule: Schedule, generator: torch.Gen
         )
         for epoch in range(1, schedule.epochs + 1):
             sgd.param_groups[0]["lr"] = schedule.lr_at(epoch)
-            for rows in torch.randperm(len(x), generator=generator, device=x.device).split(schedule.batch_size):
+            order = torch.randperm(len(x), generator=generator, device=x.device)
+            for rows in torch.split(order, schedule.batch_size):
                 if len(rows) > 1:  # batch norm has no variance of one record
                     sgd.zero_grad()
-                    F.cross_entropy(net(x[rows]), member[rows]).backward()
+                    F.cross_entropy(net(x[rows]), member[rows]).backward()  # type: ignore[no-untyped-call]
                     sgd.step()
     return net
 

@@ -71,7 +71,7 @@ class RelaxedCrossEntropy(Relaxation):
         self.tau = tau
         self.upper = upper
 
-    def forward(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:
+    def forward(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:  # type: ignore[override]
         """0-dim loss of logits (B, C) and targets (B,)."""
         log_p = normalise(logits, self.tau).log_softmax(1)
 
