@@ -20,7 +20,6 @@ from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
 
 FOLDER = "experiments"  # of a store
-REMEDY = "make it anew with"
 
 
 class CellKey(NamedTuple):
@@ -146,7 +145,7 @@ class Index(BaseModel, frozen=True):
         try:
             return cls.read(path)
         except UserError as error:
-            raise MissingStepError(str(error), "run") from None
+            raise MissingStepError(str(error).removesuffix(": miabench run"), "run") from None
 
     @classmethod
     def all(cls, store: Store) -> Iterator[Self]:
@@ -162,9 +161,10 @@ class Index(BaseModel, frozen=True):
         Raises:
             UserError: it is not what was written, or another experiment's.
         """
-        index = read_json(path, TypeAdapter(cls), REMEDY)
+        remedy = "make it anew with: miabench run"
+        index = read_json(path, TypeAdapter(cls), remedy)
         if file_name(index.experiment) != path.name:
-            raise UserError(f"{path} is that of another experiment, {file_name(index.experiment)}; {REMEDY}")
+            raise UserError(f"{path} is that of another experiment, {file_name(index.experiment)}; {remedy}")
         return index
 
 

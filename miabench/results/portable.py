@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from miabench.errors import UserError
 from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, temporary_folder
 from miabench.files.opened import opened
@@ -22,7 +25,7 @@ from miabench.results.holdings import KINDS, Holdings, named
 from miabench.results.index import Index
 from miabench.results.job_list import JobList
 from miabench.store.folder import FORMAT_FILE
-from miabench.store.store import KEY, Ref, Store
+from miabench.store.store import KEY, MANIFEST_FILE, REMOVED, WEIGHTS, Ref, Store
 
 MEMBER = re.compile(
     rf"{re.escape(FORMAT_FILE)}|(?:{'|'.join(KINDS)})/{KEY.pattern}/\w[\w.-]*|ids/{KEY.pattern}\.npy|"
@@ -99,20 +102,16 @@ def import_(store: Store, file: Path) -> Transfer:
     """
     with temporary_folder(store.folder) as folder:
         _unpack(file, folder)
-        other = Store(folder, create=False)
-        refs = [Ref(kind, path.name) for kind in KINDS for path in sorted(folder.glob(f"{kind}/*"))]
-        for ref in refs:
-            other.check(ref)
-        lists = [path.stem for path in folder.glob("ids/*.npy")]
-        rows = {name: other.ids(name) for name in lists}
-        for read, place in ((Index.read, indexes.FOLDER), (JobList.read, job_list.FOLDER)):
-            for path in folder.glob(f"{place}/*.json"):
-                read(path)
-        for name in lists:
-            store.put_ids(rows[name])
+        try:
+            other, refs, lists = _checked(folder)
+        except UserError as error:
+            said = str(error).replace(f"{folder}/", "").replace(str(folder), "in it").partition(";")[0]
+            raise UserError(f"{file} cannot be imported: {said}; export it again") from None
+        for rows in lists:
+            store.put_ids(rows)
         added = [ref for ref in refs if not store.has_whole(ref) and not (store.has(ref) and other.lacks_weights(ref))]
         for ref in added:
-            _take(other.path(ref), store, ref)
+            _take(other, store, ref)
         held = sorted(path.stem for path in folder.glob(f"{indexes.FOLDER}/*.json"))
         for place in (job_list.FOLDER, indexes.FOLDER):
             for path in folder.glob(f"{place}/*.json"):
@@ -120,13 +119,32 @@ def import_(store: Store, file: Path) -> Transfer:
     return Transfer(file, tuple(held), len(added), len(refs) - len(added))
 
 
-def _take(folder: Path, store: Store, ref: Ref) -> None:
-    """Copy an artifact that was checked."""
+def _checked(folder: Path) -> tuple[Store, list[Ref], list[NDArray[np.int64]]]:
+    """What was unpacked, as a store: its artifacts and its lists of rows.
+
+    Raises:
+        UserError: something of it is damaged.
+    """
+    other = Store(folder, create=False)
+    refs = [Ref(kind, path.name) for kind in KINDS for path in sorted(folder.glob(f"{kind}/*"))]
+    for ref in refs:
+        other.check(ref)
+    for read, place in ((Index.read, indexes.FOLDER), (JobList.read, job_list.FOLDER)):
+        for path in folder.glob(f"{place}/*.json"):
+            read(path)
+    return other, refs, [other.ids(path.stem) for path in folder.glob("ids/*.npy")]
+
+
+def _take(other: Store, store: Store, ref: Ref) -> None:
+    """Copy what was checked of an artifact, and nothing else."""
+    files = {MANIFEST_FILE, *other.manifest(ref).files}
+    if other.lacks_weights(ref):
+        files = files - {WEIGHTS} | {REMOVED}
     with store.lock(ref.key):
         store.room(ref.kind)
         with replace_folder(store.path(ref)) as temporary:
-            for path in folder.iterdir():
-                shutil.copyfile(path, temporary / path.name)
+            for name in sorted(files):
+                shutil.copyfile(other.path(ref) / name, temporary / name)
 
 
 def _take_file(path: Path, to: Path) -> None:

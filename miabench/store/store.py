@@ -46,6 +46,7 @@ KEY_LENGTH = 32  # hexadecimal digits: 128 bits
 KEY = re.compile(f"[0-9a-f]{{{KEY_LENGTH}}}")
 Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 
+MANIFEST_FILE = "manifest.json"
 WEIGHTS = "weights.safetensors"
 REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
 SETTLED = 2 * 10**9  # nanoseconds; a file that changed later than that may change again and show the same time
@@ -83,7 +84,7 @@ class Artifacts:
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete; a network's weights may have been removed since."""
-        return self._within(ref, "manifest.json").exists()
+        return self._within(ref, MANIFEST_FILE).exists()
 
     def has_all(self, refs: Iterable[Ref]) -> bool:
         """Whether several artifacts are complete."""
@@ -109,7 +110,7 @@ class Artifacts:
             files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
             manifest = Manifest(kind=ref.kind, key=ref.key, files=files, **about)
             content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
-            write_file(folder / "manifest.json", sealed(content))
+            write_file(folder / MANIFEST_FILE, sealed(content))
 
     def manifest(self, ref: Ref) -> Manifest:
         """What is known about an artifact: its spec, environment, times, checksums.
@@ -117,7 +118,7 @@ class Artifacts:
         Raises:
             UserError: it is not what was written, or another artifact's.
         """
-        path = self._within(ref, "manifest.json")
+        path = self._within(ref, MANIFEST_FILE)
         manifest = read_json(path, MANIFEST, _remedy(self.path(ref)))
         if (manifest.kind, manifest.key) != ref:
             raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {_remedy(self.path(ref))}")
@@ -184,7 +185,7 @@ class Artifacts:
 
     def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
         """How an artifact's files look from outside."""
-        return tuple(stamp_of(self._within(ref, name)) for name in ("manifest.json", *manifest.files))
+        return tuple(stamp_of(self._within(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
         """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
