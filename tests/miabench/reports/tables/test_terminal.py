@@ -117,6 +117,12 @@ def test_the_spread_of_a_pool_is_over_models(make_results, report):
     assert "± is the spread (standard deviation) over 6 models, each with members of its own" in text
 
 
+def test_targets_of_a_pool_have_about_as_many_members(make_results, report):
+    text = " ".join(report(make_results({}, pool=True, runs=6, records=60)).split())
+    assert "toy: the first target has " in text
+    assert "none withheld, the others about as many" in text
+
+
 def test_every_attack_has_its_interval_and_its_difference(make_results, report):
     results = make_results(
         {"auc": {"entropy": 0.9, "nn": 0.9}},
