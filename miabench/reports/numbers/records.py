@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 
+from miabench.logprob import log_odds, log_softmax
 from miabench.metrics.estimates import Booleans, Floats
 from miabench.results.index import Cell
 from miabench.results.results import Answers, Results
@@ -46,23 +46,14 @@ def log_odds_of_distance(logits: Floats) -> Floats:
 
     In logarithms throughout: 1 - d is p_2 twice and all the others, so that nothing is rounded to 1.
     """
-    log_p = -np.sort(-log_softmax(logits, axis=1), axis=1)
+    log_p = -np.sort(-log_softmax(logits), axis=1)
     with np.errstate(divide="ignore"):
         log_d = log_p[:, 0] + np.log(-np.expm1(log_p[:, 1] - log_p[:, 0]))
     rest: Floats = log_d - np.logaddexp(log_p[:, 1], logsumexp(log_p[:, 1:], axis=1))
     return rest
 
 
-def log_odds_of_class(logits: Floats, labels: NDArray[np.int64]) -> Floats:
-    """p_y / (1 - p_y), in logarithms (N,), of each row's class y."""
-    rows = np.arange(len(logits))
-    others = logits.copy()
-    others[rows, labels] = -np.inf
-    odds: Floats = logits[rows, labels] - logsumexp(others, axis=1)
-    return odds
-
-
 def _measure(answers: Answers) -> tuple[Booleans, Floats, Floats, Floats]:
     logits = answers.logits.astype(np.float64)
-    confidence = log_odds_of_class(logits, answers.labels)
-    return answers.members, log_odds_of_distance(logits), answers.feature_norm.astype(np.float64), confidence
+    norms = answers.feature_norm.astype(np.float64)
+    return answers.members, log_odds_of_distance(logits), norms, log_odds(logits, answers.labels)

@@ -13,7 +13,8 @@ from scipy.special import logit
 from miabench.reports.numbers.consistency import BOUNDARY, CONFIDENCE, Quantity, overlaps, shares
 from miabench.reports.numbers.lines import Site
 from miabench.reports.numbers.names import title_of
-from miabench.reports.plots.records import CellRecords, RecordsBySite, SiteRecords
+from miabench.reports.numbers.records import CellRecords
+from miabench.reports.plots.records import RecordsBySite, SiteRecords
 from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.words import escaped, records_of, runs_of
 

@@ -9,8 +9,9 @@ from scipy.special import expit
 
 from miabench.reports.numbers.lines import Site
 from miabench.reports.numbers.names import title_of
+from miabench.reports.numbers.records import CellRecords
 from miabench.reports.plots.histograms import MEMBERS, OTHERS
-from miabench.reports.plots.records import CellRecords, RecordsBySite, SiteRecords
+from miabench.reports.plots.records import RecordsBySite, SiteRecords
 from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.style import handle
 from miabench.reports.plots.words import escaped, records_of

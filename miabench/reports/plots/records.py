@@ -10,8 +10,6 @@ from miabench.reports.numbers.records import CellRecords, records_of_cells
 from miabench.reports.plots.sites import choose, sites
 from miabench.results.results import Results
 
-__all__ = ["CellRecords", "RecordsBySite", "SiteRecords", "load_records"]
-
 MOST_CELLS = 24  # in one figure
 
 

@@ -9,15 +9,16 @@ from scipy.special import expit, logit
 
 import miabench
 from miabench.experiment.load import load_experiment
+from miabench.logprob import log_odds
 from miabench.reports.numbers.consistency import BOUNDARY, CONFIDENCE, consistency, overlaps, shares
 from miabench.reports.numbers.cost import Cost, Setup, costs
 from miabench.reports.numbers.evidence import judge
-from miabench.reports.numbers.records import log_odds_of_class, log_odds_of_distance
+from miabench.reports.numbers.records import CellRecords, log_odds_of_distance
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import against_cost, all_plots, histograms
 from miabench.reports.plots import origin_boundary as origin
 from miabench.reports.plots.figure import SUFFIXES, save
-from miabench.reports.plots.records import CellRecords, SiteRecords, load_records
+from miabench.reports.plots.records import SiteRecords, load_records
 from miabench.results.index import Cell, Index
 from miabench.results.results import Results
 from miabench.store.store import Store
@@ -59,8 +60,8 @@ def test_log_odds_keep_what_probabilities_round_away():
     """By hand: p = (1, e^-40, e^-50) / sum; 1 - p_1 is e^-40 + e^-50, and 1 - d has p_2 twice."""
     logits = np.array([[0.0, -40, -50]])
     assert log_odds_of_distance(logits) == pytest.approx([40 - np.log(2 + np.exp(-10))], abs=1e-12)
-    assert log_odds_of_class(logits, np.array([0])) == pytest.approx([-np.log(np.exp(-40) + np.exp(-50))], abs=1e-12)
-    assert log_odds_of_class(logits, np.array([1])) == pytest.approx([-40], abs=1e-12)
+    assert log_odds(logits, np.array([0])) == pytest.approx([-np.log(np.exp(-40) + np.exp(-50))], abs=1e-12)
+    assert log_odds(logits, np.array([1])) == pytest.approx([-40], abs=1e-12)
 
 
 def test_what_is_seen_of_each_record(results, by_hand):
