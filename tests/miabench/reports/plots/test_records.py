@@ -73,8 +73,8 @@ def test_what_is_seen_of_each_record(results, by_hand):
             member, label, p, norm = by_hand[i, run]
             falling = -np.sort(-p, axis=1)
             assert (seen.members == member).all()
-            assert expit(seen.to_boundary[run]) == pytest.approx(falling[:, 0] - falling[:, 1], abs=1e-7)
-            assert expit(seen.confidence[run]) == pytest.approx(p[np.arange(len(p)), label], abs=1e-7)
+            assert expit(seen.to_boundary[run]) == pytest.approx(falling[:, 0] - falling[:, 1], abs=1e-12)
+            assert expit(seen.confidence[run]) == pytest.approx(p[np.arange(len(p)), label], abs=1e-12)
             assert seen.to_origin[run] == pytest.approx(norm, abs=0)
 
 
