@@ -19,7 +19,7 @@ import pandas as pd
 from miabench.errors import UserError
 from miabench.files.atomic import remove_leftovers, replace_file
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
-from miabench.reports.numbers.branches import branch_shares
+from miabench.reports.numbers.branches import BranchShares, branch_shares
 from miabench.reports.numbers.consistency import Consistency, consistency
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
@@ -140,9 +140,14 @@ class Report:
             gaps=adaptivity_gaps(self.results, self.summary),
             duels=duels(self.results, self.summary, self.judged),
             costs=costs(self.results),
-            branches=branch_shares(self.results),
+            branches=self.branches,
             consistency=lambda: self.consistency,
         )
+
+    @cached_property
+    def branches(self) -> BranchShares:
+        """Which way the steps of relaxed losses went."""
+        return branch_shares(self.results)
 
     @cached_property
     def consistency(self) -> Sequence[Consistency]:
@@ -165,7 +170,7 @@ def _html(made: Report) -> str:
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: to_csv(made.results),
-    "json": lambda made: to_json(made.results, made.consistency),
+    "json": lambda made: to_json(made.results, made.branches, made.consistency),
     "markdown": lambda made: to_markdown(made.tabled, made.answer, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.tabled, provenance.made_with(made.results)),
     "html": _html,

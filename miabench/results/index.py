@@ -20,6 +20,8 @@ from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
 
 FOLDER = "experiments"  # of a store
+ANEW = "make it anew with"
+REMEDY = f"{ANEW}: miabench run"
 
 
 class CellKey(NamedTuple):
@@ -143,9 +145,9 @@ class Index(BaseModel, frozen=True):
                 "run",
             )
         try:
-            return cls.read(path)
+            return cls._read(path, ANEW)
         except UserError as error:
-            raise MissingStepError(str(error).removesuffix(": miabench run"), "run") from None
+            raise MissingStepError(str(error), "run") from None
 
     @classmethod
     def all(cls, store: Store) -> Iterator[Self]:
@@ -161,7 +163,10 @@ class Index(BaseModel, frozen=True):
         Raises:
             UserError: it is not what was written, or another experiment's.
         """
-        remedy = "make it anew with: miabench run"
+        return cls._read(path, REMEDY)
+
+    @classmethod
+    def _read(cls, path: Path, remedy: str) -> Self:
         index = read_json(path, TypeAdapter(cls), remedy)
         if file_name(index.experiment) != path.name:
             raise UserError(f"{path} is that of another experiment, {file_name(index.experiment)}; {remedy}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from miabench.reports.numbers.branches import branch_rows
+from miabench.reports.numbers.branches import BranchShares, branch_rows
 from miabench.reports.numbers.consistency import Consistency
 from miabench.results.results import COUNTS, FRACTIONS, Results
 
@@ -23,13 +23,14 @@ def to_csv(results: Results) -> str:
     return _typed(results).to_csv(index=False, lineterminator="\n")
 
 
-def to_json(results: Results, alike: Sequence[Consistency]) -> str:
+def to_json(results: Results, branches: BranchShares, alike: Sequence[Consistency]) -> str:
     """One object of the resolved `experiment`, `rows`, `branches` of relaxed losses, `consistency`; each on its line.
 
     What is missing is null.
 
     Args:
         results: what is stored.
+        branches: of relaxed losses.
         alike: overlaps of members and non-members; one object for each run.
     """
     table = _typed(results).astype(object)
@@ -38,9 +39,9 @@ def to_json(results: Results, alike: Sequence[Consistency]) -> str:
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*(table[name] for name in columns), strict=True))
     lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
-    branches = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results))
+    relaxed = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results.index.cells, branches))
     overlaps = ",\n".join(json.dumps(one) for cell in alike for one in _overlaps(cell))
-    parts = {"rows": lines, "branches": branches, "consistency": overlaps}
+    parts = {"rows": lines, "branches": relaxed, "consistency": overlaps}
     arrays = ",\n".join(f'"{name}": [\n{part}\n]' for name, part in parts.items())
     return f'{{"experiment": {experiment},\n{arrays}}}\n'
 
