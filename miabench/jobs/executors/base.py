@@ -9,8 +9,6 @@ from typing import Protocol
 from miabench.jobs.specs import Job
 from miabench.plugins.discover import PluginFile
 
-TOO_LONG = "it took longer than --job-timeout {:g} seconds, so its worker process was ended"
-
 
 @dataclass(frozen=True)
 class Event:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -56,10 +55,6 @@ class Worker:
     def stop(self) -> None:
         """Ask it to save a training's state after this epoch, and to end."""
         self._send(STOP)
-
-    def late(self, timeout: float | None) -> bool:
-        """Whether its job has taken longer than so many seconds."""
-        return timeout is not None and self.begun is not None and time.monotonic() - self.begun >= timeout
 
     def death(self) -> str:
         """How a process ended that nobody ended, in words for the user."""

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from miabench._version import __version__
 from miabench.errors import UserError
 from miabench.files.atomic import temporary_folder
-from miabench.jobs.executors.base import TOO_LONG, Event
+from miabench.jobs.executors.base import Event
 from miabench.jobs.executors.seat import Seat
+from miabench.jobs.executors.time_limit import TimeLimit
 from miabench.jobs.specs import Context, Job
 from miabench.jobs.stopping import GRACE, stop
 from miabench.plugins.discover import PluginFile
@@ -79,7 +80,7 @@ class Ray:
         self._context = context
         self._most = workers
         self._share = share
-        self._timeout = job_timeout
+        self._limit = TimeLimit(job_timeout)
         self._seats: list[Held] = []
         self._lost: Counter[str] = Counter()  # by key, machines that were lost at a job
         self._room, self._looked = 1, float("-inf")
@@ -124,7 +125,7 @@ class Ray:
         if late := list(self._late()):
             return late
         busy = {seat.messages: seat for seat in self._seats if seat.job}
-        limit = min(limit for limit in (seconds, self._left(), LOOK) if limit is not None)
+        limit = min(limit for limit in (seconds, self._limit.left(self._seats), LOOK) if limit is not None)
         ready, _ = self._ray.wait(list(busy), timeout=limit)
         if not ready:
             self._make_room()
@@ -154,9 +155,8 @@ class Ray:
                 return []
             case "unfit":
                 raise UserError(message["why"])
-            case "progress":
-                return [Event(job=job, **message)]
-        seat.job = None
+        if message["kind"] != "progress":
+            seat.job = None
         return [Event(job=job, **message)]
 
     def _loss(self, job: Job, error: Exception) -> Event:
@@ -167,19 +167,11 @@ class Ray:
         reason = str(error).strip().splitlines()[-1]
         return Event("failed", job, why=f"its machine was lost {LOSSES} times; the last time Ray said: {reason}")
 
-    def _left(self) -> float | None:
-        """Seconds until the first job has taken too long."""
-        begun = [seat.begun for seat in self._seats if seat.job and seat.begun is not None]
-        return max(0.0, min(begun) + self._timeout - time.monotonic()) if begun and self._timeout else None
-
     def _late(self) -> Iterator[Event]:
-        for seat in [seat for seat in self._seats if seat.job and seat.begun is not None and self._timeout]:
-            assert seat.job
-            assert seat.begun is not None
-            assert self._timeout
-            if time.monotonic() - seat.begun >= self._timeout:
-                self._end(seat)
-                yield Event("failed", seat.job, why=TOO_LONG.format(self._timeout))
+        for seat in self._limit.late(self._seats):
+            assert seat.job is not None
+            self._end(seat)
+            yield Event("failed", seat.job, why=self._limit.why)
 
     # --- the end ---
 

@@ -117,34 +117,6 @@ def test_a_node_that_is_lost_costs_no_result(cluster, do):
     assert here.table.equals(there.table)
 
 
-SLOW = """
-import time
-from miabench import Defense, create_defense
-from miabench.training.loop import train_with_criterion
-
-class Slow(Defense, frozen=True):
-    def fit(self, task):
-        ends = task.journal.end_epoch
-        def end_epoch(epoch, lr, state):
-            time.sleep(0.2)
-            with open({log!r}, "a") as file:
-                print(epoch, file=file)
-            ends(epoch, lr, state)
-        task.journal.end_epoch = end_epoch
-        return train_with_criterion(task, create_defense("ce").criterion)
-"""
-
-
-@pytest.fixture
-def endless(tmp_path, tiny):
-    """An experiment of one training that takes days, and where it writes its epochs."""
-    log, plugin = tmp_path / "epochs", tmp_path / "slow.py"
-    plugin.write_text(SLOW.format(log=str(log)))
-    experiment = tiny(defense=["slow"], shadows=1, schedule={"epochs": 10**6, "batch_size": 16})
-    experiment["plugins"].append(str(plugin))
-    return experiment, log
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_asked_to_end_trainings_on_the_cluster_save_their_state(cluster, endless, tmp_path):
