@@ -18,12 +18,11 @@ many non-members are scored. Needs the toolbox: pip install 'miabench[boundary]'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from miabench.attacks._numpy_seeded import numpy_seeded
+from miabench.attacks._toolbox import numpy_seeded, why_not
 from torch import Tensor, nn
 
 from miabench import Access, Attack, Data, Field, Model, Observed, Probe, RecordNoise, Scores, State
@@ -92,11 +91,7 @@ class AdversarialDistance(Attack, frozen=True):
 
     def unsupported(self, protocol: str, data: Data, model: Model) -> str | None:
         """Token ids have no gradient; the toolbox is not installed."""
-        if data.x.dtype == torch.int64:
-            return "its records are integer tokens, which have no gradient; it needs images or real-valued features"
-        if find_spec("art") is None:
-            return "it needs the Adversarial Robustness Toolbox: pip install 'miabench[boundary]'"
-        return None
+        return why_not(data, "gradient")
 
     def probes(self) -> tuple[Probe, ...]:
         """The distance alone."""

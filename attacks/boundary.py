@@ -13,12 +13,11 @@ nearest point of all queries counts, not the last. Needs the toolbox: pip instal
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from miabench.attacks._numpy_seeded import numpy_seeded
+from miabench.attacks._toolbox import numpy_seeded, why_not
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -59,11 +58,7 @@ class Boundary(Attack, frozen=True):
 
     def unsupported(self, protocol: str, data: Data, model: Model) -> str | None:
         """Token ids have no neighbourhood; the toolbox is not installed."""
-        if data.x.dtype == torch.int64:
-            return "its records are integer tokens, which have no distance; it needs images or real-valued features"
-        if find_spec("art") is None:
-            return "it needs the Adversarial Robustness Toolbox: pip install 'miabench[boundary]'"
-        return None
+        return why_not(data, "distance")
 
     def probes(self) -> tuple[Probe, ...]:
         """The distance alone."""

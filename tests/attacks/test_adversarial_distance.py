@@ -1,12 +1,10 @@
 """Adversarial distances of a known linear model: never too small, near it, each record's own."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
-from miabench import Data, RecordNoise, create_attack
+from miabench import RecordNoise, create_attack
 
 pytest.importorskip("art", reason="needs the extra: pip install 'miabench[boundary]'")
 
@@ -123,13 +121,3 @@ def test_asks_the_network_about_few_records_of_each_kind():
     assert (attack.access, probe.sees) == ("white-box", "network")
     assert (probe.records, probe.steps, probe.rounds, probe.norm) == (7, 9, 3, "l2")
     np.testing.assert_array_equal(attack.score({probe: np.array([0.0, 2.0])}, {}), [0, 2])
-
-
-def test_tokens_and_a_missing_toolbox_are_not_supported(monkeypatch):
-    attack = create_attack("adversarial-distance")
-    tokens = Data(torch.zeros(4, 7, dtype=torch.int64), torch.arange(4) % 2, ("a", "b"))
-    reals = Data(torch.zeros(4, 7), torch.arange(4) % 2, ("a", "b"))
-    assert "integer tokens" in attack.unsupported("pool", tokens, SimpleNamespace())
-    assert attack.unsupported("pool", reals, SimpleNamespace()) is None
-    monkeypatch.setattr("miabench.attacks.adversarial_distance.find_spec", lambda name: None)
-    assert "pip install 'miabench[boundary]'" in attack.unsupported("pool", reals, SimpleNamespace())
