@@ -22,8 +22,16 @@ def wrapped(text: str, width: int) -> str:
 
 
 def broken(text: str, width: int, indent: str = "  ") -> str:
-    """A text of lines of at most so many characters, where words allow; what goes on is indented."""
-    lines = (textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) for line in text.split("\n"))
+    """A text of lines of at most so many characters; what goes on is indented.
+
+    Names are broken at their hyphens where they are longer than a line, else not at all.
+    """
+    lines = (
+        textwrap.wrap(
+            line, width, subsequent_indent=indent, break_on_hyphens=max(map(len, line.split()), default=0) > width
+        )
+        for line in text.split("\n")
+    )
     return "\n".join(itertools.chain.from_iterable(lines))
 
 
