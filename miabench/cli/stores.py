@@ -19,9 +19,12 @@ Archive = Annotated[Path, typer.Argument(help="a file", metavar="FILE")]
 
 @command(app, keeping.store_ls)
 def ls(given: Given) -> None:
-    """List the experiments of a store."""
-    for held in keeping.store_ls(**given):
+    """List the experiments of a store; fail if one is damaged."""
+    found = keeping.store_ls(**given)
+    for held in found:
         typer.echo(held)
+    if any(held.problems for held in found):
+        raise typer.Exit(1)
 
 
 @command(app, keeping.store_du)
@@ -42,11 +45,13 @@ def verify(given: Given) -> None:
 
 @command(app, keeping.store_gc)
 def gc(given: Given) -> None:
-    """Show what no kept experiment refers to; --remove removes it."""
+    """Show what no kept experiment refers to; --remove removes it; fail if one is damaged."""
     found = keeping.store_gc(**given)
     typer.echo(found)
     if found.garbage and not given.get("remove"):
         typer.echo("nothing was removed; the same with --remove does", err=True)
+    if found.problems:
+        raise typer.Exit(1)
 
 
 @command(app, keeping.store_export)
