@@ -235,8 +235,8 @@ def test_of_an_artifact_only_what_its_manifest_lists_is_imported(store, tmp_path
 
 def test_an_export_with_a_damaged_index_is_named_itself(store, tmp_path):
     with tarfile.open(tmp_path / "bad.tar", "w") as archive:
-        info, content = member("experiments/a.json", b"{}")
-        archive.addfile(info, io.BytesIO(content))
+        for info, content in (member("format.json", b'{"format": 2}'), member("experiments/a.json", b"{}")):
+            archive.addfile(info, io.BytesIO(content))
     with pytest.raises(
         miabench.UserError, match=r"bad\.tar cannot be imported: experiments/a\.json is damaged .*again$"
     ):
