@@ -212,7 +212,6 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
     Raises:
         UserError: whatever is wrong with the experiment, its files or its data; the folder is there and no store.
     """
-    _existing(options)
     if found := watched(experiment, **options):
         return found
     from miabench.jobs.status import status as status_of
