@@ -7,6 +7,7 @@ import typer
 
 from miabench.api import keeping
 from miabench.cli.options import Given, command
+from miabench.cli.say import say
 
 app = typer.Typer(
     help="Look after a store: list, verify, clean and move it.",
@@ -22,7 +23,7 @@ def ls(given: Given) -> None:
     """List the experiments of a store; fail if one is damaged."""
     found = keeping.store_ls(**given)
     for held in found:
-        typer.echo(held)
+        say(held)
     if any(held.problems for held in found):
         raise typer.Exit(1)
 
@@ -31,14 +32,14 @@ def ls(given: Given) -> None:
 def du(given: Given) -> None:
     """Say how much room a store takes."""
     for room in keeping.store_du(**given):
-        typer.echo(room)
+        say(room)
 
 
 @command(app, keeping.store_verify)
 def verify(given: Given) -> None:
     """Read everything again and compare it with its checksums; fail if something is damaged."""
     found = keeping.store_verify(**given)
-    typer.echo(found)
+    say(found)
     if found.problems:
         raise typer.Exit(1)
 
@@ -47,9 +48,9 @@ def verify(given: Given) -> None:
 def gc(given: Given) -> None:
     """Show what no kept experiment refers to; --remove removes it; fail if one is damaged."""
     found = keeping.store_gc(**given)
-    typer.echo(found)
+    say(found)
     if found.garbage and not given.get("remove"):
-        typer.echo("nothing was removed; the same with --remove does", err=True)
+        say("nothing was removed; the same with --remove does", err=True)
     if found.problems:
         raise typer.Exit(1)
 
@@ -57,10 +58,10 @@ def gc(given: Given) -> None:
 @command(app, keeping.store_export)
 def export(given: Given, file: Archive) -> None:
     """Write experiments, with all that is stored of them, into one file."""
-    typer.echo(keeping.store_export(file, **given))
+    say(keeping.store_export(file, **given))
 
 
 @command(app, keeping.store_import, "import")
 def import_(given: Given, file: Archive) -> None:
     """Put what `export` wrote into a store."""
-    typer.echo(keeping.store_import(file, **given))
+    say(keeping.store_import(file, **given))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from miabench.errors import UserError
+from miabench.errors import UserError, indented
 from miabench.files.atomic import is_leftover
 from miabench.files.lock import LockedError, is_locked, lock
 from miabench.jobs import notes
@@ -66,7 +66,7 @@ class Collection:
             lines.append(f"removed {len(self.removed):,}, {gone}; {len(self.busy):,} are in use and stay")
         if self.problems:
             lines += [UNSURE, *self.problems]
-        return "\n".join(lines)
+        return "\n".join(map(indented, lines))
 
 
 def collect(store: Store, forget: tuple[str, ...], remove: bool) -> Collection:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from miabench.errors import indented
 from miabench.results import index as indexes
 from miabench.results.holdings import Holdings, Needed, size_of
 from miabench.store.store import WEIGHTS, Store
@@ -39,7 +40,7 @@ class HeldExperiment:
             f"{self.name}  {self.stored}/{self.needed} stored, {readable(self.size)}{alone}, "
             f"run {self.changed:%Y-%m-%d %H:%M}"
         )
-        return "\n".join([line, *(f"    {problem}" for problem in self.problems)])
+        return indented("\n".join([line, *self.problems]))
 
 
 @dataclass(frozen=True)
