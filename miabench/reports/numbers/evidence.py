@@ -7,7 +7,7 @@ dataset, model and attacker in one column. Each worst case is a column of its ow
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from miabench.metrics import (
     Estimate,
     Verdict,
     WorstCase,
+    at_least,
     difference,
     mean_over_runs,
     stacked,
@@ -23,6 +24,7 @@ from miabench.metrics import (
     worst_difference,
     worst_of,
 )
+from miabench.metrics.names import TITLES
 from miabench.reports.numbers.best import baselines, best_values
 from miabench.reports.numbers.influences import (
     RANKED,
@@ -34,12 +36,13 @@ from miabench.reports.numbers.influences import (
     of_all,
     shared,
 )
-from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.levels import Column, left_out, levels
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow
 from miabench.results.results import Results
 
 WORST_METRICS = ("auc", "tpr@1%")  # of the worst cases that are always shown
 ACCURACY = "test_accuracy"
+NOT_ASKED = "not in the experiment"  # why an attack of a suite is not among those compared
 UNDECIDED = Verdict("not distinguishable", 1.0, None)  # before its family is known
 
 Quantity: TypeAlias = str | Column  # `test_accuracy`, an attack's label, or a column of worst cases
@@ -52,12 +55,13 @@ class Worst:
     Attributes:
         case: its value over runs, corrected for choosing among the attacks, with a 95% interval.
         attack: its label.
-        missing: labels of the level's attacks that are not among those compared.
+        missing: why attacks are not among those compared, by label: those of the level, and those of the suite of its
+            name that the experiment leaves out.
     """
 
     case: WorstCase
     attack: str
-    missing: tuple[str, ...]
+    missing: Mapping[str, str]
 
     @property
     def among(self) -> str:
@@ -166,6 +170,7 @@ class Stored:
         self.metric = summary.metric
         self.line = line
         self.levels = levels(summary.index)
+        self.left_out = {level: left_out(summary.index, level) for level in self.levels}
         self.correct: Runs = correctness(results, line)
         self._attacks: dict[tuple[str, str], Runs] = {}
 
@@ -200,7 +205,8 @@ class Stored:
         return {name: runs for name, runs in known.items() if runs}
 
     def worst_cases(self) -> Iterator[tuple[Column, Worst]]:
-        """Of every level, by every metric that is shown."""
+        """Of every level, by every metric that is shown; a stronger level's is not below a weaker's."""
+        weaker: dict[str, WorstCase] = {}  # by metric
         for column in self.columns():
             attacks = self.level(column)
             scope = of_all(shared([self.correct]), [*attacks.values()])
@@ -210,8 +216,18 @@ class Stored:
             measured = {name: one for name, one in found.items() if one is not None}
             if measured:
                 case = worst_of(stacked([*measured.values()]))
-                missing = tuple(name for name in self.levels[column.level] if name not in measured)
+                case = at_least(case, weaker.get(column.metric, case))
+                weaker[column.metric] = case
+                missing = dict(self._missing(column, measured))
                 yield column, Worst(_worst_as_asked(column.metric, case), [*measured][case.attack], missing)
+
+    def _missing(self, column: Column, measured: Container[str]) -> Iterator[tuple[str, str]]:
+        """Attacks that a worst case is not among, and why."""
+        for name in self.levels[column.level]:
+            if name not in measured:
+                why = self.line.attacks[name].reason if name in self.line.attacks else None
+                yield name, why or f"too few records for {TITLES[column.metric]}"
+        yield from ((name, NOT_ASKED) for name in self.left_out[column.level])
 
 
 # --- differences ---

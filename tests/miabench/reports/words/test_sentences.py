@@ -128,7 +128,9 @@ def test_the_worst_case_of_each_side_is_of_the_attacks_that_it_has(make_results,
     )
     first, crl = say(results)
     assert "the strongest attack, nn, reaches 95.00% AUC" in first
-    assert crl.startswith("crl lowers the strongest attack to 60.00% AUC (entropy), a change of -35.00 points")
+    assert crl.startswith(
+        "crl lowers the strongest attack to 60.00% AUC (entropy, worst of 1 of 2), a change of -35.00"
+    )
 
 
 def test_collapsed_and_unfinished_defenses(make_results, say):
