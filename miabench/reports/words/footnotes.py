@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 from miabench.metrics.comparison import FEWEST_RUNS
 from miabench.metrics.names import GUESSING, TITLES
-from miabench.reports.numbers.evidence import Change, Judgement, Worst
+from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import Summary, TableRow, printed
 from miabench.reports.numbers.names import DAGGER, baseline_name
+from miabench.reports.numbers.stored import Worst
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
 MANY_RUNS = 5  # below, a difference of some points in AUC is rarely shown

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.best import baselines, best_setting, finished_attacks, keeps_accuracy
-from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
+from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow, printed, signed
 from miabench.reports.numbers.recommendation import Recommendation, in_words
+from miabench.reports.numbers.stored import ACCURACY, Worst
 
 
 def overview(summary: Summary) -> str:

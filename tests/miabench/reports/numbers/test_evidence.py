@@ -14,10 +14,15 @@ from miabench.metrics import (
     worst_of,
 )
 from miabench.plugins.suites import SUITES
-from miabench.reports.numbers.evidence import ACCURACY, Stored, judge
+from miabench.reports.numbers.adaptivity import adaptivity_gaps
+from miabench.reports.numbers.duels import duels
+from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.recommendation import recommend
+from miabench.reports.numbers.stored import ACCURACY, Stored
 from miabench.reports.numbers.summary import summarize
 from miabench.results.index import AttackInfo
+from miabench.results.kept import Kept
 from miabench.results.results import Results
 
 ACCESS = {"gap": "label", "entropy": "black-box", "nn": "black-box", "grad-x": "white-box"}
@@ -361,6 +366,44 @@ def test_scores_are_read_once_for_all_metrics_that_rank(make_results, monkeypatc
     assert line.attack("nn", "auc") is line.attack("nn", "tpr@1%")
     assert line.attack("nn", "far") is not line.attack("nn", "auc")
     assert len(read) == 1
+
+
+def test_whoever_asks_after_the_judge_reads_nothing_again(make_results, monkeypatch):
+    cells = [{"defense": name, "auc": {"gap": 0.6, "entropy": 0.7}} for name in ("ce", "crl", "dmp")]
+    results = make_results(*cells, attackers=("adaptive", "non-adaptive"), runs=3)
+    summary = summarize(results)
+    found = judge(results, summary)
+    monkeypatch.setattr(type(results), "targets", lambda *given: pytest.fail("it is read again"))
+    assert len(list(recommend(results, summary, found, 100.0))) == 2
+    assert duels(results, summary, found)
+    assert adaptivity_gaps(results, summary)
+
+
+def test_without_room_for_what_is_kept_numbers_are_the_same(make_results):
+    results = make_results(CE, CRL, access=ACCESS, runs=3)
+    whole = judge(results, summarize(results)).lines
+    poor = type(results)(results.index, results.store)
+    poor.__dict__["kept"] = Kept(0)
+    assert judge(poor, summarize(poor)).lines == whole
+
+
+def test_records_in_any_order_make_the_same_numbers(make_results):
+    class Mixed(Results):
+        """The records of each target in another order."""
+
+        def targets(self, cell, attacker=None, attack=None):
+            found = super().targets(cell, attacker, attack)
+            return {
+                run: TargetValues(*(part[np.random.default_rng(run).permutation(len(one.rows))] for part in parts))
+                for run, one in found.items()
+                for parts in [(one.values, one.members, one.labels, one.rows)]
+            }
+
+    made = make_results(CE, CRL, access=ACCESS, runs=3)
+    first, mixed = (judge(one, summarize(one)).lines for one in (made, Mixed(made.index, made.store)))
+    for key, evidence in first.items():
+        assert mixed[key].attacks == evidence.attacks
+        assert [one.case for one in mixed[key].worst.values()] == [one.case for one in evidence.worst.values()]
 
 
 def test_a_change_keeps_the_interval_of_itself_alone(make_results):

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from miabench.metrics import Verdict
-from miabench.reports.numbers.evidence import ACCURACY, Judgement, judge
+from miabench.reports.numbers.evidence import Judgement, judge
 from miabench.reports.numbers.levels import Column
+from miabench.reports.numbers.stored import ACCURACY
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.words.sentences import overview, sentences
 from miabench.reports.write import Report
