@@ -18,6 +18,7 @@ from miabench.errors import harmless
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.results.index import Cell, CellKey, Entry, Index
+from miabench.results.kept import Kept
 from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
@@ -73,6 +74,11 @@ class Results:
 
     index: Index
     store: Store
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What a report reads several times."""
+        return Kept()
 
     @cached_property
     def table(self) -> pd.DataFrame:
