@@ -135,8 +135,9 @@ def _refuse_odd_values(where: str, table: Mapping[Any, Any]) -> None:
             for key, inner in value.items():
                 look(inner, (*keys, str(key)))
         elif isinstance(value, list | tuple):
-            for i, inner in enumerate(value):
-                look(inner, (*keys, str(i)))
+            for i, inner in enumerate(value):  # of plugins: by name, as their parameters are called elsewhere
+                named = inner.get("name", i) if isinstance(inner, Mapping) else i
+                look(inner, (*keys, str(named)))
 
     look(table, ())
 

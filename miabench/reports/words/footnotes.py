@@ -158,7 +158,8 @@ def differences(summary: Summary, judged: Judgement) -> Iterator[str]:
     groups: Groups = defaultdict(dict)
     for line in summary.lines:
         for change in judged.lines[line.key].changes.values():
-            groups[line.cell.dataset, _paired(change)][f"{line.cell.model} {line.cell.label}"] = None
+            over = _paired(change, summary.index.experiment.paired)
+            groups[line.cell.dataset, over][f"{line.cell.model} {line.cell.label}"] = None
     if groups:
         yield (
             f"differences to {baseline_name(summary.lines)} are paired by run and record; [ ] is their 95% interval, "
@@ -189,9 +190,12 @@ def _counted(counts: Mapping[str, int]) -> str:
     return f"{counts['members']:,} members, {counts['non-members']:,} non-members, {parts or 'none withheld'}"
 
 
-def _paired(change: Change) -> str:
+def _paired(change: Change, pool: bool) -> str:
+    counts = f"{change.n_members:,} members and {change.n_nonmembers:,} non-members under both"
+    if pool:
+        return f"{change.runs} models, each with members of its own: at least {counts} in each"
     runs = "one training (its interval is over records alone)" if change.runs == 1 else f"{change.runs} trainings"
-    return f"{runs}, {change.n_members:,} members and {change.n_nonmembers:,} non-members under both"
+    return f"{runs}, {counts}"
 
 
 def _named(groups: Groups) -> Iterator[tuple[str, str]]:

@@ -67,6 +67,12 @@ def test_a_level_whose_attacks_all_were_measured_is_said_to_lack_none(make_resul
     assert not re.search(r"\d of 3", text)
 
 
+def test_differences_in_a_pool_are_over_models_with_members_of_their_own(make_results, report):
+    text = " ".join(report(make_results({}, {"defense": "crl"}, pool=True, runs=6), details=False).split())
+    over = "6 models, each with members of its own: at least 40 members and 40 non-members under both in each"
+    assert f"toy: differences over {over}" in text
+
+
 def test_the_name_of_the_attack_stands_below_its_value(make_results, report):
     lines = report(make_results({"auc": STRONG}, access=ACCESS, runs=3), details=False).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("black-box"))
