@@ -12,7 +12,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +93,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
         protocol=list(provenance.protocol(experiment)),
         versions=provenance.versions(results),
         experiment=toml_text(experiment.as_file()),
-        date=datetime.now(UTC).strftime("%d %B %Y"),
+        made=provenance.made_on(results),
         key=digest(experiment.model_dump(mode="json")),
         style=Markup(style),  # the package's own, like the script
         script=Markup(script),
