@@ -21,6 +21,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from miabench.evaluation.measure import ACCURACIES
+from miabench.experiment.remarks import subject
 from miabench.files.toml import toml_text
 from miabench.reports.numbers.lines import Summary, printed
 from miabench.reports.numbers.names import DAGGER
@@ -75,7 +76,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     experiment = summary.index.experiment
     return template("page.html").render(
-        name=experiment.name,
+        title=subject(experiment),
         overview=overview(summary),
         sentences=[*said, *sentences(summary, made.judged)],
         alerts=list(dict.fromkeys(alerts(summary, made.judged))),
