@@ -122,7 +122,7 @@ def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRu
     plan = planned(experiment, options, say=False)
     from miabench.jobs.estimate import estimate as estimate_of
 
-    return estimate_of(plan, executor_config(options).workers_on(plan.context.device))
+    return estimate_of(plan, executor_config(options).slots(plan.context))
 
 
 @spelled_out

@@ -1,6 +1,7 @@
 """The command line: parse, call one function of the library, print."""
 
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,6 +72,12 @@ class PluginKind(StrEnum):
 
 def _option(text: str, metavar: str) -> Any:
     return typer.Option(help=text, metavar=metavar, show_default=False)
+
+
+NoTitles = Annotated[bool, typer.Option("--no-titles", help="plots without headings: a paper has captions")]
+PlotWidths = Annotated[
+    PlotWidth | None, _option("of plots: column or page of a paper; without it for a screen", "NAME")
+]
 
 
 def main() -> None:
@@ -153,12 +160,8 @@ def report(
     compare: Annotated[
         Published | None, _option("uai24: show the paper's published values beside these", "PAPER")
     ] = None,
-    no_titles: Annotated[
-        bool, typer.Option("--no-titles", help="plots without headings: a paper has captions")
-    ] = False,
-    plot_width: Annotated[
-        PlotWidth | None, _option("of plots: column or page of a paper; without it for a screen", "NAME")
-    ] = None,
+    no_titles: NoTitles = False,
+    plot_width: PlotWidths = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare scaled experiments and other data too")] = False,
 ) -> None:
     """Show the stored results; --out writes files and plots."""
@@ -170,11 +173,15 @@ def report(
         made = looking.report(**given)
         made.show(format.value)
         if out:
-            for path in made.save(out, None if plot_width is None else plot_width.value, titles=not no_titles):
-                say(f"wrote {path}", err=True)
-            say(f"open {out / 'report.html'}", err=True)
+            _written(out, made.save(out, None if plot_width is None else plot_width.value, titles=not no_titles))
         elif format is Format.TABLE:
             say(_files(given), err=True)
+
+
+def _written(out: Path, paths: Iterable[Path]) -> None:
+    for path in paths:
+        say(f"wrote {path}", err=True)
+    say(f"open {out / 'report.html'}", err=True)
 
 
 def _compare(given: Given, paper: str, anyway: bool) -> None:
@@ -220,11 +227,17 @@ def audit(
         Format, _option("table (default), csv, json, markdown, latex or html, on standard output", "NAME")
     ] = Format.TABLE,
     out: Annotated[Path | None, _option("to write: all formats, the audit, and its ROC curves", "FOLDER")] = None,
+    no_titles: NoTitles = False,
+    plot_width: PlotWidths = None,
 ) -> None:
     """Attack predictions made elsewhere, or a network of yours."""
-    from miabench.reports.audit_table import write
+    from miabench.reports import audit_table
 
-    write(auditing.audit(**given), format.value, out)
+    found = auditing.audit(**given)
+    audit_table.write(found, format.value)
+    if out:
+        width = None if plot_width is None else plot_width.value
+        _written(out, audit_table.save(found, out, width, titles=not no_titles))
 
 
 @command(app, looking.status)

@@ -22,6 +22,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -108,7 +109,8 @@ class Artifacts:
         with replace_folder(self.path(ref)) as folder:
             yield folder
             files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
-            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, **about)
+            made = datetime.now(UTC).date()
+            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, made=made, **about)
             content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
             write_file(folder / MANIFEST_FILE, sealed(content))
 

@@ -22,9 +22,9 @@ def overview(summary: Summary) -> str:
     trainings = "one training" if runs == 1 else f"{runs} trainings"
     guessing = f"{100 * GUESSING[summary.metric]:g}%"
     return (
-        f"{cells} {'cell' if cells == 1 else 'cells'} (dataset, model and defense), {trainings} each, attacked by "
-        f"{'one attack' if attacks == 1 else f'{attacks} attacks'}; attacks are measured by "
-        f"{TITLES[summary.metric]}. {guessing} would be guessing."
+        f"Experiment {experiment.name}: {cells} {'cell' if cells == 1 else 'cells'} (dataset, model and defense), "
+        f"{trainings} each, attacked by {'one attack' if attacks == 1 else f'{attacks} attacks'}; attacks are measured "
+        f"by {TITLES[summary.metric]}. {guessing} would be guessing."
     )
 
 

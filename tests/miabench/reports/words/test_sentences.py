@@ -174,7 +174,7 @@ def test_the_overview_counts_the_models_of_a_pool(make_results):
 def test_the_overview(make_results):
     results = make_results({}, {"defense": "crl"}, runs=3)
     assert overview(summarize(results)) == (
-        "2 cells (dataset, model and defense), 3 trainings each, attacked by one attack; attacks are measured by AUC. "
-        "50% would be guessing."
+        "Experiment fake: 2 cells (dataset, model and defense), 3 trainings each, attacked by one attack; attacks are "
+        "measured by AUC. 50% would be guessing."
     )
     assert overview(summarize(results, metric="tpr@1%")).endswith("by TPR at 1% FPR. 1% would be guessing.")
