@@ -34,7 +34,8 @@ def kind_of(job: Job) -> tuple[str, ...]:
 def label_of(job: Job) -> str:
     """What trainings of a kind are called."""
     spec = spec_of(job)
-    start = f" from {' and '.join(spec.given)}" if spec.given else ""
+    sources = [*spec.given, *(f"answers of {name}" for name in spec.answers)]
+    start = f" from {' and '.join(sources)}" if sources else ""
     return f"{job.dataset.name} {spec.model.name} {spec.defense.name}{start}"
 
 
