@@ -12,8 +12,9 @@ from miabench.evaluation.measure import NO_SHADOWS
 from miabench.jobs.cells import DataAndModel, PlannedCell
 from miabench.jobs.configured import ConfiguredPlugin
 from miabench.jobs.graph import Graph, Work, united
-from miabench.jobs.plan_observations import plan_probe, plan_view
+from miabench.jobs.plan_observations import plan_probe
 from miabench.jobs.plan_trainings import PlannedNetwork, plan_role
+from miabench.jobs.plan_views import plan_view
 from miabench.jobs.specs import AttackSpec, MeasureSpec, ProbeSpec
 from miabench.plugins.attack import Attack, Logits
 from miabench.plugins.defense import Defense

@@ -8,7 +8,7 @@ from miabench import seeds
 from miabench.data.splits import Split
 from miabench.jobs.cells import DataAndModel
 from miabench.jobs.graph import Graph
-from miabench.jobs.plan_probes import plan_probe
+from miabench.jobs.plan_observations import plan_probe
 from miabench.jobs.plan_trainings import PlannedNetwork, TrainingRequest, plan_training
 from miabench.jobs.specs import ModelView
 from miabench.plugins.attack import Attack, Copy, Logits

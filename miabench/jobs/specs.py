@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel
@@ -122,12 +121,7 @@ class Compute(Spec, frozen=True):
 
 
 class TrainingSpec(Spec, frozen=True):
-    """One training.
-
-    Attributes:
-        given: keys of the networks that it starts from, by name.
-        answers: of an attacker's copy: keys of the observations that it learns from, of the whole pool, by name.
-    """
+    """One training; `answers`: of an attacker's copy, keys of the observations that it learns from, by name."""
 
     tag: ClassVar[str] = "TrainingSpec"
 
@@ -203,11 +197,10 @@ class ModelView(Spec, frozen=True):
     copies: Annotated[dict[str, list[ModelView]], LATER] = {}
 
     @property
-    def asked(self) -> Iterator[str]:
-        """Keys of all observations that the attack reads of it and its copies."""
-        yield from self.observations
-        for copy in itertools.chain(*self.copies.values()):
-            yield from copy.observations
+    def asked(self) -> list[str]:
+        """Keys of all observations that the attack reads of it and of its copies."""
+        copies = itertools.chain(*self.copies.values())
+        return [*self.observations, *(key for copy in copies for key in copy.observations)]
 
 
 class AttackSpec(Spec, frozen=True):

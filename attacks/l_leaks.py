@@ -1,0 +1,59 @@
+"""L-Leaks (Li et al. 2022, arXiv:2205.06469): a substitute that learnt the model's logits tells what members look like.
+
+The attacker distils a copy of the model on a share of its records, and keeps the others from it: of the copy it knows
+what is a member.
+
+input   = concat((z - mean) / deviation, one-hot true class), 2C wide, z the logits; mean and deviation are the numbers
+          over all of the copy's logits
+network = that of the nn attack, trained on the copy's answers to tell its members (1) from the records kept from it (0)
+score   = o_1 - o_0 on the model's own answers, the log odds of softmax(o)_1, dropout off
+
+No shadow model is needed: thresholds alone are learnt on them, each scored through a copy of its own. The copy is
+trained by the experiment's schedule. What the paper leaves open is ours: one copy, half of the records, the loss
+KL(softmax(original) || softmax(copy)), network and inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from miabench.attacks._network_attack import NetworkAttack, log_odds_of_member
+from numpy.typing import NDArray
+
+from miabench import Copy, Field, Logits, Observed, Scores, State, UserError, seeds
+from miabench.evaluation.scoring import members_of
+
+
+class LLeaks(NetworkAttack, frozen=True):
+    """A copy of the model treats its members as the model treats its own."""
+
+    population: ClassVar[bool | Literal["needed"]] = "needed"
+
+    withheld_fraction: float = Field(0.5, gt=0, lt=1, description="share of the attacker's records kept from the copy")
+    tau: float = Field(1.0, gt=0, description="τ: temperature of the distillation")
+
+    def requires(self) -> Mapping[str, Copy]:
+        """One copy that was trained on a part of the attacker's records."""
+        return {"copy": Copy("copy", withheld_fraction=self.withheld_fraction, tau=self.tau)}
+
+    def score(self, target: Observed, state: State) -> Scores:
+        """Log odds of being a member (N,).
+
+        Raises:
+            TrainingError: the network's training diverged.
+            UserError: there is no population.
+        """
+        if target.population is None:
+            raise UserError("l-leaks trains a copy on records known to be outside the training, but there are none")
+        (copy,) = target.population.copies["copy"]
+        scale = float(copy[Logits()].mean()), float(copy[Logits()].std())
+        learnt = self.learn(_inputs(copy, *scale), members_of(copy), seeds.generator(0, "l-leaks"))
+        return log_odds_of_member(_inputs(target, *scale), learnt)
+
+
+def _inputs(observed: Observed, mean: float, deviation: float) -> NDArray[np.float64]:
+    """What the network sees of each record (N, 2C)."""
+    z = (observed[Logits()].astype(np.float64) - mean) / max(deviation, np.finfo(np.float64).tiny)
+    return np.concatenate([z, np.eye(observed.num_classes)[observed.labels]], axis=1)
