@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from miabench.attacks._network_attack import NetworkAttack, log_odds_of_member
 from numpy.typing import NDArray
 
-from miabench import Copy, Field, Logits, Observed, Scores, State, UserError, seeds
-from miabench.evaluation.scoring import members_of
+from miabench import Copy, Field, Logits, Observed, Scores, State, UserError
 
 
 class LLeaks(NetworkAttack, frozen=True):
@@ -49,7 +49,7 @@ class LLeaks(NetworkAttack, frozen=True):
             raise UserError("l-leaks trains a copy on records known to be outside the training, but there are none")
         (copy,) = target.population.copies["copy"]
         scale = float(copy[Logits()].mean()), float(copy[Logits()].std())
-        learnt = self.learn(_inputs(copy, *scale), members_of(copy), seeds.generator(0, "l-leaks"))
+        learnt = self.learn(_inputs(copy, *scale), np.asarray(copy.member), torch.Generator().manual_seed(0))
         return log_odds_of_member(_inputs(target, *scale), learnt)
 
 

@@ -21,7 +21,6 @@ from miabench.attacks._network_attack import NetworkAttack, log_odds_of_member
 from numpy.typing import NDArray
 
 from miabench import Logits, Observed, Scores, State
-from miabench.evaluation.scoring import members_of
 from miabench.logprob import log_softmax
 
 
@@ -35,7 +34,7 @@ class NeuralNetwork(NetworkAttack, frozen=True):
             TrainingError: they are not finite.
         """
         x = np.concatenate([attack_inputs(shadow) for shadow in shadows])
-        return self.learn(x, np.concatenate([members_of(shadow) for shadow in shadows]), generator)
+        return self.learn(x, np.concatenate([np.asarray(shadow.member) for shadow in shadows]), generator)
 
     def score(self, target: Observed, state: State) -> Scores:
         """Log odds of being a member (N,)."""

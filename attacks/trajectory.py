@@ -9,10 +9,9 @@ network = that of the nn attack, trained to tell members (1) from non-members (0
           of which each has a copy of its own
 score   = o_1 - o_0, the log odds of softmax(o)_1, dropout off
 
-The copy is trained by the experiment's schedule over `epochs` of its own; each `every`-th is a snapshot, which is stored
-until all that is asked of it is. Differs from the paper: epochs = 100, every = 1 is the paper's, 20 and 2 the default,
-as each model of an experiment gets a copy; the learning rate is the schedule's; the network is the nn attack's, and
-inputs are standardised for it.
+The copy is trained by the experiment's schedule over `epochs` of its own; after each `every`-th its answers are stored.
+Differs from the paper: epochs = 100, every = 1 is the paper's, 20 and 2 the default, as each model of an experiment
+gets a copy; the learning rate is the schedule's; the network is the nn attack's, and inputs are standardised for it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from miabench import Copy, Field, LogOdds, Observed, Probe, Scores, State
-from miabench.evaluation.scoring import members_of
 
 
 class Trajectory(NetworkAttack, frozen=True):
@@ -60,7 +58,7 @@ class Trajectory(NetworkAttack, frozen=True):
         """
         x = np.concatenate([losses(shadow) for shadow in shadows])
         mean, deviation = x.mean(0), np.maximum(x.std(0), np.finfo(np.float64).tiny)
-        member = np.concatenate([members_of(shadow) for shadow in shadows])
+        member = np.concatenate([np.asarray(shadow.member) for shadow in shadows])
         return {"mean": mean, "deviation": deviation, **self.learn((x - mean) / deviation, member, generator)}
 
     def score(self, target: Observed, state: State) -> Scores:

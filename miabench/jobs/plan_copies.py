@@ -16,7 +16,9 @@ from miabench.plugins.attack import Attack, Copy, Logits
 ORIGINAL = "original"  # under which name a copy finds the answers that it learns from
 
 
-def plan_copies(graph: Graph, site: DataAndModel, original: PlannedNetwork, attack: Attack) -> dict[str, list[ModelView]]:
+def plan_copies(
+    graph: Graph, site: DataAndModel, original: PlannedNetwork, attack: Attack
+) -> dict[str, list[ModelView]]:
     """The copies of one model that an attack requires, by name, each as the attack sees it after its epochs."""
     return {
         name: [_seen(graph, site, copy, attack) for copy in _trained(graph, site, original, (name, wanted))]

@@ -285,7 +285,7 @@ class Job(BaseModel, frozen=True):
 
     @property
     def stage(self) -> Stage:
-        """When it is done: what learns from a network's answers, as the attacker's copies do, belongs to the attack."""
+        """When it is done; an attacker's copies, which learn from a network's answers, are part of the attack."""
         return "train" if isinstance(self.spec, TrainingSpec) and not self.spec.answers else "attack"
 
     @property

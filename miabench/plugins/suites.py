@@ -23,14 +23,16 @@ _BLACK_BOX = (
     "privacy-risk-score",
 )
 _WHITE_BOX = (*_BLACK_BOX, "grad-x", "grad-w")
+_ALL = (*_WHITE_BOX, "augmentation-agreement", "noise-agreement", "boundary", "loss")
 
 SUITES: Mapping[str, tuple[str, ...]] = {
     "label-only@1": ("gap", "augmentation-agreement", "noise-agreement"),
     "black-box@1": _BLACK_BOX,
     "white-box@1": _WHITE_BOX,
-    "all@1": (*_WHITE_BOX, "augmentation-agreement", "noise-agreement", "boundary", "loss"),
+    "all@1": _ALL,
+    "all@2": (*_ALL, "trajectory", "l-leaks"),
 }
-NEWEST: Mapping[str, str] = {"label-only": "@1", "black-box": "@1", "white-box": "@1", "all": "@1"}  # by bare name
+NEWEST: Mapping[str, str] = {"label-only": "@1", "black-box": "@1", "white-box": "@1", "all": "@2"}  # by bare name
 
 
 def suite_name(name: str) -> str | None:

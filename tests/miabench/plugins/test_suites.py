@@ -33,10 +33,11 @@ def test_the_lists_never_change():
     assert SUITES["white-box@1"] == (*SUITES["black-box@1"], "grad-x", "grad-w")
     rest = ("augmentation-agreement", "noise-agreement", "boundary", "loss")
     assert SUITES["all@1"] == (*SUITES["white-box@1"], *rest)
+    assert SUITES["all@2"] == (*SUITES["all@1"], "trajectory", "l-leaks")
 
 
 def test_all_is_every_built_in_attack():
-    assert set(SUITES["all@1"]) == {found.name for found in discover().all("attack")}
+    assert set(SUITES[suite_name("all")]) == {found.name for found in discover().all("attack")}
 
 
 @pytest.mark.parametrize("name", ["label-only", "black-box", "white-box"])
