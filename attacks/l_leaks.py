@@ -1,7 +1,7 @@
 """L-Leaks (Li et al. 2022, arXiv:2205.06469): a substitute that learnt the model's logits tells what members look like.
 
-The attacker distils a copy of the model on a share of its records, and keeps the others from it: of the copy it knows
-what is a member.
+The attacker distils a copy of the model on a share of its records, and keeps the others from it: of the copy, which is
+more like the model than a shadow model trained by itself, it knows what is a member.
 
 input   = concat((z - mean) / deviation, one-hot true class), 2C wide, z the logits; mean and deviation are the numbers
           over all of the copy's logits
@@ -10,7 +10,8 @@ score   = o_1 - o_0 on the model's own answers, the log odds of softmax(o)_1, dr
 
 No shadow model is needed: thresholds alone are learnt on them, each scored through a copy of its own. The copy is
 trained by the experiment's schedule. What the paper leaves open is ours: one copy, half of the records, the loss
-KL(softmax(original) || softmax(copy)), network and inputs.
+(1 - w) KL(softmax(original) || softmax(copy)) + w CE(copy, class), by which the copy's members are members in earnest,
+network and inputs.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ class LLeaks(NetworkAttack, frozen=True):
 
     withheld_fraction: float = Field(0.5, gt=0, lt=1, description="share of the attacker's records kept from the copy")
     tau: float = Field(1.0, gt=0, description="τ: temperature of the distillation")
+    label_weight: float = Field(0.5, ge=0, le=1, description="w: share of the true classes in the copy's loss")
 
     def requires(self) -> Mapping[str, Copy]:
         """One copy that was trained on a part of the attacker's records."""
-        return {"copy": Copy("copy", withheld_fraction=self.withheld_fraction, tau=self.tau)}
+        share, weight = self.withheld_fraction, self.label_weight
+        return {"copy": Copy("copy", withheld_fraction=share, tau=self.tau, label_weight=weight)}
 
     def score(self, target: Observed, state: State) -> Scores:
         """Log odds of being a member (N,).

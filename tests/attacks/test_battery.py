@@ -8,7 +8,7 @@ import copy
 import io
 import math
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +49,13 @@ class Model:
             sgd.step()
         self.net.eval()
 
-    @cached_property
-    def copies(self):
+    def copies(self, label_weight):
         """A network that learns this one's answers to half of the outside records, after 20, 40 and 60 steps."""
         x, snapshots = outside().x[outside().member], []
         with torch.no_grad():
-            wanted = self.net(x)[0].softmax(1)
+            answers = self.net(x)[0].softmax(1)
+        classes = nn.functional.one_hot(outside().y[outside().member], CLASSES)
+        wanted = (1 - label_weight) * answers + label_weight * classes
         net = copy.deepcopy(Model(SHADOWS + 2 + self.seed).net)
         sgd = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9)
         for step in range(1, 61):
@@ -107,7 +108,7 @@ class Model:
         trained = outside().member if about is outside() else np.zeros(RECORDS, dtype=bool)
         return [
             Observed(about.y.numpy(), trained, CLASSES, copied.answers(probes, about), {})
-            for copied in self.copies[-len(wanted.epochs or [0]) :]
+            for copied in self.copies(wanted.params.get("label_weight", 0))[-len(wanted.epochs or [0]) :]
         ]
 
 

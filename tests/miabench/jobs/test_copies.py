@@ -1,0 +1,193 @@
+"""Models that attackers train from a model's answers: on which records, from which answers, when, and who sees them."""
+
+import numpy as np
+import pytest
+import torch
+
+import miabench
+from miabench import Logits
+from miabench.data.splits import split
+from miabench.errors import MissingStepError
+from miabench.experiment.load import load_experiment
+from miabench.jobs.estimate import describe, estimate
+from miabench.jobs.observed import Gatherer
+from miabench.jobs.plan import Paths, make_plan
+from miabench.jobs.resources import Resources
+from miabench.jobs.stages import ExecutorConfig, run_stages
+from miabench.jobs.weights import remove_weights
+from miabench.store.store import Ref
+
+COPIER = """
+from miabench import Attack, Copy, Logits
+
+
+class Copier(Attack, frozen=True):
+    population = True
+
+    def requires(self):
+        return {
+            "early": Copy("mirror", epochs=(1, 3), schedule={"epochs": 4}),
+            "part": Copy("copy", withheld_fraction=0.25),
+        }
+
+    def score(self, target, state):
+        return target.copies["early"][1][Logits()][:, 0].astype("float64")
+"""
+MIRROR = """
+from miabench import Defense
+
+
+class Mirror(Defense, frozen=True):
+    def fit(self, task):
+        net = task.net()
+        answers = task.answers_of["original"]
+        assert answers.shape == (len(task.x), task.num_classes)
+        for epoch in task.epochs(net=net):
+            net.head.bias.data = answers.mean(0) + epoch
+            net.head.weight.data.zero_()
+        return net
+"""
+
+
+@pytest.fixture
+def plan(tmp_path, tiny):
+    (tmp_path / "copier.py").write_text(COPIER)
+    (tmp_path / "mirror.py").write_text(MIRROR)
+    plugins = [str(tmp_path / "copier"), str(tmp_path / "mirror")]
+
+    def make(**changes):
+        experiment = load_experiment(tiny(**{"attacks": ["copier"]} | changes, more_plugins=plugins))
+        return make_plan(experiment, Paths(tmp_path / "store"))
+
+    return make
+
+
+def do(plan, *stages):
+    outcome = run_stages(plan, stages, ExecutorConfig("inline"), lambda event: None)
+    assert outcome.failed == {}
+    return outcome
+
+
+def attack_of(plan):
+    (job,) = [job for job in plan.jobs.values() if job.kind == "attack"]
+    return job
+
+
+def training_of(plan, view):
+    """The training of the network behind a view."""
+    network = plan.jobs[view.observations[0]].spec.network
+    return next(job for job in plan.trainings if network in {ref.key for ref in job.gives})
+
+
+def test_a_copy_learns_from_its_own_model_on_records_outside_that_models_training(plan):
+    made = plan()
+    spec = attack_of(made).spec
+    for view, role in ((spec.target, "target"), (spec.shadows[0], "shadow-0"), (spec.shadows[1], "shadow-1")):
+        own = split(160, 0, role)
+        outside = np.setdiff1d(np.arange(160), np.concatenate([own.train, own.test]))
+        for name, left_out in (("early", 0), ("part", 20)):
+            copy = training_of(made, view.copies[name][0])
+            parts = {part: made.store.ids(listed.ids) for part, listed in copy.spec.parts.items()}
+            assert len(parts.get("withheld", ())) == left_out
+            np.testing.assert_array_equal(np.sort(np.concatenate([*parts.values()])), outside)
+            assert copy.spec.answers == {"original": view.observations[0]}
+            assert Ref("observations", view.observations[0]) in copy.needs
+            assert copy.spec.seed != training_of(made, view).spec.seed
+
+
+def test_epochs_are_snapshots_of_one_training(plan):
+    made = plan()
+    first, second = attack_of(made).spec.target.copies["early"]
+    assert training_of(made, first) == training_of(made, second)
+    assert training_of(made, first).snapshots == (1, 3)
+    assert training_of(made, first).spec.schedule.epochs == 4
+    (only,) = attack_of(made).spec.target.copies["part"]
+    assert training_of(made, only).snapshots == (3,)
+
+
+def test_an_attack_sees_each_copys_answers_about_its_models_records(plan):
+    made = plan()
+    do(made, "train", "attack")
+    resources, job = Resources(made.context), attack_of(made)
+    data = resources.pool(job.dataset, job.identity)
+    attack = resources.plugins.get("attack", "copier").build({})
+    gatherer = Gatherer(made.store, data, attack, [Logits()])
+    for view in (job.spec.target, *job.spec.shadows):
+        seen = gatherer.observed(view, ())
+        served = resources.answers(view.observations[0])
+        rows, outside = gatherer.rows(view), made.store.ids(view.population)
+        for place, epoch in enumerate((1, 3)):  # the mirror answers the mean of all that the model serves, and the epoch
+            expected = (served.mean(0) + epoch).expand(len(rows), -1).numpy()
+            np.testing.assert_allclose(seen.copies["early"][place][Logits()], expected, rtol=1e-5)
+        (part,) = seen.copies["part"]
+        key = view.copies["part"][0].observations[0]
+        np.testing.assert_array_equal(part[Logits()], resources.answers(key)[rows])
+        assert not part.member.any()
+        trained = made.store.ids(training_of(made, view.copies["part"][0]).spec.parts["train"].ids)
+        (part,) = seen.population.copies["part"]
+        np.testing.assert_array_equal(part[Logits()], resources.answers(key)[outside])
+        np.testing.assert_array_equal(part.member, np.isin(outside, trained))
+        assert part.member.sum() == 60
+
+
+def test_copies_are_trained_when_models_are_attacked(plan):
+    made = plan()
+    with pytest.raises(MissingStepError, match="3 of the trainings that the attacks need"):
+        do(made, "attack")
+    do(made, "train")
+    copies = [job for job in made.trainings if job.spec.answers]
+    assert len(copies) == 6
+    assert not any(made.store.has_all(job.gives) for job in copies)
+    do(made, "attack")
+    assert all(made.store.has_all(job.gives) for job in made.trainings)
+
+
+def test_weights_of_copies_are_removed_with_those_of_shadows(plan):
+    made = plan(keep_weights="targets")
+    do(made, "train", "attack")
+    kept = [ref for job in made.trainings for ref in job.gives if made.store.has_whole(ref)]
+    assert kept == [made.index.entries[0].network]
+    assert not made.missing()
+    assert remove_weights(made) == 0
+
+
+def test_a_dry_run_counts_and_times_copies(plan):
+    made = plan()
+    found = {work.label: work for work in estimate(made, 1).work}
+    mirror = found["toy mlp mirror from answers of original"]
+    assert (mirror.trainings, mirror.epochs) == (3, 9)
+    part = found["toy mlp copy from answers of original"]
+    assert (part.trainings, part.epochs, part.records) == (3, 9, 9 * 60)
+    assert part.seconds > 0
+    assert "mlp copy from answers of original: 3 trainings" in describe(estimate(made, 1))
+
+
+@pytest.mark.parametrize("population", [0, 0.2])
+def test_in_a_pool_copies_learn_on_the_population(plan, population):
+    made = plan(protocol="pool", models=4, shadows=2, population=population)
+    copies = [job for job in made.trainings if job.spec.answers]
+    if not population:
+        assert copies == []
+        reasons = {entry.reason for entry in made.index.entries if entry.attack}
+        assert reasons == {"it trains models on records known to be outside a model's training, and there are none"}
+        return
+    assert len(copies) == 2 * 4
+    for job in copies:
+        assert sum(len(made.store.ids(part.ids)) for part in job.spec.parts.values()) == 32
+    assert len({job.spec.answers["original"] for job in copies}) == 4
+
+
+def test_a_cell_cannot_copy(plan):
+    made = plan(defense=["ce", "copy"])
+    assert [cell.reason for cell in made.index.cells] == [
+        None,
+        "it learns from another model's answers; attacks that copy models train with it",
+    ]
+
+
+def test_an_attack_without_copies_has_the_key_that_it_had(plan):
+    """The fields for copies are in no key while nothing is copied."""
+    made = plan(attacks=["margin"])
+    assert all("copies" not in miabench.store.hashed.hashed(view) for view in [attack_of(made).spec.target])
+    assert all("answers" not in miabench.store.hashed.hashed(job.spec) for job in made.trainings)
+    assert torch.get_default_dtype() == torch.float32
