@@ -27,9 +27,7 @@ SCHEDULE = Schedule(
 class NetworkAttack(Attack, frozen=True):
     """What attacks share that learn the network of the NN attack, each on inputs of its own."""
 
-    schedule: Schedule = Field(
-        SCHEDULE, description="training of the attack's network; keys left out stay as they are"
-    )
+    schedule: Schedule = Field(SCHEDULE, description="training of the attack's network; keys left out stay as they are")
 
     @field_validator("schedule", mode="before")
     @classmethod
