@@ -165,17 +165,17 @@ def test_a_dry_run_counts_and_times_copies(plan):
 
 @pytest.mark.parametrize("population", [0, 0.2])
 def test_in_a_pool_copies_learn_on_the_population(plan, population):
-    made = plan(protocol="pool", models=4, shadows=2, population=population)
+    made = plan(protocol="pool", models=6, shadows=2, population=population)
     copies = [job for job in made.trainings if job.spec.answers]
     if not population:
         assert copies == []
         reasons = {entry.reason for entry in made.index.entries if entry.attack}
         assert reasons == {"it trains models on records known to be outside a model's training, and there are none"}
         return
-    assert len(copies) == 2 * 4
+    assert len(copies) == 2 * 6
     for job in copies:
         assert sum(len(made.store.ids(part.ids)) for part in job.spec.parts.values()) == 32
-    assert len({job.spec.answers["original"] for job in copies}) == 4
+    assert len({job.spec.answers["original"] for job in copies}) == 6
 
 
 def test_a_cell_cannot_copy(plan):

@@ -1,0 +1,54 @@
+"""L-Leaks: what is learnt on the copy's own members is what the model's records are scored by."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from miabench import Logits, Observed, UserError, create_attack
+
+N, C = 120, 4
+
+
+def model(random, member, sure):
+    """Members are answered with that many logits more for their class."""
+    labels = random.integers(C, size=N)
+    logits = random.normal(size=(N, C))
+    logits[np.arange(N), labels] += np.where(member, sure, 0)
+    return Observed(labels, member, C, {Logits(): logits.astype(np.float32)}, {})
+
+
+def attacked(sure_copy, scale=1.0):
+    """Scores of members and of others of a model that is surer of its members."""
+    random, member = np.random.default_rng(0), np.arange(N) < N // 2
+    population = model(random, np.zeros(N, dtype=bool), 0)
+    copy = model(random, member, sure_copy)
+    target = replace(model(random, member, 6), member=None)
+    copy, target = (replace(m, answers={Logits(): m[Logits()] * np.float32(scale)}) for m in (copy, target))
+    target = replace(target, population=replace(population, copies={"copy": [copy]}))
+    scores = create_attack("l-leaks", schedule={"epochs": 40}).score(target, {})
+    return scores[member], scores[~member]
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_copys_members_tell_what_the_models_look_like(scale):
+    members, others = attacked(6, scale)
+    assert np.median(members) > others.max()
+
+
+def test_a_copy_that_is_less_sure_of_its_members_turns_the_score_round():
+    """It is the copy that is learnt from: no direction is taken for granted."""
+    members, others = attacked(-6)
+    assert np.median(members) < np.median(others)
+
+
+def test_without_a_population_there_is_no_copy():
+    target = model(np.random.default_rng(0), np.zeros(N, dtype=bool), 0)
+    with pytest.raises(UserError, match="there are none"):
+        create_attack("l-leaks").score(target, {})
+
+
+def test_the_copy_keeps_a_share_of_records_out():
+    copy = create_attack("l-leaks", withheld_fraction=0.25).requires()["copy"]
+    assert copy.params == {"withheld_fraction": 0.25, "tau": 1.0, "label_weight": 0.5}
+    assert (copy.defense, copy.epochs) == ("copy", ())
