@@ -51,7 +51,7 @@ class Mirror(Defense, frozen=True):
 def plan(tmp_path, tiny):
     (tmp_path / "copier.py").write_text(COPIER)
     (tmp_path / "mirror.py").write_text(MIRROR)
-    plugins = [str(tmp_path / "copier"), str(tmp_path / "mirror")]
+    plugins = [str(tmp_path / "copier.py"), str(tmp_path / "mirror.py")]
 
     def make(**changes):
         experiment = tiny(**{"attacks": ["copier"]} | changes)
