@@ -12,13 +12,12 @@ nearest point of all queries counts, not the last. Needs the toolbox: pip instal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from miabench.attacks._toolbox import numpy_seeded, why_not
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -59,11 +58,7 @@ class Boundary(Attack, frozen=True):
 
     def unsupported(self, protocol: str, data: Data, model: Model) -> str | None:
         """Token ids have no neighbourhood; the toolbox is not installed."""
-        if data.x.dtype == torch.int64:
-            return "its records are integer tokens, which have no distance; it needs images or real-valued features"
-        if find_spec("art") is None:
-            return "it needs the Adversarial Robustness Toolbox: pip install 'miabench[boundary]'"
-        return None
+        return why_not(data, "distance")
 
     def probes(self) -> tuple[Probe, ...]:
         """The distance alone."""
@@ -108,7 +103,7 @@ class _Search:
         search = HopSkipJump(
             model, self.left, max_iter=STEPS, max_eval=self.left, init_eval=FIRST_DIRECTIONS, verbose=False
         )
-        with _numpy_seeded(seed):
+        with numpy_seeded(seed):
             try:
                 start = self._start(np.random.uniform(low, high, (STARTS, *x.shape)).astype(np.float32))
                 if start is not None:
@@ -146,14 +141,3 @@ def _around(x: NDArray[np.float32]) -> tuple[float, float]:
     low, high = float(x.min()), float(x.max())
     width = high - low or 1.0
     return low - width, high + width
-
-
-@contextmanager
-def _numpy_seeded(seed: int) -> Iterator[None]:
-    """NumPy's global generator, which the toolbox draws from, seeded for a while."""
-    before = np.random.get_state()
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(before)

@@ -21,13 +21,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from miabench.attacks._network_attack import NetworkAttack, log_odds_of_member
+from miabench.attacks._learns_attack_network import LearnsAttackNetwork, log_odds_of_member
 from numpy.typing import NDArray
 
 from miabench import Copy, Field, Logits, Observed, Scores, State, UserError
 
 
-class LLeaks(NetworkAttack, frozen=True):
+class LLeaks(LearnsAttackNetwork, frozen=True):
     """A copy of the model treats its members as the model treats its own."""
 
     population: ClassVar[bool | Literal["needed"]] = "needed"

@@ -17,14 +17,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from miabench.attacks._network_attack import NetworkAttack, log_odds_of_member
+from miabench.attacks._learns_attack_network import LearnsAttackNetwork, log_odds_of_member
 from numpy.typing import NDArray
 
 from miabench import Logits, Observed, Scores, State
 from miabench.logprob import log_softmax
 
 
-class NeuralNetwork(NetworkAttack, frozen=True):
+class NeuralNetwork(LearnsAttackNetwork, frozen=True):
     """A classifier of the target's answers, learnt on shadow models."""
 
     def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> State:

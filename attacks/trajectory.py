@@ -21,14 +21,14 @@ from typing import Self
 
 import numpy as np
 import torch
-from miabench.attacks._network_attack import NetworkAttack, log_odds_of_member
+from miabench.attacks._learns_attack_network import LearnsAttackNetwork, log_odds_of_member
 from numpy.typing import NDArray
 from pydantic import model_validator
 
 from miabench import Copy, Field, LogOdds, Observed, Probe, Scores, State
 
 
-class Trajectory(NetworkAttack, frozen=True):
+class Trajectory(LearnsAttackNetwork, frozen=True):
     """Members' losses fall in their own way while a copy of the model is trained."""
 
     epochs: int = Field(20, ge=1, description="that a copy is trained for")

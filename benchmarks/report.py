@@ -34,6 +34,8 @@ from miabench.files.toml import toml_text
 from miabench.jobs.machine import environment
 from miabench.jobs.plan import Paths, Plan, make_plan
 from miabench.jobs.specs import Job, MeasureSpec
+from miabench.reports.numbers.branches import branch_shares
+from miabench.reports.numbers.consistency import consistency
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import judge
@@ -179,9 +181,10 @@ def parts(path: Path) -> None:
     spent = part("costs", lambda: costs(results))
     judged = part("intervals and differences", lambda: judge(results, summary))
     matrices = part("every defense against every other", lambda: duels(results, summary, judged))
-    tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent, branches={})
+    branches = part("branches of relaxed losses", lambda: branch_shares(results))
+    tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent, branches=branches)
     part("csv", lambda: tidy.to_csv(results))
-    part("json", lambda: tidy.to_json(results))
+    part("json", lambda: tidy.to_json(results, branches, consistency(results, summary)))
     part("printing", lambda: show(open_console(io.StringIO()), tabled, (), details=True))
 
 

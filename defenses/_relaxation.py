@@ -5,6 +5,8 @@ Symbols as in `crl`: u(v, tau) = v / (1 + tau * ||v||).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,22 +30,25 @@ class Relaxation(nn.Module):
     """
 
     steps: Tensor
+    one_step: Tensor
 
     def __init__(self, alpha: float, name: str) -> None:
         super().__init__()
         self.alpha = alpha
         self.name = name
         self.register_buffer("steps", torch.zeros(len(BRANCHES), dtype=torch.int64))
+        self.register_buffer("one_step", torch.eye(len(BRANCHES), dtype=torch.int64), persistent=False)
 
-    def forward(self, loss: Tensor, softer: Tensor, epoch: int) -> Tensor:
-        """The relaxed loss of one mini-batch, from its mean loss and the softer one (both 0-dim)."""
+    def forward(self, loss: Tensor, softer: Callable[[], Tensor], epoch: int) -> Tensor:
+        """The relaxed loss of one mini-batch, from its mean loss (0-dim) and what gives the softer one (0-dim)."""
         if epoch % 2 == 0:
-            self.steps[1] += 1
+            self.steps.add_(self.one_step[1])
             return (loss - self.alpha).abs()
         above = loss > self.alpha
-        self.steps[0] += above
-        self.steps[2] += ~above
-        return torch.where(above, loss, softer)
+        self.steps.add_(torch.where(above, self.one_step[0], self.one_step[2]))
+        if loss.is_cpu:  # nothing waits to be read here, and what is not taken need not be computed
+            return loss if above else softer()
+        return torch.where(above, loss, softer())
 
     def measured(self) -> dict[str, Tensor]:
         """Share of the steps since the last call that took each branch."""
@@ -66,10 +71,13 @@ class RelaxedCrossEntropy(Relaxation):
         self.tau = tau
         self.upper = upper
 
-    def forward(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:
+    def forward(self, logits: Tensor, targets: Tensor, epoch: int) -> Tensor:  # type: ignore[override]
         """0-dim loss of logits (B, C) and targets (B,)."""
         log_p = normalise(logits, self.tau).log_softmax(1)
-        softer = soft_cross_entropy(log_p, confidence(logits, targets, self.upper), targets).mean()
+
+        def softer() -> Tensor:
+            return soft_cross_entropy(log_p, confidence(logits, targets, self.upper), targets).mean()
+
         return super().forward(F.nll_loss(log_p, targets), softer, epoch)
 
 
@@ -96,13 +104,22 @@ class RelaxedCenterLoss(Relaxation):
     def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:  # type: ignore[override]
         """0-dim loss of logits (B, C), features (B, D) and targets (B,)."""
         q = normalise(features, self.tau)  # (B, D)
-        at = self.centers.detach()
-        c = normalise(at + self.center_weight * (self.centers - at), self.tau)[targets]  # (B, D)
+        c = F.embedding(targets, normalise(self._weighted_centers(), self.tau))  # (B, D)
         to_center = (q - c).square().sum(1)  # (B,)
-        to_origin = q.square().sum(1)  # (B,)
-        p_y = confidence(logits, targets, self.upper)
-        softer = (p_y * to_center + (1 - p_y) * to_origin).mean() / 2
+
+        def softer() -> Tensor:
+            to_origin = q.square().sum(1)  # (B,)
+            p_y = confidence(logits, targets, self.upper)
+            return (p_y * to_center + (1 - p_y) * to_origin).mean() / 2
+
         return super().forward(to_center.mean() / 2, softer, epoch)
+
+    def _weighted_centers(self) -> Tensor:
+        """The centers (C, D), with the gradient that reaches them multiplied."""
+        if self.center_weight == 1:
+            return self.centers
+        at = self.centers.detach()
+        return at + self.center_weight * (self.centers - at)
 
 
 class RelaxedLosses(Criterion):
@@ -145,6 +162,8 @@ def center_weight(center_gradient: str, weight: float) -> float:
 
 def normalise(v: Tensor, tau: float) -> Tensor:
     """u(v, tau), row by row (CRL, Eq. 5 and line 7)."""
+    if tau == 0:
+        return v
     length: Tensor = torch.linalg.vector_norm(v, dim=1, keepdim=True)
     return v / (1 + tau * (length + EPSILON))
 

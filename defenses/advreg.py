@@ -106,5 +106,5 @@ def classifier_loss(logits: Tensor, targets: Tensor, inference: nn.Module, alpha
 def inference_loss(inference: nn.Module, members: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> Tensor:
     """Binary cross entropy of telling members (logits, labels) from others."""
     logits, labels = (torch.cat(pair) for pair in zip(members, others, strict=True))
-    truth = torch.cat([torch.ones(len(members[1])), torch.zeros(len(others[1]))]).to(logits)
+    truth = torch.cat([logits.new_ones(len(members[1])), logits.new_zeros(len(others[1]))])
     return F.binary_cross_entropy(inference(logits, labels), truth)

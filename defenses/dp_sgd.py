@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from miabench import Claim, Data, Defense, Field, Model, Range, Task, UserError
+from miabench import Claim, Classifier, Data, Defense, Field, Model, Range, Task, UserError
 
 GROUPS = 32  # of the CRL authors' *_gn.py, and of Wu and He (ECCV 2018)
 # of per-record gradients held at once; a CPU is quickest where its cache holds them (measured: twice as quick as 1 GiB)
@@ -97,9 +97,13 @@ class DPSGD(Defense, frozen=True):
         """Train by noisy steps on Poisson batches.
 
         Raises:
-            UserError: no noise is enough for `target_epsilon`.
+            UserError: no noise is enough for `target_epsilon`; or products are in bf16.
         """
-        net = task.net()
+        net = cast(Classifier, task.net())
+        if net.products is not None:
+            raise UserError(
+                'dp-sgd clips gradients that must be exact, and those of bf16 are not; set precision = "float32"'
+            )
         opt = task.optimizer(net)
         n = len(task.ids["train"])
         delta = self.delta or 1 / n
@@ -230,7 +234,7 @@ def _step(task: Task, hooked: nn.Module, private: Any, parts: Sequence[Tensor]) 
     """One noisy step on a batch given in physical parts; sums of loss, of correct answers and of records (3,)."""
     seen = torch.zeros(3, device=task.device)
     for i, ids in enumerate(parts, 1):
-        private.zero_grad()
+        private.zero_grad(set_to_none=True)  # what it left has a layout of its own: adding to that is slow
         if len(ids):
             y = task.y[ids]
             logits = hooked(task.augment(task.x[ids]))[0]

@@ -51,13 +51,13 @@ class _RelaxLoss(Criterion):
     def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         log_p = logits.log_softmax(1)
         ce = F.nll_loss(log_p, targets, reduction="none")
-        soft = soft_cross_entropy(log_p, confidence(logits, targets, self.params.upper), targets)
-        loss: Tensor
-        if self.params.variant == "eq3":
-            loss = self.relax(ce.mean(), soft.mean(), epoch)
-        else:
-            wrong = logits.argmax(1) != targets
-            loss = self.relax(ce.mean(), (wrong * soft - ce).mean(), epoch - 1)
+        original = self.params.variant == "original"
+
+        def softer() -> Tensor:
+            soft = soft_cross_entropy(log_p, confidence(logits, targets, self.params.upper), targets)
+            return ((logits.argmax(1) != targets) * soft - ce).mean() if original else soft.mean()
+
+        loss: Tensor = self.relax(ce.mean(), softer, epoch - 1 if original else epoch)
         return loss
 
     def measured(self) -> dict[str, Tensor]:

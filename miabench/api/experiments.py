@@ -62,7 +62,7 @@ def planned(source: Source, options: RunOptions, say: bool) -> Plan:
     check_names(experiment)
     from miabench.jobs.plan import make_plan  # imports torch
 
-    plan = make_plan(experiment, paths(options))
+    plan = make_plan(experiment, paths(options), executor_config(options).devices())
     for warning in plan.index.warnings if say else ():
         sys.stderr.write(f"warning: {warning}\n")
     return plan
@@ -102,16 +102,21 @@ def executor_config(options: RunOptions) -> ExecutorConfig:
     """Who does the jobs.
 
     Raises:
-        UserError: a number of workers that is none; a timeout that cannot be kept.
+        UserError: a number of workers or jobs that is none; a timeout that cannot be kept; an address for nobody.
     """
     executor, workers, timeout = options.get("executor", "local"), workers_in(options), options.get("job_timeout")
+    address, jobs_per_gpu = options.get("ray_address"), options.get("jobs_per_gpu", 1)
     if timeout is not None and not 0 < timeout < math.inf:
         raise UserError(f"--job-timeout {timeout}: give seconds above 0")
     if timeout is not None and executor == "inline":
         raise UserError("--job-timeout ends worker processes, and --executor inline has none: leave one of them away")
+    if address is not None and executor != "ray":
+        raise UserError("--ray-address is a cluster's: add --executor ray")
+    if jobs_per_gpu < 1:
+        raise UserError(f"--jobs-per-gpu {jobs_per_gpu}: give a number of 1 or more")
     from miabench.jobs.stages import ExecutorConfig
 
-    return ExecutorConfig(executor, workers, timeout)
+    return ExecutorConfig(executor, workers, timeout, address, jobs_per_gpu)
 
 
 def workers_in(options: RunOptions) -> int | None:

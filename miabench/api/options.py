@@ -63,7 +63,7 @@ class ExperimentOptions(TypedDict, total=False):
         float, Option("the experiment in small: a share of the pool, fewer epochs and runs", "SHARE", float)
     ]
     device: Annotated[str, Option("auto, cpu, cuda, cuda:1 or mps", "NAME")]
-    precision: Annotated[str, Option("float32, tf32 or float64", "NAME")]
+    precision: Annotated[str, Option("float32, tf32, bf16 or float64", "NAME")]
     threads: Annotated[int, Option("CPU threads of every job", "N", int)]
     keep_weights: Annotated[
         Literal["all", "targets", "none"],
@@ -88,8 +88,11 @@ class RunOptions(StoredOptions, total=False):
 
     data_root: Annotated[str | Path, Option("of downloaded and decoded data (default: the platform's cache)", "FOLDER")]
     executor: Annotated[
-        Literal["local", "inline"], Option("local: worker processes (default); inline: this process", "NAME")
+        Literal["local", "inline", "ray"],
+        Option("local: worker processes (default); inline: this process; ray: on a cluster", "NAME"),
     ]
+    ray_address: Annotated[str, Option("the Ray cluster (default: the one this machine belongs to)", "HOST:PORT")]
+    jobs_per_gpu: Annotated[int, Option("how many jobs share a GPU (default 1)", "N", int)]
     workers: Annotated[int | str | None, Option("worker processes: a number, or auto (default): one per core", "N")]
     job_timeout: Annotated[
         float | None, Option("end the worker process of a job that takes longer (default: never)", "SECONDS", float)

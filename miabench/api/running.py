@@ -120,9 +120,8 @@ def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRu
     """
     plan = planned(experiment, options, say=False)
     from miabench.jobs.estimate import estimate as estimate_of
-    from miabench.jobs.stages import workers_on
 
-    return estimate_of(plan, executor_config(options).workers or workers_on(plan.context.device))
+    return estimate_of(plan, executor_config(options).workers_on(plan.context.device))
 
 
 @spelled_out

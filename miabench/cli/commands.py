@@ -36,6 +36,13 @@ class Format(StrEnum):
     HTML = "html"
 
 
+class PlotWidth(StrEnum):
+    """Widths of a paper in two columns."""
+
+    COLUMN = "column"
+    PAGE = "page"
+
+
 class Published(StrEnum):
     """Papers whose values come with the package."""
 
@@ -145,6 +152,12 @@ def report(
     compare: Annotated[
         Published | None, _option("uai24: show the paper's published values beside these", "PAPER")
     ] = None,
+    no_titles: Annotated[
+        bool, typer.Option("--no-titles", help="plots without headings: a paper has captions")
+    ] = False,
+    plot_width: Annotated[
+        PlotWidth | None, _option("of plots: column or page of a paper; without it for a screen", "NAME")
+    ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare scaled experiments and other data too")] = False,
 ) -> None:
     """Show the stored results; --out writes files and plots."""
@@ -155,9 +168,11 @@ def report(
     else:
         made = looking.report(**given)
         made.show(format.value)
-        for path in made.save(out) if out else ():
-            typer.echo(f"wrote {path}", err=True)
-        if format is Format.TABLE and out is None:
+        if out:
+            for path in made.save(out, None if plot_width is None else plot_width.value, titles=not no_titles):
+                typer.echo(f"wrote {path}", err=True)
+            typer.echo(f"open {out / 'report.html'}", err=True)
+        elif format is Format.TABLE:
             typer.echo(_files(given), err=True)
 
 

@@ -2,7 +2,8 @@
 
 The pool is cut in two halves, target and shadow, which share no record; each half is cut evenly into a training
 part and a test part. All shadow models share the shadow half; shadow i cuts it with seed s + i (reference code,
-dataloader/*.py). `train_test_split` of scikit-learn gives the reference's permutation exactly.
+dataloader/*.py). The cuts are those of scikit-learn's `train_test_split`, record by record; importing it would take
+longer than all else that planning does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from miabench.errors import UserError
 
@@ -51,7 +51,7 @@ class Split:
                 "leaves fewer than 2 to train on; lower the share or use more records"
             )
         for name, count in counts.items():
-            parts["train"], parts[name] = train_test_split(parts["train"], test_size=count, random_state=self.seed)
+            parts["train"], parts[name] = _cut(parts["train"], count, self.seed)
         return parts
 
 
@@ -63,8 +63,7 @@ def roles(shadows: int) -> list[str]:
 @cache
 def halves(n: int, seed: int) -> tuple[Ids, Ids]:
     """Target half and shadow half of a pool of n records."""
-    target, shadow = train_test_split(np.arange(n), test_size=0.5, random_state=seed)
-    return target, shadow
+    return _cut(np.arange(n), math.ceil(n / 2), seed)
 
 
 @cache
@@ -81,5 +80,11 @@ def split(n: int, seed: int, role: str) -> Split:
         half, own = target, seed
     else:
         half, own = shadow, seed + int(role.removeprefix("shadow-"))
-    train, test = train_test_split(half, test_size=0.5, random_state=own)
+    train, test = _cut(half, math.ceil(len(half) / 2), own)
     return Split(train, test, own)
+
+
+def _cut(ids: Ids, count: int, seed: int) -> tuple[Ids, Ids]:
+    """The records, shuffled, without `count` of them, and these: the first `count` of a permutation."""
+    order = np.random.RandomState(seed).permutation(len(ids))
+    return ids[order[count:]], ids[order[:count]]

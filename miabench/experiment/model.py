@@ -147,7 +147,9 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     device: Annotated[str, HashedAs(lambda experiment: experiment.device.partition(":")[0])] = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, mps"
     )
-    precision: Literal["float32", "tf32", "float64"] = Field("float32", description="of training and inference")
+    precision: Literal["float32", "tf32", "bf16", "float64"] = Field(
+        "float32", description="of training and inference; bf16: of networks' products alone, weights stay float32"
+    )
     threads: int = Field(
         1, ge=1, le=1024, description="CPU threads of every job; results depend on it in the last bits"
     )

@@ -12,7 +12,7 @@ from miabench.errors import UserError
 from miabench.files.atomic import remove_leftovers, replace_folder, write_file
 from miabench.files.checksum import checksum
 from miabench.files.lock import lock
-from miabench.files.npz import open_npz, write_npz
+from miabench.files.npz import read_npz, write_npz
 from miabench.files.opened import opened
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
@@ -50,8 +50,7 @@ def _read(folder: Path) -> Arrays | None:
             recorded = file.read(LONGEST)
         if checksum(path).encode() != recorded:
             return None
-        with open_npz(path, ours=True) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return read_npz(path)
     except UserError:
         return None
 

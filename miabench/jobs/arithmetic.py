@@ -11,8 +11,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from miabench.jobs.specs import Compute
+from miabench.training.sgd import SGD
 
-DTYPES = {"float32": torch.float32, "tf32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
+PRODUCTS = {"bf16": torch.bfloat16}  # type of a network's products where it is not that of its weights
 
 
 @cache
@@ -20,7 +22,7 @@ def warm_up() -> None:
     """One optimizer step: the first in a process loads code, which must not count as the first training's cost."""
     parameter = torch.zeros(1, requires_grad=True)
     parameter.sum().backward()  # type: ignore[no-untyped-call]
-    torch.optim.SGD([parameter], 0.1).step()
+    SGD([parameter], 0.1, 0.9, 0.1).step()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from miabench.results import job_list
 from miabench.results.holdings import KINDS, Holdings, named, size_of
 from miabench.results.inventory import readable
 from miabench.store.folder import refuse_link
-from miabench.store.store import Ref, Store
+from miabench.store.store import MANIFEST_FILE, Ref, Store
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _garbage(holdings: Holdings, forget: set[str]) -> Iterator[Garbage]:
     for ref, size in holdings.artifacts.items():
         if ref not in refs:
             yield Garbage(holdings.store.path(ref), size, _job_of(holdings.store, ref))
-    halves = (path for kind in KINDS for path in folder.glob(f"{kind}/[!.]*") if not (path / "manifest.json").exists())
+    halves = (path for kind in KINDS for path in folder.glob(f"{kind}/[!.]*") if not (path / MANIFEST_FILE).exists())
     yield from _all(halves)  # of which an earlier removal was killed
     if all(holdings.is_finished(name) for name in kept):  # else jobs to come may need any of these
         yield from _all(path for path in folder.glob("ids/*.npy") if path.stem not in lists)
@@ -143,7 +143,7 @@ def _remove(store: Store, garbage: Garbage) -> bool:
                 return True
         with store.lock(garbage.job or path.stem, wait=False):
             if path.is_dir() and not path.is_symlink():
-                (path / "manifest.json").unlink(missing_ok=True)  # first: what is half removed is not complete
+                (path / MANIFEST_FILE).unlink(missing_ok=True)  # first: what is half removed is not complete
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

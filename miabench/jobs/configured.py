@@ -12,7 +12,7 @@ from miabench.errors import UserError
 from miabench.experiment.cell_names import cell_label, non_default, non_default_schedule
 from miabench.experiment.grid import expand
 from miabench.experiment.model import Choice, DefenseChoice, Experiment, ScheduledChoice
-from miabench.jobs.machine import resolve_device
+from miabench.jobs.machine import devices_here, resolve_device
 from miabench.jobs.specs import Component, Compute
 from miabench.plugins.attack import Attack
 from miabench.plugins.base import Plugin
@@ -34,6 +34,7 @@ class ConfiguredPlugin(Generic[P]):
         non_default: what differs from the plugin's defaults or among an experiment's settings of it, and, as
             `schedule.lr`, from the experiment's schedule.
         own: the keys of the schedule that the plugin itself replaces.
+        alone: whether its name alone tells it from the others: an attack that stands once in an experiment.
     """
 
     plugin: P
@@ -41,6 +42,7 @@ class ConfiguredPlugin(Generic[P]):
     non_default: Mapping[str, Any]
     schedule: Schedule
     own: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
 
     def under(self, schedule: Schedule) -> Self:
         """The same on another schedule than the experiment's, with what the plugin replaces of it."""
@@ -48,8 +50,8 @@ class ConfiguredPlugin(Generic[P]):
 
     @property
     def label(self) -> str:
-        """The name, and whatever differs from the defaults."""
-        return cell_label(self.component.name, self.non_default)
+        """The name, and whatever differs from the defaults unless the name is enough."""
+        return cell_label(self.component.name, {} if self.alone else self.non_default)
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,14 @@ class Configured:
         return self.defense(self.plugins.baseline().name, {})
 
 
-def configure(experiment: Experiment) -> Configured:
-    """Build the plugins of an experiment.
+def configure(experiment: Experiment, have: Sequence[str] | None = None) -> Configured:
+    """Build the plugins of an experiment, for the devices where its jobs run; None: of this machine.
 
     Raises:
         UserError: whatever is wrong with names, parameters, plugin files or the device: all problems at once.
     """
     plugins = discover(experiment.plugins)
-    device = resolve_device(experiment.device)
+    device = resolve_device(experiment.device, have or devices_here())
     common, problems = experiment.schedule, list[str]()
     configured = Configured(
         experiment=experiment,
@@ -95,7 +97,7 @@ def configure(experiment: Experiment) -> Configured:
         datasets=_each(lambda name: plugins.get("dataset", name), experiment.dataset, common, problems),
         models=_each(lambda name: plugins.get("model", name), experiment.model, common, problems),
         defenses=_each(lambda name: plugins.get("defense", name), experiment.defense, common, problems),
-        attacks=_each(lambda name: plugins.get("attack", name), _attacks(experiment), common, problems),
+        attacks=_by_name(_each(lambda name: plugins.get("attack", name), _attacks(experiment), common, problems)),
     )
     problems += dict.fromkeys(
         f"defense {defense.component.name}: {problem}"
@@ -138,6 +140,12 @@ def _attacks(experiment: Experiment) -> list[Choice]:
         choices |= {name: Choice(name=name) for name in members}
         wanted += [choices[name] for name in members] if choice.name in SUITES else [choice]
     return wanted
+
+
+def _by_name(attacks: Sequence[ConfiguredPlugin[Attack]]) -> list[ConfiguredPlugin[Attack]]:
+    """The attacks, each that stands once by its name, as in the columns of a paper."""
+    counts = Counter(attack.component.name for attack in attacks)
+    return [replace(attack, alone=counts[attack.component.name] == 1) for attack in attacks]
 
 
 def _each(

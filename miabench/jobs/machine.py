@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -38,19 +39,25 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def resolve_device(device: str) -> str:
-    """`auto` is the accelerator if there is one; anything else must be there.
+def devices_here() -> list[str]:
+    """What networks may be on: an accelerator first, if there is one."""
+    if torch.cuda.is_available():
+        return ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
+    return ["mps", "cpu"] if torch.backends.mps.is_available() else ["cpu"]
+
+
+def resolve_device(device: str, have: Sequence[str]) -> str:
+    """The first device there is for `auto`; anything else must be there.
+
+    Args:
+        device: as an experiment names it.
+        have: what there is where the jobs run.
 
     Raises:
-        UserError: a device that this machine does not have.
+        UserError: a device that is not there.
     """
-    have = ["cpu"]
-    if torch.cuda.is_available():
-        have = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
-    elif torch.backends.mps.is_available():
-        have = ["mps", "cpu"]
     if device == "auto":
         return have[0]
     if device not in have:
-        raise UserError(f"device {device!r} is not on this machine; it has {', '.join(have)}")
+        raise UserError(f"device {device!r} is not where the jobs run; there is {', '.join(have)}")
     return device

@@ -5,9 +5,11 @@ The passes: configure (plugins), cells (what can be trained), then the graph: tr
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import Experiment
 from miabench.experiment.remarks import remarks
 from miabench.jobs.cells import plan_cells
@@ -80,14 +82,19 @@ class Plan:
         return {key: job for key, job in self.stage(*stages).items() if key in found}
 
 
-def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
+def make_plan(experiment: Experiment, paths: Paths = Paths(), devices: Sequence[str] | None = None) -> Plan:
     """Plan an experiment. Loads its datasets, trains nothing.
+
+    Args:
+        experiment: which.
+        paths: of results and data.
+        devices: what there is where its jobs run; None: what this machine has.
 
     Raises:
         UserError: whatever is wrong with names, parameters, files or data; all problems that can be found at once.
     """
     with plugin_files_blamed(), isolated("planning", experiment.seed):
-        configured = configure(experiment)
+        configured = configure(experiment, devices)
         root, store = data_folder(paths.data_root), Store(paths.store)
         planned = plan_cells(configured, root)
         graph = Graph(configured, store)
@@ -97,7 +104,7 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         attacks=[_about(attack) for attack in configured.attacks],
         cells=[item.cell for item in planned.cells],
         entries=entries,
-        notes=[*remarks(experiment), *planned.notes],
+        notes=[*remarks(experiment), *planned.notes, *_settings(configured.attacks)],
         warnings=planned.warnings,
     )
     context = Context(
@@ -106,8 +113,16 @@ def make_plan(experiment: Experiment, paths: Paths = Paths()) -> Plan:
         plugins=configured.plugins.files,
         device=configured.device,
         checkpoint_seconds=60.0,
+        threads=experiment.threads,
     )
     return Plan(index, context, graph.jobs, store)
+
+
+def _settings(attacks: Sequence[ConfiguredPlugin[Attack]]) -> Iterator[str]:
+    """What differs from the defaults of attacks that are called by their names."""
+    for attack in attacks:
+        if attack.alone and attack.non_default:
+            yield f"attack {cell_label(f'{attack.label}:', attack.non_default)}"
 
 
 def _about(attack: ConfiguredPlugin[Attack]) -> AttackInfo:

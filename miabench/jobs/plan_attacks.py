@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeAlias
 
 from miabench import metrics
@@ -122,7 +123,8 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
         compute=graph.configured.compute,
         others=[] if compared == target.shadows else [views[role] for role in compared],
     )
-    needs = [Ref("observations", key) for view in views.values() for key in view.asked]
+    seen = [each for view in views.values() for each in (view, *chain(*view.copies.values()))]
+    needs = [Ref("observations", key) for view in seen for key in view.observations]
     what = (
         f"{built.label} ({attackers.name}) on {planned.cell.dataset} {planned.cell.model} {planned.cell.label} "
         f"run {target.run}"

@@ -15,7 +15,7 @@ from miabench import seeds
 from miabench.data.pool import Data
 from miabench.errors import UserError
 from miabench.experiment.model import Choice
-from miabench.jobs.arithmetic import DTYPES
+from miabench.jobs.arithmetic import DTYPES, PRODUCTS
 from miabench.jobs.observe import ANSWERS
 from miabench.jobs.specs import Context, Job, ProbeSpec, TrainingSpec
 from miabench.plugins.attack import Probe
@@ -64,7 +64,7 @@ class Resources:
         """A training's defense, and what builds its network."""
         defense = self.plugins.get("defense", spec.defense.name).build(spec.defense.params)
         model = self.plugins.get("model", spec.model.name).build(spec.model.params)
-        return defense, partial(build_network, model, defense, data.domain)
+        return defense, partial(build_network, model, defense, data.domain, PRODUCTS.get(spec.compute.precision))
 
     def probe(self, spec: ProbeSpec) -> Probe:
         """A probe from its description."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel
@@ -15,7 +14,7 @@ from miabench.store.hashed import LATER, NEVER, HashedAs, hashed
 from miabench.store.store import Ref, digest
 from miabench.training.schedule import Schedule
 
-Precision: TypeAlias = Literal["float32", "tf32", "float64"]
+Precision: TypeAlias = Literal["float32", "tf32", "bf16", "float64"]
 Stage: TypeAlias = Literal["train", "attack"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
@@ -196,12 +195,6 @@ class ModelView(Spec, frozen=True):
     pair: Annotated[int | None, LATER] = None
     copies: Annotated[dict[str, list[ModelView]], LATER] = {}
 
-    @property
-    def asked(self) -> list[str]:
-        """Keys of all observations that the attack reads of it and of its copies."""
-        copies = itertools.chain(*self.copies.values())
-        return [*self.observations, *(key for copy in copies for key in copy.observations)]
-
 
 class AttackSpec(Spec, frozen=True):
     """One attack on one target, learnt on its shadows.
@@ -246,6 +239,7 @@ class Context(BaseModel, frozen=True):
         device: as torch names it.
         checkpoint_seconds: at most this long between two checkpoints of one training, or an epoch.
         workers: how many jobs run at once; kept beside measured times.
+        threads: of each job.
     """
 
     store: str
@@ -254,6 +248,7 @@ class Context(BaseModel, frozen=True):
     device: str
     checkpoint_seconds: float
     workers: int = 1
+    threads: int = 1
 
 
 class Job(BaseModel, frozen=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from miabench.errors import MissingStepError
 from miabench.jobs.executors.base import Event, Executor
+from miabench.jobs.machine import devices_here
 from miabench.jobs.plan import Plan
 from miabench.jobs.scheduler import Outcome, run_jobs
 from miabench.jobs.specs import Context, Job, Stage
@@ -21,14 +22,30 @@ class ExecutorConfig:
     """Who does the jobs.
 
     Attributes:
-        executor: `local` (worker processes) or `inline` (this process).
-        workers: at once; None means one per core, or one on an accelerator.
+        executor: `local` (worker processes), `inline` (this process) or `ray` (worker processes on a cluster).
+        workers: at once; None means one per core, or `jobs_per_gpu` on each accelerator.
         job_timeout: seconds after which a worker process is ended that is still at one job; None: never.
+        ray_address: of the cluster; None: the one that this machine belongs to.
+        jobs_per_gpu: how many share one.
     """
 
     executor: str = "local"
     workers: int | None = None
     job_timeout: float | None = None
+    ray_address: str | None = None
+    jobs_per_gpu: int = 1
+
+    def devices(self) -> list[str]:
+        """What networks may be on where the jobs run, the first by default.
+
+        Raises:
+            UserError: there is no such cluster.
+        """
+        if self.executor == "ray":
+            from miabench.jobs.executors.ray import devices
+
+            return devices(self.ray_address)
+        return devices_here()
 
     def make(self, context: Context, on_event: Callable[[Event], None]) -> Executor:
         """The executor; `inline` calls `on_event` with epochs, being in a job all the time."""
@@ -36,16 +53,20 @@ class ExecutorConfig:
             from miabench.jobs.executors.inline import Inline
 
             return Inline(context, on_event)
+        if self.executor == "ray":
+            from miabench.jobs.executors.ray import Ray, Share
+
+            gpus = 0.0 if context.device == "cpu" else 1 / self.jobs_per_gpu
+            return Ray(context, self.workers, Share(context.threads, gpus), self.job_timeout)
         from miabench.jobs.executors.local import Local
 
-        slots = self.workers or workers_on(context.device)
+        slots = self.workers_on(context.device)
         return Local(context.model_copy(update={"workers": slots}), slots, self.job_timeout)
 
-
-def workers_on(device: str) -> int:
-    """How many workers `auto` is: one per core that this process may use, or one in all on an accelerator."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if device == "cpu" else 1
+    def workers_on(self, device: str) -> int:
+        """How many workers there are on this machine."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.workers or (cores if device == "cpu" else self.jobs_per_gpu)
 
 
 def run_stages(

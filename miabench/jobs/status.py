@@ -11,7 +11,7 @@ from typing import Literal
 from miabench.errors import harmless
 from miabench.jobs.notes import Note, read_note
 from miabench.results.job_list import ListedJob
-from miabench.store.store import Store
+from miabench.store.store import MANIFEST_FILE, Store
 
 State = Literal["done", "running", "failed", "missing"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "missing")
@@ -127,7 +127,7 @@ def _seconds_left(
 
 def _finished_at(store: Store, job: ListedJob) -> float:
     """Seconds since 1970."""
-    return (store.path(job.gives[-1]) / "manifest.json").stat().st_mtime
+    return (store.path(job.gives[-1]) / MANIFEST_FILE).stat().st_mtime
 
 
 def _share(job: ListedJob, note: Note | None, since_begun: bool) -> float:

@@ -8,7 +8,7 @@ initialisation. `width` multiplies all four numbers of channels, and so the feat
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from torch import nn
 
@@ -20,6 +20,9 @@ from miabench.models._width import scaled
 
 class CNN(Model, frozen=True):
     """Four convolutions with batch normalisation, three poolings."""
+
+    channels_last: ClassVar[bool] = True
+    version: ClassVar[int] = 2  # 2: channels_last
 
     width: Annotated[float, LATER] = Field(1.0, gt=0, description="factor of every layer's channels")
 

@@ -11,6 +11,8 @@ layer's bias from 0. No dropout.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,9 @@ BOTTLENECK = 4 * GROWTH
 
 class DenseNet121(Model, frozen=True):
     """Densely connected network of 121 layers, narrow."""
+
+    channels_last: ClassVar[bool] = True
+    version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:
         """Records that are not images of 32 x 32."""

@@ -12,7 +12,7 @@ of the middle BN of the third branch by accident.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,9 @@ STAGES = (  # inception 3a-3b, 4a-4e, 5a-5b; a maxpool comes before each stage
 
 class GoogLeNet(Model, frozen=True):
     """Nine inception modules."""
+
+    channels_last: ClassVar[bool] = True
+    version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:
         """Records that are not images of 32 x 32."""

@@ -11,7 +11,7 @@ the feature's dimension.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from torch import nn
 
@@ -26,6 +26,9 @@ WIDTHS = (64, 128, 256, 512)
 
 class ResNet18(Model, frozen=True):
     """Residual network of 18 layers."""
+
+    channels_last: ClassVar[bool] = True
+    version: ClassVar[int] = 2  # 2: channels_last
 
     width: Annotated[float, LATER] = Field(1.0, gt=0, description="factor of every layer's channels")
 

@@ -10,7 +10,7 @@ from 0. Where the paper is silent: the zero channels of a shortcut come after th
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,6 +25,9 @@ from miabench.models._width import scaled
 
 class ResNet20(Model, frozen=True):
     """Residual network of 20 layers, small."""
+
+    channels_last: ClassVar[bool] = True
+    version: ClassVar[int] = 2  # 2: channels_last
 
     width: Annotated[float, LATER] = Field(1.0, gt=0, description="factor of every layer's channels")
 

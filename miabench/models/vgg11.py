@@ -10,6 +10,8 @@ PyTorch does. The feature is taken after the last ReLU (so it is not negative), 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
 from miabench import Classifier, Domain, Model
@@ -22,6 +24,9 @@ STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))  # widths; a maxpoo
 
 class VGG11(Model, frozen=True):
     """Eight convolutions and three fully connected layers."""
+
+    channels_last: ClassVar[bool] = True
+    version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:
         """Records that are not images of 32 x 32."""

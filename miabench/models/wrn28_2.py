@@ -10,6 +10,8 @@ N(0, 2/(k*k*out)) and the last layer's bias from 0.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +24,9 @@ BLOCKS_PER_STAGE = (28 - 4) // 6
 
 class WideResNet28x2(Model, frozen=True):
     """Wide residual network of 28 layers."""
+
+    channels_last: ClassVar[bool] = True
+    version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:
         """Records that are not images of 32 x 32."""

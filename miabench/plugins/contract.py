@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from miabench import seeds
 from miabench.errors import UserError
 from miabench.plugins.model import Model
+from miabench.plugins.network import in_layout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,7 +49,16 @@ def _built(name: str, model: Model, data: Data) -> Any:
     state = [*built.parameters(), *built.buffers()]
     if any(isinstance(part, (UninitializedParameter, UninitializedBuffer)) for part in state):
         raise UserError(f"model {name}: it has lazy layers, which are given no size; write their input's size")
-    return built
+    return _in_layout(name, model, built)
+
+
+def _in_layout(name: str, model: Model, built: nn.Module) -> nn.Module:
+    try:
+        return in_layout(built, model)
+    except RuntimeError as error:
+        raise UserError(
+            f"model {name}: it says channels_last, but its weights cannot be laid out so: {error}"
+        ) from None
 
 
 def _asked(name: str, net: nn.Module, x: Tensor) -> Any:

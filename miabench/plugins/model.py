@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from miabench.plugins.base import Plugin
 
@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
 
 class Model(Plugin, frozen=True):
-    """An architecture. Fields are its arguments."""
+    """An architecture. Fields are its arguments.
+
+    Attributes:
+        channels_last: images go through its network with the channels of a pixel side by side in memory, which is
+            faster for 2-D convolutions. Shapes and indices mean what they meant, and values differ in their last
+            digits. Not for every network: `.view(n, -1)` after a convolution raises then (`.flatten(1)` does not),
+            and 3-D convolutions have no such layout. Raise `version` with it.
+    """
+
+    channels_last: ClassVar[bool] = False
 
     def unsupported(self, domain: Domain) -> str | None:
         """Why this model cannot take such records, or None."""

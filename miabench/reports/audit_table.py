@@ -15,7 +15,7 @@ from rich.console import Console
 
 from miabench.auditing.result import GAP, MODEL_FREE, WORDS, Audit
 from miabench.errors import UserError
-from miabench.files.atomic import replace_file
+from miabench.files.atomic import remove_leftovers, replace_file
 from miabench.metrics.names import ACCURACIES, MAIN, TITLES
 from miabench.reports.numbers.lines import Site, printed
 from miabench.reports.tables import latex, markdown
@@ -135,6 +135,7 @@ def _save(audit: Audit, folder: Path) -> Iterator[Path]:
     from miabench.reports.plots.figure import SUFFIXES
     from miabench.reports.plots.figure import save as save_figures
 
+    remove_leftovers(folder)  # an audit that was killed may have left some
     for form, render in FORMS.items():
         with replace_file(folder / FILES[form]) as temporary:
             temporary.write_text(render(audit), encoding="utf-8")

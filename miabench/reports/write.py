@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from miabench.errors import UserError
-from miabench.files.atomic import replace_file
+from miabench.files.atomic import remove_leftovers, replace_file
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
-from miabench.reports.numbers.branches import branch_shares
+from miabench.reports.numbers.branches import BranchShares, branch_shares
+from miabench.reports.numbers.consistency import Consistency, consistency
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import Judgement, judge
@@ -35,6 +37,9 @@ from miabench.reports.tables.terminal_layout import open_console
 from miabench.reports.words import provenance
 from miabench.reports.words.sentences import answer
 from miabench.results.results import Results
+
+if TYPE_CHECKING:
+    from miabench.reports.plots.sheet import Width
 
 PLOTS = "plots"  # folder of the figures in the report's folder
 
@@ -75,8 +80,13 @@ class Report:
         else:
             sys.stdout.write(self.text(form))
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(self, folder: str | Path, width: Width | None = None, titles: bool = True) -> list[Path]:
         """Write all forms and, in the folder's `plots`, the figures.
+
+        Args:
+            folder: made if need be.
+            width: of the figures, `column` or `page` of a paper in two columns; None for a screen.
+            titles: whether figures have headings; a paper has captions.
 
         Returns:
             What was written.
@@ -85,7 +95,7 @@ class Report:
             UserError: the folder cannot be written.
         """
         try:
-            return _write(self, Path(folder))
+            return _write(self, Path(folder), width, titles)
         except OSError as error:
             raise UserError(
                 f"cannot write the report to {folder}: {error.strerror or error}; choose another folder with --out"
@@ -130,22 +140,29 @@ class Report:
             gaps=adaptivity_gaps(self.results, self.summary),
             duels=duels(self.results, self.summary, self.judged),
             costs=costs(self.results),
-            branches=branch_shares(self.results),
+            branches=self.branches,
+            consistency=lambda: self.consistency,
         )
+
+    @cached_property
+    def branches(self) -> BranchShares:
+        """Which way the steps of relaxed losses went."""
+        return branch_shares(self.results)
+
+    @cached_property
+    def consistency(self) -> Sequence[Consistency]:
+        """How alike the networks behave on members and non-members."""
+        return consistency(self.results, self.summary)
 
 
 def _html(made: Report) -> str:
-    """The page, with the trade-off of the lines that are shown."""
+    """The page, with all figures of the lines that are shown."""
     from miabench.reports import plots
     from miabench.reports.page.page import to_html
 
-    drawn = {
-        "the strongest attacks": plots.worst_cases.draw(made.summary, made.judged),
-        "each attack": plots.draw(made.summary),
-    }
     figures = {
-        f"{site.dataset}, {site.model}: accuracy against {what}": figure
-        for what, figures in drawn.items()
+        f"{site.dataset}, {site.model}: {plots.TITLES[name]}": figure
+        for name, figures in plots.all_figures(made.results, made.summary, made.judged)
         for site, figure in figures.items()
     }
     return to_html(made.results, made.tabled, made.answer, figures)
@@ -153,7 +170,7 @@ def _html(made: Report) -> str:
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: to_csv(made.results),
-    "json": lambda made: to_json(made.results),
+    "json": lambda made: to_json(made.results, made.branches, made.consistency),
     "markdown": lambda made: to_markdown(made.tabled, made.answer, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.tabled, provenance.made_with(made.results)),
     "html": _html,
@@ -191,12 +208,14 @@ def report(
         sys.stderr.write(f"wrote {path}\n")
 
 
-def _write(made: Report, folder: Path) -> list[Path]:
+def _write(made: Report, folder: Path, width: Width | None, titles: bool) -> list[Path]:
     from miabench.reports import plots
+    from miabench.reports.plots.sheet import Sheet
 
+    remove_leftovers(folder)  # a report that was killed may have left some
     paths = []
     for form, render in FORMS.items():
         paths.append(folder / FILES[form])
         with replace_file(paths[-1]) as temporary:
             temporary.write_text(render(made), encoding="utf-8")
-    return paths + plots.all_plots(made.results, made.summary, made.judged, folder / PLOTS)
+    return paths + plots.all_plots(made.results, made.summary, made.judged, folder / PLOTS, Sheet(width, titles))

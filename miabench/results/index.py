@@ -20,7 +20,8 @@ from miabench.store.hashed import hashed
 from miabench.store.store import Ref, Store, digest
 
 FOLDER = "experiments"  # of a store
-REMEDY = "make it anew with"
+ANEW = "make it anew with"
+REMEDY = f"{ANEW}: miabench run"
 
 
 class CellKey(NamedTuple):
@@ -144,7 +145,7 @@ class Index(BaseModel, frozen=True):
                 "run",
             )
         try:
-            return cls.read(path)
+            return cls._read(path, ANEW)
         except UserError as error:
             raise MissingStepError(str(error), "run") from None
 
@@ -162,9 +163,13 @@ class Index(BaseModel, frozen=True):
         Raises:
             UserError: it is not what was written, or another experiment's.
         """
-        index = read_json(path, TypeAdapter(cls), REMEDY)
+        return cls._read(path, REMEDY)
+
+    @classmethod
+    def _read(cls, path: Path, remedy: str) -> Self:
+        index = read_json(path, TypeAdapter(cls), remedy)
         if file_name(index.experiment) != path.name:
-            raise UserError(f"{path} is that of another experiment, {file_name(index.experiment)}; {REMEDY}")
+            raise UserError(f"{path} is that of another experiment, {file_name(index.experiment)}; {remedy}")
         return index
 
 

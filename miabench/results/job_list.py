@@ -13,7 +13,7 @@ from miabench.files.atomic import replace_file, write_file
 from miabench.files.json import read_json, sealed
 from miabench.plugins.discover import PluginFile
 from miabench.plugins.plugin_files import file_hash
-from miabench.results.index import file_name
+from miabench.results.index import REMEDY, file_name
 from miabench.store.store import Ref, Store
 
 FOLDER = "plans"  # of a store
@@ -78,10 +78,9 @@ class JobList(BaseModel, frozen=True):
         Raises:
             UserError: it is not what was written, or another experiment's.
         """
-        remedy = "make it anew with: miabench run"
-        found = read_json(path, TypeAdapter(cls), remedy)
+        found = read_json(path, TypeAdapter(cls), REMEDY)
         if found.file not in (None, path.name):
-            raise UserError(f"{path} is that of another experiment, {found.file}; {remedy}")
+            raise UserError(f"{path} is that of another experiment, {found.file}; {REMEDY}")
         return found
 
 

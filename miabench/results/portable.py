@@ -1,7 +1,7 @@
 """`miabench store export` and `import`: experiments with all that they need, in one file for another machine.
 
-The file is a plain tar archive. What is imported is a stranger's: only names that a store has, only regular files, none
-larger than the archive, and nothing is used before it is compared with its checksums.
+The file is a plain tar archive. What is imported is a stranger's: only names that a store has, only regular files, and
+nothing is used before it is compared with its checksums.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from miabench.errors import UserError
-from miabench.files.atomic import replace_file, replace_folder, temporary_folder
+from miabench.files.atomic import remove_leftovers, replace_file, replace_folder, temporary_folder
 from miabench.files.opened import opened
 from miabench.results import index as indexes
 from miabench.results import job_list
 from miabench.results.holdings import KINDS, Holdings, named
 from miabench.results.index import Index
 from miabench.results.job_list import JobList
-from miabench.store.folder import FORMAT_FILE, check_format
-from miabench.store.store import KEY, Ref, Store
+from miabench.store.folder import FORMAT_FILE
+from miabench.store.store import KEY, MANIFEST_FILE, REMOVED, WEIGHTS, Ref, Store
 
 MEMBER = re.compile(
     rf"{re.escape(FORMAT_FILE)}|(?:{'|'.join(KINDS)})/{KEY.pattern}/\w[\w.-]*|ids/{KEY.pattern}\.npy|"
@@ -68,6 +71,7 @@ def export(store: Store, file: Path, experiments: tuple[str, ...]) -> Transfer:
     names = named(holdings, experiments) or tuple(holdings.holders)
     refs, lists = holdings.of(names)
     stored = sorted(refs & holdings.artifacts.keys())
+    remove_leftovers(file.absolute().parent)  # an export that was killed may have left one, of any size
     with replace_file(file.absolute()) as temporary, tarfile.open(temporary, "w") as archive:
         if (store.folder / FORMAT_FILE).exists():
             archive.add(store.folder / FORMAT_FILE, FORMAT_FILE)
@@ -98,21 +102,16 @@ def import_(store: Store, file: Path) -> Transfer:
     """
     with temporary_folder(store.folder) as folder:
         _unpack(file, folder)
-        check_format(folder)
-        other = Store(folder, create=False)
-        refs = [Ref(kind, path.name) for kind in KINDS for path in sorted(folder.glob(f"{kind}/*"))]
-        for ref in refs:
-            other.check(ref)
-        lists = [path.stem for path in folder.glob("ids/*.npy")]
-        rows = {name: other.ids(name) for name in lists}
-        for read, place in ((Index.read, indexes.FOLDER), (JobList.read, job_list.FOLDER)):
-            for path in folder.glob(f"{place}/*.json"):
-                read(path)
-        for name in lists:
-            store.put_ids(rows[name])
+        try:
+            other, refs, lists = _checked(folder)
+        except UserError as error:
+            said = str(error).replace(f"{folder}/", "").replace(str(folder), "in it").partition(";")[0]
+            raise UserError(f"{file} cannot be imported: {said}; export it again") from None
+        for rows in lists:
+            store.put_ids(rows)
         added = [ref for ref in refs if not store.has_whole(ref) and not (store.has(ref) and other.lacks_weights(ref))]
         for ref in added:
-            _take(other.path(ref), store, ref)
+            _take(other, store, ref)
         held = sorted(path.stem for path in folder.glob(f"{indexes.FOLDER}/*.json"))
         for place in (job_list.FOLDER, indexes.FOLDER):
             for path in folder.glob(f"{place}/*.json"):
@@ -120,13 +119,32 @@ def import_(store: Store, file: Path) -> Transfer:
     return Transfer(file, tuple(held), len(added), len(refs) - len(added))
 
 
-def _take(folder: Path, store: Store, ref: Ref) -> None:
-    """Copy an artifact that was checked."""
+def _checked(folder: Path) -> tuple[Store, list[Ref], list[NDArray[np.int64]]]:
+    """What was unpacked, as a store: its artifacts and its lists of rows.
+
+    Raises:
+        UserError: something of it is damaged.
+    """
+    other = Store(folder, create=False)
+    refs = [Ref(kind, path.name) for kind in KINDS for path in sorted(folder.glob(f"{kind}/*"))]
+    for ref in refs:
+        other.check(ref)
+    for read, place in ((Index.read, indexes.FOLDER), (JobList.read, job_list.FOLDER)):
+        for path in folder.glob(f"{place}/*.json"):
+            read(path)
+    return other, refs, [other.ids(path.stem) for path in folder.glob("ids/*.npy")]
+
+
+def _take(other: Store, store: Store, ref: Ref) -> None:
+    """Copy what was checked of an artifact, and nothing else."""
+    files = {MANIFEST_FILE, *other.manifest(ref).files}
+    if other.lacks_weights(ref):
+        files = files - {WEIGHTS} | {REMOVED}
     with store.lock(ref.key):
         store.room(ref.kind)
         with replace_folder(store.path(ref)) as temporary:
-            for path in folder.iterdir():
-                shutil.copyfile(path, temporary / path.name)
+            for name in sorted(files):
+                shutil.copyfile(other.path(ref) / name, temporary / name)
 
 
 def _take_file(path: Path, to: Path) -> None:
@@ -154,12 +172,10 @@ def _unpack(file: Path, folder: Path) -> None:
 
 def _members(file: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The files of an archive, each of a name and kind that a store has."""
-    size, claimed = file.stat().st_size, 0
     for number, member in enumerate(archive):
         if member.isdir() and re.fullmatch(rf"(?:{'|'.join(KINDS)})/{KEY.pattern}", member.name):
             continue
         regular = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
-        claimed += member.size
-        if not regular or not MEMBER.fullmatch(member.name) or claimed > size or number > MOST_MEMBERS:
+        if not regular or not MEMBER.fullmatch(member.name) or number > MOST_MEMBERS:
             raise UserError(f"{file} is no export of a store: it holds {member.name!r}, {member.size:,} bytes")
         yield member

@@ -17,7 +17,7 @@ from miabench.results.job_list import JobList
 from miabench.store.failures import read_failure
 from miabench.store.folder import FORMAT_FILE, check_format
 from miabench.store.journals import JOURNAL, whole_part
-from miabench.store.store import KEY, REMOVED, Artifact, Ref, Store
+from miabench.store.store import KEY, MANIFEST_FILE, REMOVED, Artifact, Ref, Store
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _check_artifact(store: Store, kind: Artifact, path: Path) -> None:
         _refuse(path)
     manifest = store.check(Ref(kind, path.name))
     for file in path.iterdir():
-        if file.name not in (*manifest.files, "manifest.json", REMOVED):
+        if file.name not in (*manifest.files, MANIFEST_FILE, REMOVED):
             _refuse(file)
 
 

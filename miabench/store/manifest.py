@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, StringConstraints, TypeAdapter
+from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
 
+from miabench.errors import UserError
+
+T = TypeVar("T")
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # of a file, which leads nowhere else
 
 
@@ -58,27 +61,44 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
     @property
     def given(self) -> list[str]:
         """Keys of the networks that a training started from."""
-        return list(self.spec["given"].values())
+        return list(self._said(dict[str, str], "given").values())
 
     @property
     def part(self) -> str:
         """The list of pool rows that an observation is about."""
-        return str(self.spec["part"]["ids"])
+        return self._said(str, "part", "ids")
 
     @property
     def device(self) -> str:
         """Kind of device that the job computed on."""
-        return str(self.spec["compute"]["device"])
+        return self._said(str, "compute", "device")
 
     @property
     def threads(self) -> int:
         """How many threads the job computed with."""
-        return int(self.spec["compute"]["threads"])
+        return self._said(int, "compute", "threads")
 
     @property
     def logits(self) -> str:
         """Key of the observation whose logits accuracies were measured from."""
-        return str(self.spec["logits"])
+        return self._said(str, "logits")
+
+    def _said(self, form: type[T], *names: str) -> T:
+        """A value within the spec, which may be a stranger's.
+
+        Raises:
+            UserError: there is none of that form.
+        """
+        found: Any = self.spec
+        for name in names:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        try:
+            return TypeAdapter(form).validate_python(found, strict=True)
+        except ValidationError:
+            raise UserError(
+                f"the manifest of {self.kind}/{self.key} is damaged (it has no {'.'.join(names)}); remove that folder "
+                "of the store and run again: it is made anew"
+            ) from None
 
 
 MANIFEST = TypeAdapter(Manifest)

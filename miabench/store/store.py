@@ -34,7 +34,7 @@ from miabench.files.atomic import replace_file, replace_folder, write_file
 from miabench.files.checksum import Stamp, checksum, stamp_of
 from miabench.files.json import parse_json, read_json, sealed
 from miabench.files.lock import is_locked, lock
-from miabench.files.npz import open_npz
+from miabench.files.npz import read_npz
 from miabench.files.paths import expanded
 from miabench.store.failures import Failure, read_failure
 from miabench.store.folder import open_folder, refuse_link, room
@@ -46,6 +46,7 @@ KEY_LENGTH = 32  # hexadecimal digits: 128 bits
 KEY = re.compile(f"[0-9a-f]{{{KEY_LENGTH}}}")
 Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 
+MANIFEST_FILE = "manifest.json"
 WEIGHTS = "weights.safetensors"
 REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
 SETTLED = 2 * 10**9  # nanoseconds; a file that changed later than that may change again and show the same time
@@ -83,7 +84,7 @@ class Artifacts:
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete; a network's weights may have been removed since."""
-        return self._within(ref, "manifest.json").exists()
+        return self._within(ref, MANIFEST_FILE).exists()
 
     def has_all(self, refs: Iterable[Ref]) -> bool:
         """Whether several artifacts are complete."""
@@ -109,7 +110,7 @@ class Artifacts:
             files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
             manifest = Manifest(kind=ref.kind, key=ref.key, files=files, **about)
             content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
-            write_file(folder / "manifest.json", sealed(content))
+            write_file(folder / MANIFEST_FILE, sealed(content))
 
     def manifest(self, ref: Ref) -> Manifest:
         """What is known about an artifact: its spec, environment, times, checksums.
@@ -117,7 +118,7 @@ class Artifacts:
         Raises:
             UserError: it is not what was written, or another artifact's.
         """
-        path = self._within(ref, "manifest.json")
+        path = self._within(ref, MANIFEST_FILE)
         manifest = read_json(path, MANIFEST, _remedy(self.path(ref)))
         if (manifest.kind, manifest.key) != ref:
             raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {_remedy(self.path(ref))}")
@@ -158,9 +159,8 @@ class Artifacts:
         """
         path = self.file(ref, "arrays.npz")
         try:
-            with open_npz(path, ours=True, rows=rows) as arrays:
-                return {name: arrays[name] for name in names or arrays.files}
-        except (UserError, KeyError) as error:
+            return read_npz(path, *names, rows=rows)
+        except UserError as error:
             raise UserError(f"{error}; {_remedy(self.path(ref))}") from None
 
     def check(self, ref: Ref) -> Manifest:
@@ -170,29 +170,28 @@ class Artifacts:
             UserError: one is not.
         """
         stamps, manifest = self._opened.get(ref, ((), None))
-        if manifest is not None and stamps == _stamps(self.path(ref), manifest):
+        if manifest is not None and stamps == self._stamps(ref, manifest):
             return manifest
         manifest = self.manifest(ref)
-        stamps = _stamps(self.path(ref), manifest)
-        for name, written in manifest.files.items():
+        stamps = self._stamps(ref, manifest)
+        for (name, written), stamp in zip(manifest.files.items(), stamps[1:], strict=True):
             path = self._within(ref, name)
             gone = name == WEIGHTS and self.lacks_weights(ref)
-            if not gone and (not path.exists() or checksum(path) != written):
+            if not gone and (stamp is None or checksum(path) != written):
                 raise UserError(f"{path} is damaged; {_remedy(self.path(ref))}")
         if all(stamp is None or time.time_ns() - stamp[1] > SETTLED for stamp in stamps):
             self._opened[ref] = stamps, manifest
         return manifest
+
+    def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
+        """How an artifact's files look from outside."""
+        return tuple(stamp_of(self._within(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
         """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
         if not KEY.fullmatch(ref.key):
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
         return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
-
-
-def _stamps(folder: Path, manifest: Manifest) -> tuple[Stamp | None, ...]:
-    """How an artifact's files look from outside."""
-    return tuple(stamp_of(folder / name) for name in ("manifest.json", *manifest.files))
 
 
 def _remedy(folder: Path) -> str:

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+DRAWS_AT_ONCE = 2**26  # of Poisson batches, a byte each
+
 How: TypeAlias = Literal["shuffle", "poisson", "in-order"]
 
 
@@ -25,9 +27,7 @@ def batches(ids: Tensor, size: int, how: How, generator: torch.Generator) -> Ite
     """
     n = len(ids)
     if how == "poisson":
-        for _ in range(max(1, round(n / size))):
-            draw = torch.rand(n, generator=generator, device=ids.device)
-            yield ids[draw < size / n]
+        yield from _poisson(ids, size / n, max(1, round(n / size)), generator)
         return
     if how == "shuffle":
         ids = ids[torch.randperm(n, generator=generator, device=ids.device)]
@@ -35,3 +35,14 @@ def batches(ids: Tensor, size: int, how: How, generator: torch.Generator) -> Ite
     if ends and n - ends[-1] == 1:
         ends.pop()
     yield from (ids[a:b] for a, b in zip([0, *ends], [*ends, n], strict=True))
+
+
+def _poisson(ids: Tensor, rate: float, count: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Batches that hold each record with a probability; many are drawn at once, as their sizes wait for the device."""
+    n = len(ids)
+    at_once = max(1, DRAWS_AT_ONCE // n)
+    for first in range(0, count, at_once):
+        steps = range(first, min(first + at_once, count))
+        drawn = torch.stack([torch.rand(n, generator=generator, device=ids.device) < rate for _ in steps])
+        sizes = drawn.sum(1).tolist()
+        yield from torch.split(ids[drawn.nonzero()[:, 1]], sizes)

@@ -82,7 +82,7 @@ class Checkpoint:
             saved = json.loads(files["state.json"])
             tree = _unpack(saved["tree"], safetensors.load(files["state.safetensors"]))
             return int(saved["epoch"]), tree
-        except (UserError, ValueError, LookupError, TypeError, RecursionError, MemoryError, SafetensorError) as error:
+        except (UserError, ValueError, LookupError, TypeError, RuntimeError, MemoryError, SafetensorError) as error:
             raise UserError(f"the checkpoint {self.folder} is damaged ({error})") from None
 
     def _checksums(self, files: Mapping[str, bytes]) -> bytes:
@@ -139,7 +139,7 @@ def _pack(tree: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(tree, Tensor):
         name = f"t{len(tensors)}"
         tensors[name] = tree.clone()  # safetensors refuses tensors that share memory
-        return {"tensor": name}
+        return {"tensor": name} | ({"channels_last": True} if _is_channels_last(tree) else {})
     if isinstance(tree, Mapping):
         return {"dict": [[key, _pack(value, tensors)] for key, value in tree.items()]}
     if isinstance(tree, (list, tuple)):
@@ -147,9 +147,17 @@ def _pack(tree: Any, tensors: dict[str, Tensor]) -> Any:
     return {"value": tree}
 
 
+def _is_channels_last(tensor: Tensor) -> bool:
+    """Whether a tensor has that memory layout, which safetensors does not keep: another may round otherwise."""
+    if tensor.dim() != 4:
+        return False
+    return tensor.stride() == torch.empty_like(tensor, device="meta", memory_format=torch.channels_last).stride()
+
+
 def _unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     if "tensor" in tree:
-        return tensors[tree["tensor"]]
+        saved = tensors[tree["tensor"]]
+        return saved.clone(memory_format=torch.channels_last) if tree.get("channels_last") else saved
     if "dict" in tree:
         return {key: _unpack(value, tensors) for key, value in tree["dict"]}
     if "list" in tree:

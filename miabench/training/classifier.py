@@ -17,7 +17,13 @@ class Classifier(nn.Module):
         encoder: x (N, ...) -> features (N, D).
         head: features (N, D) -> logits (N, C).
         feature_dim: D; what center losses see.
+
+    Attributes:
+        products: type in which the encoder's and the head's products are computed, weights and answers being float32;
+            None: that of the weights.
     """
+
+    products: torch.dtype | None = None
 
     def __init__(self, encoder: nn.Module, head: nn.Module, feature_dim: int) -> None:
         super().__init__()
@@ -27,8 +33,13 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, C) and features (N, D)."""
-        features = self.encoder(x)
-        return self.head(features), features
+        if self.products is None:
+            features = self.encoder(x)
+            return self.head(features), features
+        with torch.autocast(x.device.type, self.products):
+            features = self.encoder(x)
+            logits = self.head(features)
+        return logits.float(), features.float()
 
 
 @torch.no_grad()

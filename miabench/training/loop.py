@@ -8,11 +8,12 @@ from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from miabench.errors import UserError
 from miabench.training.classifier import Classifier
 from miabench.training.criterion import Criterion
+from miabench.training.sgd import SGD
 from miabench.training.task import Task
 
 Augment: TypeAlias = Callable[[Tensor, Tensor, torch.Generator], Tensor | tuple[Tensor, Any]]
@@ -35,9 +36,7 @@ def train_with_criterion(
     optimizers: dict[str, Optimizer] = {"sgd": task.optimizer(net)}
     if own := list(criterion.parameters()):
         schedule = task.schedule
-        optimizers["criterion_sgd"] = SGD(
-            own, lr=criterion.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
-        )
+        optimizers["criterion_sgd"] = SGD(own, criterion.lr, schedule.momentum, schedule.weight_decay)
 
     def step(epoch: int, ids: Tensor) -> tuple[Tensor, Tensor]:
         x, targets = _shown(task, augment, ids)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from miabench import seeds
 from miabench.data.augmentation import crop_flip
@@ -23,6 +23,7 @@ from miabench.training.descent import Step, descend
 from miabench.training.journal import Journal
 from miabench.training.records import Records
 from miabench.training.schedule import Schedule
+from miabench.training.sgd import SGD
 from miabench.training.streams import Streams
 
 
@@ -107,7 +108,7 @@ class Task:
     def optimizer(self, module: nn.Module) -> SGD:
         """The schedule's SGD for a module; `epochs` sets its learning rate."""
         schedule = self.schedule
-        sgd = SGD(module.parameters(), schedule.lr, schedule.momentum, weight_decay=schedule.weight_decay)
+        sgd = SGD(module.parameters(), schedule.lr, schedule.momentum, schedule.weight_decay)
         self._scheduled.append(sgd)
         return sgd
 

@@ -169,7 +169,7 @@ class _Search:
         (choice,) = experiment.defense
         trial = {"protocol": "tune", "models": self.settings.models, "shadows": SHADOWS, "population": 0.0}
         setting = {"defense": [with_values(choice, values)]}
-        return make_plan(experiment.model_copy(update=trial | setting), self.paths)
+        return make_plan(experiment.model_copy(update=trial | setting), self.paths, self.executor.devices())
 
     def _key(self, first: Plan) -> str:
         """The first trial's jobs hold all that decides a trial but the values chosen."""

@@ -26,7 +26,11 @@ from miabench.training.serving import Served
 FOLDER = Path(__file__).parents[2] / "attacks"
 NAMES = sorted(file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if not file.name.startswith("_"))
 RECORDS, SHAPE, CLASSES, SHADOWS = 120, (1, 8, 8), 4, 5  # records of one model; half of them are members
-QUICK = {"boundary": {"queries": 60, "records": RECORDS}}  # what an attack is made with, where its defaults take long
+QUICK = {  # what an attack is made with, where its defaults take long
+    "adversarial-distance": {"norm": "l2", "steps": 5, "rounds": 3, "records": RECORDS},
+    "boundary": {"queries": 60, "records": RECORDS},
+    "samia": {"schedule": {"epochs": 10, "lr": 0.01}},
+}
 
 
 class Model:
@@ -120,7 +124,7 @@ def outside():
 
 def made(name):
     """An attack, unless its extra is not installed."""
-    if name == "boundary":
+    if name in ("adversarial-distance", "boundary"):
         pytest.importorskip("art", reason="needs the extra: pip install 'miabench[boundary]'")
     return miabench.create_attack(name, **QUICK.get(name, {}))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from miabench import Data, RecordNoise, create_attack
+from miabench import RecordNoise, create_attack
 
 pytest.importorskip("art", reason="needs the extra: pip install 'miabench[boundary]'")
 
@@ -102,13 +102,3 @@ def test_scores_few_records_of_each_kind_by_labels_alone():
     (few,) = create_attack("boundary", records=7, queries=99).probes()
     assert (few.records, few.queries) == (7, 99)
     np.testing.assert_array_equal(attack.score({probe: np.array([0.0, 2.0])}, {}), [0, 2])
-
-
-def test_tokens_and_a_missing_toolbox_are_not_supported(monkeypatch):
-    attack = create_attack("boundary")
-    tokens = Data(torch.zeros(4, 7, dtype=torch.int64), torch.arange(4) % 2, ("a", "b"))
-    reals = Data(torch.zeros(4, 7), torch.arange(4) % 2, ("a", "b"))
-    assert "integer tokens" in attack.unsupported("pool", tokens, SimpleNamespace())
-    assert attack.unsupported("pool", reals, SimpleNamespace()) is None
-    monkeypatch.setattr("miabench.attacks.boundary.find_spec", lambda name: None)
-    assert "pip install 'miabench[boundary]'" in attack.unsupported("pool", reals, SimpleNamespace())

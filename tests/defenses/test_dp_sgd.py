@@ -338,7 +338,7 @@ def test_the_network_is_plain_and_loads():
     net, _ = train(DPSGD(), data, model=_model("cnn"), schedule=Schedule(epochs=1, batch_size=4))
     assert not any(layer._forward_hooks or layer._backward_hooks for layer in net.modules())
     assert not any(hasattr(p, "grad_sample") for p in net.parameters())
-    fresh = DPSGD().architecture(_model("cnn").build(data.domain))
+    fresh = build_network(_model("cnn"), DPSGD(), data.domain)
     fresh.load_state_dict(net.state_dict())
     x = data.inputs(torch.arange(8), torch.device("cpu"))
     assert torch.equal(net.eval()(x)[0], fresh.eval()(x)[0])

@@ -1,1 +1,1 @@
-"""Where jobs run: in this process, or in worker processes on this machine."""
+"""Where jobs run: in this process, in worker processes on this machine, or on a cluster."""

@@ -29,7 +29,9 @@ class Event:
 class Executor(Protocol):
     """Runs jobs somewhere. A job's inputs are stored before it is started."""
 
-    slots: int  # jobs at once
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once now; a cluster grows and shrinks."""
 
     def waiting(self) -> Collection[frozenset[PluginFile]]:
         """The plugin files of processes that have nothing to do: a job of one of these sets starts at once."""

@@ -18,6 +18,7 @@ from miabench.jobs.executors import memory
 from miabench.jobs.executors.base import Event
 from miabench.jobs.executors.needs import Needs
 from miabench.jobs.executors.process import News, Worker
+from miabench.jobs.executors.time_limit import TimeLimit
 from miabench.jobs.specs import Context, Job
 from miabench.jobs.stopping import GRACE, stop
 from miabench.plugins.discover import PluginFile
@@ -35,7 +36,7 @@ class Local:
     def __init__(self, context: Context, workers: int, job_timeout: float | None = None) -> None:
         self.slots = workers
         self._context = context
-        self._timeout = job_timeout
+        self._limit = TimeLimit(job_timeout)
         self._news: News = queue.Queue()
         self._workers: list[Worker] = []
         self._needs = Needs()
@@ -73,7 +74,7 @@ class Local:
         """Block for the next message of any worker, or until a job has taken too long."""
         if late := list(self._late()):
             return late
-        limits = [limit for limit in (seconds, self._left()) if limit is not None]
+        limits = [limit for limit in (seconds, self._limit.left(self._workers)) if limit is not None]
         try:
             worker, message = self._news.get(timeout=min(limits, default=None))
         except queue.Empty:
@@ -94,27 +95,19 @@ class Local:
             self._end(worker)
         return [Event(**message, job=job)]  # type: ignore[arg-type]
 
-    def _left(self) -> float | None:
-        """Seconds until the first job has taken too long."""
-        begun = [worker.begun for worker in self._workers if worker.begun is not None]
-        return max(0.0, min(begun) + self._timeout - time.monotonic()) if begun and self._timeout else None
-
     def _late(self) -> Iterator[Event]:
-        for worker in list(self._workers):
-            if worker.late(self._timeout) and worker.job:
-                self._end(worker)
-                why = f"it took longer than --job-timeout {self._timeout:g} seconds, so its worker process was ended"
-                yield Event("failed", worker.job, why=why)
+        for worker in self._limit.late(self._workers):
+            assert worker.job is not None
+            self._end(worker)
+            yield Event("failed", worker.job, why=self._limit.why)
 
     def _buried(self, worker: Worker) -> list[Event]:
         self._workers.remove(worker)
-        code = worker.process.wait()
+        why = worker.death()
         worker.close()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        if worker.job and code == -signal.SIGKILL:
+        if worker.job and worker.process.returncode == -signal.SIGKILL:
             self._needs.runs_alone(worker.job)
-        return [Event("died", worker.job, why=f"its worker process {how}{hint}")] if worker.job else []
+        return [Event("died", worker.job, why=why)] if worker.job else []
 
     # --- the end ---
 

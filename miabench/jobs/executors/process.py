@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -26,10 +26,10 @@ class Worker:
         job: what it does, or None.
         begun: when it began with that, once its imports were over; monotonic seconds.
         plugins: the plugin files that it has imported.
-        process: runs `miabench.jobs.worker`.
+        process: runs `miabench.jobs.worker`, in a folder where one is given.
     """
 
-    def __init__(self, context: Context, news: News) -> None:
+    def __init__(self, context: Context, news: News, folder: str | None = None) -> None:
         self.job: Job | None = None
         self.begun: float | None = None
         self.plugins = frozenset(context.plugins)
@@ -39,6 +39,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**threads, **os.environ},
+            cwd=folder,
             text=True,
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the workers
         )
@@ -55,9 +56,11 @@ class Worker:
         """Ask it to save a training's state after this epoch, and to end."""
         self._send(STOP)
 
-    def late(self, timeout: float | None) -> bool:
-        """Whether its job has taken longer than so many seconds."""
-        return timeout is not None and self.begun is not None and time.monotonic() - self.begun >= timeout
+    def death(self) -> str:
+        """How a process ended that nobody ended, in words for the user."""
+        code = self.process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        return f"its worker process {how}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
 
     def _send(self, line: str) -> None:
         assert self.process.stdin is not None

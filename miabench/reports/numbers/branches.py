@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,10 +23,9 @@ def branch_shares(results: Results) -> BranchShares:
     return {key: shares for key, shares in found.items() if shares}
 
 
-def branch_rows(results: Results) -> Iterator[dict[str, Any]]:
+def branch_rows(cells: Sequence[Cell], found: BranchShares) -> Iterator[dict[str, Any]]:
     """For programs: a row for each cell and relaxed loss."""
-    found = branch_shares(results)
-    for cell in results.index.cells:
+    for cell in cells:
         for loss, shares in found.get(cell.key, {}).items():
             names = {"dataset": cell.dataset, "model": cell.model, "defense": cell.defense, "params": dict(cell.params)}
             yield {**names, "loss": loss, **shares, "relaxed": relaxed(shares)}

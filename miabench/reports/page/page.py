@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,9 +26,11 @@ from miabench.files.toml import toml_text
 from miabench.reports.numbers.lines import Summary, printed
 from miabench.reports.numbers.names import DAGGER
 from miabench.reports.page import curves
+from miabench.reports.plots.figure import finish
 from miabench.reports.tables.report_tables import Tabled, report_tables
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import alerts
+from miabench.reports.words.glossary import WORDS
 from miabench.reports.words.sentences import overview, sentences
 from miabench.results.index import Cell, CellKey, Entry
 from miabench.results.results import Results
@@ -83,6 +86,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
             *footnotes.reading(summary, made.judged, best="bold:"),
             *footnotes.beside(summary, made.judged, reasons),
         ],
+        words=WORDS,
         plots={title: inline(figure, f"plot{i}-") for i, (title, figure) in enumerate(figures.items())},
         sections=_sections(results, summary),
         anchors={key: f"cell-{i}" for i, key in enumerate(_cells(summary))},
@@ -90,6 +94,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
         protocol=list(provenance.protocol(experiment)),
         versions=provenance.versions(results),
         experiment=toml_text(experiment.as_file()),
+        date=datetime.now(UTC).strftime("%d %B %Y"),
         key=digest(experiment.model_dump(mode="json")),
         style=Markup(style),  # the package's own, like the script
         script=Markup(script),
@@ -111,6 +116,7 @@ def template(name: str) -> Template:
 
 def inline(figure: Figure, prefix: str) -> Markup:
     """A figure as SVG that can stand in a page: names begin with a prefix, so that no two figures share any."""
+    finish(figure)
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": prefix}):  # the same names every time
         figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)

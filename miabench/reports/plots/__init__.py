@@ -16,12 +16,25 @@ from miabench.reports.plots import against_cost, heat_map, histograms, origin_bo
 from miabench.reports.plots.against_accuracy import draw, draw_ablation, trade_off
 from miabench.reports.plots.figure import SUFFIXES, Figures, save
 from miabench.reports.plots.records import load_records
+from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.results.results import Results
 
-__all__ = ["all_figures", "all_plots", "draw", "draw_ablation", "trade_off"]
+TITLES = {  # of the figures, on the page
+    "worst-cases": "accuracy against the strongest attacks",
+    "trade-off": "accuracy against each attack",
+    "ablation": "accuracy against each attack, of CRL and its parts",
+    "cost": "cost against the strongest attack",
+    "attacks": "every defense under every attack",
+    "roc": "ROC of each attack",
+    "boundary-histograms": "distance to the decision boundary, members and non-members",
+    "confidence-histograms": "confidence, members and non-members",
+    "origin-boundary": "distance to the origin and to the decision boundary",
+}
+
+__all__ = ["TITLES", "all_figures", "all_plots", "draw", "draw_ablation", "trade_off"]
 
 
-def all_plots(results: Results, summary: Summary, judged: Judgement, folder: Path) -> list[Path]:
+def all_plots(results: Results, summary: Summary, judged: Judgement, folder: Path, sheet: Sheet = SCREEN) -> list[Path]:
     """Write every figure that the results support, as PNG, SVG and PDF: `worst-cases`, `trade-off`, `cost` and so on.
 
     Args:
@@ -29,29 +42,33 @@ def all_plots(results: Results, summary: Summary, judged: Judgement, folder: Pat
         summary: see `all_figures`.
         judged: of the same lines.
         folder: made if need be.
+        sheet: how they are laid out.
 
     Returns:
         The files that were written; a figure without data is none of them.
     """
-    made = all_figures(results, summary, judged)
+    made = all_figures(results, summary, judged, sheet)
     return [path for name, figures in made for path in save(figures, folder / name, SUFFIXES)]
 
 
-def all_figures(results: Results, summary: Summary, judged: Judgement) -> Iterator[tuple[str, Figures]]:
+def all_figures(
+    results: Results, summary: Summary, judged: Judgement, sheet: Sheet = SCREEN
+) -> Iterator[tuple[str, Figures]]:
     """Every kind of figure by name, one after the other, so that those of one kind at a time are in memory.
 
     Args:
         results: what the summary was made from.
         summary: its metric is that of the trade-off, of the cost and of the heat map; its lines are shown.
         judged: of the same lines.
+        sheet: how they are laid out.
     """
-    yield "worst-cases", worst_cases.draw(summary, judged)
-    yield "trade-off", draw(summary)
-    yield "ablation", draw_ablation(summary)
-    yield "cost", against_cost.draw(summary, costs(results))
-    yield "attacks", heat_map.draw(summary)
-    yield "roc", roc.draw(results, summary)
+    yield "worst-cases", worst_cases.draw(summary, judged, sheet)
+    yield "trade-off", draw(summary, sheet)
+    yield "ablation", draw_ablation(summary, sheet)
+    yield "cost", against_cost.draw(summary, costs(results), sheet)
+    yield "attacks", heat_map.draw(summary, sheet)
+    yield "roc", roc.draw(results, summary, sheet)
     views = load_records(results, summary)
-    yield "boundary-histograms", histograms.draw(views, histograms.BOUNDARY)
-    yield "confidence-histograms", histograms.draw(views, histograms.CONFIDENCE)
-    yield "origin-boundary", origin_boundary.draw(views)
+    yield "boundary-histograms", histograms.draw(views, histograms.BOUNDARY, sheet)
+    yield "confidence-histograms", histograms.draw(views, histograms.CONFIDENCE, sheet)
+    yield "origin-boundary", origin_boundary.draw(views, sheet)

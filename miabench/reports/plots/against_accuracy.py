@@ -14,8 +14,9 @@ from miabench.reports.numbers.published import ABLATION
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import scatter
 from miabench.reports.plots.axis import Measure
-from miabench.reports.plots.figure import abreast, add_legend, check_suffix, label_figure, open_figure, save
+from miabench.reports.plots.figure import check_suffix, save
 from miabench.reports.plots.scatter import Panel, Point
+from miabench.reports.plots.sheet import ABREAST, SCREEN, Sheet
 from miabench.reports.plots.sites import in_experiment_order, sites
 from miabench.reports.plots.style import Look, choose_looks
 from miabench.reports.plots.words import records_of, runs_of
@@ -40,27 +41,27 @@ def trade_off(results: Results, path: str | Path) -> list[Path]:
     return save(draw(summarize(results)), path.with_suffix(""), [path.suffix])
 
 
-def draw(summary: Summary) -> dict[Site, Figure]:
+def draw(summary: Summary, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
     """The trade-off of all cells, by dataset and model."""
-    return _figures(summary, summary.lines, "test accuracy")
+    return _figures(summary, summary.lines, "test accuracy", sheet)
 
 
-def draw_ablation(summary: Summary) -> dict[Site, Figure]:
+def draw_ablation(summary: Summary, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
     """The trade-off of CRL and of its parts (Figure 7), where there are two of them or more."""
     chosen = [line for line in summary.lines if line.cell.defense in ABLATION or line.is_baseline]
     parts = {site: {line.cell.defense for line in chosen if line.site == site} for site in sites(summary)}
     lines = [line for line in chosen if len(parts[line.site] & {*ABLATION}) > 1]
-    return _figures(summary, lines, "the parts of CRL, test accuracy")
+    return _figures(summary, lines, "the parts of CRL, test accuracy", sheet)
 
 
-def _figures(summary: Summary, lines: Sequence[TableRow], what: str) -> dict[Site, Figure]:
+def _figures(summary: Summary, lines: Sequence[TableRow], what: str, sheet: Sheet) -> dict[Site, Figure]:
     looks = choose_looks(line.cell for line in summary.lines)
     figures = {}
     for site in sites(summary):
         own = in_experiment_order(summary, [line for line in lines if line.site == site])
         panels = list(_panels(own, Measure.of(summary))) if own else []
         if any(panel.points for panel in panels):
-            figures[site] = _figure(own, panels, looks, what)
+            figures[site] = _figure(own, panels, looks, what, sheet)
     return figures
 
 
@@ -78,8 +79,11 @@ def _points(lines: Sequence[TableRow], attack: str) -> Iterator[Point]:
             yield Point(line, x, y, x_std, y_std)
 
 
-def _figure(lines: Sequence[TableRow], panels: Sequence[Panel], looks: Mapping[str, Look], what: str) -> Figure:
-    figure, every = open_figure(len(panels), abreast(len({line.attacker for line in lines})))
+def _figure(
+    lines: Sequence[TableRow], panels: Sequence[Panel], looks: Mapping[str, Look], what: str, sheet: Sheet
+) -> Figure:
+    attackers = len({line.attacker for line in lines})
+    figure, every = sheet.open(len(panels), ABREAST // attackers * attackers)  # an attack's are never torn apart
     keys = {point.line.key for panel in panels for point in panel.points}
     shown = [line for line in lines if line.key in keys]
     series = scatter.make_series(shown, looks)
@@ -90,8 +94,8 @@ def _figure(lines: Sequence[TableRow], panels: Sequence[Panel], looks: Mapping[s
         scatter.draw_panel(axes, panel, series)
     name = panels[0].measure.name
     x, y = "test accuracy (%), more is better", f"{name} of the attack (%), less is better"
-    label_figure(figure, _heading(shown, f"{what} against {name} of each attack"), x, y)
-    add_legend(figure, [*scatter.legend(series, panels, every[0])])
+    sheet.label(figure, _heading(shown, f"{what} against {name} of each attack"), x, y)
+    sheet.add_legend(figure, [*scatter.legend(series, panels, every[0])])
     return figure
 
 

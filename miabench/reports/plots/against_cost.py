@@ -12,8 +12,8 @@ from miabench.reports.numbers.cost import Costs
 from miabench.reports.numbers.lines import Site, Summary, TableRow
 from miabench.reports.plots import scatter
 from miabench.reports.plots.axis import Measure
-from miabench.reports.plots.figure import add_legend, label_figure, open_figure
 from miabench.reports.plots.scatter import Panel, Point
+from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.sites import in_experiment_order, sites
 from miabench.reports.plots.style import Look, choose_looks
 from miabench.reports.plots.words import records_of, runs_of
@@ -21,7 +21,7 @@ from miabench.reports.plots.words import records_of, runs_of
 LOG_FROM = 10.0  # the largest cost over the least from which the axis is logarithmic
 
 
-def draw(summary: Summary, costs: Costs) -> dict[Site, Figure]:
+def draw(summary: Summary, costs: Costs, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
     """A panel per attacker, by dataset and model; nothing where no cost is known.
 
     Seconds are the processor's, or an accelerator's where one was used: means over runs of all trainings that one
@@ -33,7 +33,7 @@ def draw(summary: Summary, costs: Costs) -> dict[Site, Figure]:
         lines = in_experiment_order(summary, [line for line in summary.lines if line.site == site])
         panels = [_panel(lines, who, costs, Measure.of(summary)) for who in summary.attackers]
         if any(panel.points for panel in panels):
-            figures[site] = _figure(panels, looks, costs)
+            figures[site] = _figure(panels, looks, costs, sheet)
     return figures
 
 
@@ -50,8 +50,8 @@ def _points(lines: Sequence[TableRow], attacker: str, costs: Costs) -> Iterator[
             yield Point(line, cost.paid, y, None, y_std)
 
 
-def _figure(panels: Sequence[Panel], looks: Mapping[str, Look], costs: Costs) -> Figure:
-    figure, every = open_figure(len(panels))
+def _figure(panels: Sequence[Panel], looks: Mapping[str, Look], costs: Costs, sheet: Sheet) -> Figure:
+    figure, every = sheet.open(len(panels))
     points = [point for panel in panels for point in panel.points]
     shown = [point.line for point in points]
     series = scatter.make_series(shown, looks)
@@ -68,9 +68,9 @@ def _figure(panels: Sequence[Panel], looks: Mapping[str, Look], costs: Costs) ->
     name = panels[0].measure.name
     whose = "CPU" if all(costs[line.cell.key].on_cpu for line in shown) else "wall"
     x = f"{whose} seconds of one target's trainings, less is better"
-    y = f"{name} of the strongest attack (%),\nless is better"
-    label_figure(figure, _heading(shown, f"cost against {name} of the strongest attack", costs), x, y)
-    add_legend(figure, [*scatter.legend(series, panels, every[0])])
+    y = f"{name} of the strongest attack (%), less is better"
+    sheet.label(figure, _heading(shown, f"cost against {name} of the strongest attack", costs), x, y)
+    sheet.add_legend(figure, [*scatter.legend(series, panels, every[0])])
     return figure
 
 

@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 from miabench import metrics
 from miabench.auditing.result import Audit
 from miabench.reports.numbers.lines import printed
-from miabench.reports.plots.figure import add_legend, label_figure, open_figure
-from miabench.reports.plots.roc import TOP
 from miabench.reports.plots.roc_band import roc
-from miabench.reports.plots.style import COLORS, LABEL_WIDTH
+from miabench.reports.plots.sheet import SCREEN, Sheet
+from miabench.reports.plots.style import LABEL_WIDTH, fixed_looks
 from miabench.reports.plots.words import escaped, wrapped
 
 X, Y = "false positive rate, from one false positive on", "true positive rate, less is better"
 Style: TypeAlias = Literal["-", "--", "-.", ":"]
+COLORS = [look.color for look in fixed_looks().values()][:8]  # the most distinct
 STYLES: tuple[Style, ...] = ("-", "--", "-.", ":")  # a round of colours each
 
 Array = NDArray[np.float64]
 
 
-def draw(audit: Audit) -> Figure | None:
+def draw(audit: Audit, sheet: Sheet = SCREEN) -> Figure | None:
     """A curve per attack, the strongest by AUC first and with its band; None where no attack could be run."""
     if not audit.scores:
         return None
     aucs = {name: metrics.auc(*_scored(audit, name)).value for name in audit.scores}
     names = sorted(aucs, key=lambda name: -aucs[name])
-    figure, (axes,) = open_figure(1)
+    figure, (axes,) = sheet.open(1)
     least = 1 / int((~audit.member).sum())
-    axes.set(xscale="log", yscale="log", xlim=(least, TOP), ylim=(least, TOP))
+    axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1))
     axes.plot([least, 1], [least, 1], color="0.5", linestyle="--", linewidth=0.8, zorder=0)
     looks = dict(zip(names, itertools.cycle(itertools.product(STYLES, COLORS)), strict=False))
     _draw_band(axes, audit, names[0])
@@ -49,10 +49,8 @@ def draw(audit: Audit) -> Figure | None:
         f"ROC of each attack on {int(audit.member.sum()):,} members and {int((~audit.member).sum()):,} non-members\n"
         f"band: pointwise 95% interval over records, of {escaped(names[0])}"
     )
-    label_figure(
-        figure, heading, "false positive rate, from one false positive on", "true positive rate, less is better"
-    )
-    add_legend(figure, _handles(aucs, looks))
+    sheet.label(figure, heading, X, Y)
+    sheet.add_legend(figure, _handles(aucs, looks))
     return figure
 
 

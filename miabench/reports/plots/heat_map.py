@@ -12,9 +12,10 @@ from matplotlib.image import AxesImage
 from miabench.reports.numbers.lines import Site, SiteKey, Summary, TableRow
 from miabench.reports.numbers.names import title_of
 from miabench.reports.plots.axis import Measure
-from miabench.reports.plots.figure import LEGEND, label_figure
+from miabench.reports.plots.sheet import LEGEND, SCREEN, WIDTHS, Sheet
 from miabench.reports.plots.sites import choose, sites
-from miabench.reports.plots.words import escaped, mean_over, records_of
+from miabench.reports.plots.style import LABEL_WIDTH
+from miabench.reports.plots.words import mean_over, records_of, wrapped
 
 MOST_ROWS = 40
 CELL = (0.72, 0.26)  # inches
@@ -23,7 +24,7 @@ EQUAL_CONTRAST = 0.179  # luminance at which white and black are equally legible
 LEAST_SPAN = 20.0  # points that the shades cover at least
 
 
-def draw(summary: Summary) -> dict[Site, Figure]:
+def draw(summary: Summary, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
     """A panel per attacker, by dataset and model: a row per cell, a column per attack.
 
     Where there is no number, the word of the table stands: n/a, failed or missing.
@@ -35,15 +36,17 @@ def draw(summary: Summary) -> dict[Site, Figure]:
         labels = {line.cell.label for line in chosen}
         lines = [line for line in summary.lines if line.site == site and line.cell.label in labels]
         if any(value.mean is not None for line in lines for value in line.attacks.values()):
-            figures[site] = _figure(summary, lines, choice)
+            figures[site] = _figure(summary, lines, choice, sheet)
     return figures
 
 
-def _figure(summary: Summary, lines: Sequence[TableRow], choice: str) -> Figure:
+def _figure(summary: Summary, lines: Sequence[TableRow], choice: str, sheet: Sheet) -> Figure:
     rows, columns, panels = len(lines) // len(summary.attackers), len(lines[0].attacks), len(summary.attackers)
     names = LETTER * max(len(title_of(line.cell)) for line in lines)
-    width = max(names + panels * columns * CELL[0] + 1.2, 6.0)
-    figure = Figure(figsize=(width + LEGEND, rows * CELL[1] + 1.4), layout="constrained")
+    wanted = max(names + panels * columns * CELL[0] + 1.2, 6.0) + LEGEND
+    width = wanted if sheet.width is None else WIDTHS[sheet.width]
+    letters = 8 * min(1.0, max(0.5, width / wanted))  # of the numbers, which have less room on paper
+    figure = Figure(figsize=(width, rows * CELL[1] + 1.4), layout="constrained")
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
     measure = Measure.of(summary)
     low = min(measure.guessing, float(np.nanmin(values)))
@@ -51,9 +54,10 @@ def _figure(summary: Summary, lines: Sequence[TableRow], choice: str) -> Figure:
     for i, attacker in enumerate(summary.attackers):
         axes = figure.add_subplot(1, panels, i + 1)
         own = [line for line in lines if line.attacker == attacker]
-        image = _draw_panel(axes, own, limits)
+        image = _draw_panel(axes, own, limits, letters)
         axes.set_title(f"{attacker} attacker", fontsize=9)
-        axes.set_yticks(range(rows), [escaped(title_of(line.cell)) for line in own] if i == 0 else [], fontsize=8)
+        axes.set_yticks(range(rows), [wrapped(title_of(line.cell), LABEL_WIDTH) for line in own] if i == 0 else [])
+        axes.tick_params(labelsize=letters)
     bar = figure.colorbar(image, ax=figure.axes, fraction=0.05, pad=0.02)
     bar.set_label(f"{measure.name} (%), less is better", fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -63,20 +67,22 @@ def _figure(summary: Summary, lines: Sequence[TableRow], choice: str) -> Figure:
         f"{mean_over(runs)}; {records_of(cells)}",
         *([choice] if choice else []),
     ]
-    label_figure(figure, "\n".join(text), "", "")
+    sheet.label(figure, "\n".join(text), "", "")
     return figure
 
 
-def _draw_panel(axes: Axes, lines: Sequence[TableRow], limits: tuple[float, float]) -> AxesImage:
+def _draw_panel(axes: Axes, lines: Sequence[TableRow], limits: tuple[float, float], letters: float) -> AxesImage:
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
     image = axes.imshow(values, cmap="Blues", vmin=limits[0], vmax=limits[1], aspect="auto")
-    axes.set_xticks(range(values.shape[1]), [*map(escaped, lines[0].attacks)], rotation=30, ha="right", fontsize=8)
+    axes.set_xticks(
+        range(values.shape[1]), [wrapped(name, LABEL_WIDTH) for name in lines[0].attacks], rotation=45, ha="right"
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(values):
         text = lines[row].attacks[[*lines[row].attacks][column]].state if np.isnan(value) else f"{value:.1f}"
         color = "black" if np.isnan(value) else _legible([*image.to_rgba(np.array([value]))[0, :3]])
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
+        axes.text(column, row, text, ha="center", va="center", fontsize=letters, color=color)
     return image
 
 

@@ -2,90 +2,85 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from scipy.special import logit
 
-from miabench.metrics.estimates import Floats
+from miabench.reports.numbers.consistency import BOUNDARY, CONFIDENCE, Quantity, overlaps, shares
 from miabench.reports.numbers.lines import Site
 from miabench.reports.numbers.names import title_of
-from miabench.reports.plots.figure import add_legend, label_figure, open_figure
-from miabench.reports.plots.records import CellRecords, RecordsBySite, SiteRecords
+from miabench.reports.numbers.records import CellRecords
+from miabench.reports.plots.records import RecordsBySite, SiteRecords
+from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.words import escaped, records_of, runs_of
 
-BINS = np.linspace(0, 1, 41)
+__all__ = ["BOUNDARY", "CONFIDENCE", "draw"]
+
 MEMBERS, OTHERS = "#0072B2", "#E69F00"  # dark and light: apart in grey too
 THIN = 0.55  # opacity of the non-members, in front
 BOTH = "#7E8B50"  # what the two make together
 ABREAST = 4
+PANEL = (2.8, 2.0)  # inches: a row for each approach
+TICKS = (0.0001, 0.01, 0.5, 0.99, 0.9999)
 
 
-class Quantity(NamedTuple):
-    """What is counted: the field of `CellRecords`, its name in the heading and on the axis."""
+def draw(views: RecordsBySite, quantity: Quantity, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
+    """A row per approach and a panel per setting, by dataset and model: shares of members and of non-members.
 
-    field: str
-    name: str
-    axis: str
-
-
-BOUNDARY = Quantity(
-    "to_boundary",
-    "distance to the decision boundary",
-    "distance to the decision boundary: largest minus second largest softmax probability",
-)
-CONFIDENCE = Quantity("confidence", "confidence", "softmax probability of the true class")
-
-
-def draw(views: RecordsBySite, quantity: Quantity) -> dict[Site, Figure]:
-    """A panel per cell, by dataset and model: shares of the members and of the non-members in 40 equal bins.
-
-    Shares are means over runs. The overlap coefficient is the sum over bins of the smaller of the two shares: 1 where
-    the histograms are alike, 0 where they have no bin in common; taken in each run, then its mean and standard
-    deviation. Each panel has its own scale from zero, as it is its two histograms that are to be compared.
+    The bins are equal in log odds, so that the records of a confident network are not all in one; shares are means
+    over runs. The panels of an approach have one vertical scale. The overlap is `consistency.overlaps`.
     """
-    return {site: _figure(site, view, quantity) for site, view in views.items()}
+    return {site: _figure(site, view, quantity, sheet) for site, view in views.items()}
 
 
-def shares(values: Floats) -> Floats:
-    """The share of the values (R, N), from 0 to 1, in each bin (R, 40)."""
-    share: Floats = np.stack([np.histogram(run, BINS)[0] for run in values]) / values.shape[1]
-    return share
-
-
-def overlaps(one: Floats, other: Floats) -> Floats:
-    """The overlap coefficient of two histograms (R, bins) in each run (R,)."""
-    overlap: Floats = np.minimum(one, other).sum(axis=1)
-    return overlap
-
-
-def _figure(site: Site, view: SiteRecords, quantity: Quantity) -> Figure:
-    figure, every = open_figure(len(view.cells), ABREAST)
-    for axes, seen in zip(every, view.cells, strict=True):
-        _draw_panel(axes, seen, getattr(seen, quantity.field))
+def _figure(site: Site, view: SiteRecords, quantity: Quantity, sheet: Sheet) -> Figure:
+    rows = [*_rows(view.cells, sheet)]
+    places = [(i, j) for i, row in enumerate(rows) for j in range(len(row))]
+    figure, every = sheet.open_grid(places, PANEL)
+    shown = [seen for row in rows for seen in row]
+    for axes, seen in zip(every, shown, strict=True):
+        _draw_panel(axes, seen, quantity)
+    for axes, seen in zip(every, shown, strict=True):
+        alike = [one for one, other in zip(every, shown, strict=True) if other.cell.defense == seen.cell.defense]
+        axes.set_ylim(0, max(one.dataLim.y1 for one in alike) * 1.05)
     runs = max(len(seen.to_boundary) for seen in view.cells)
     cells = [seen.cell for seen in view.cells]
     lines = [
         f"{site[0]}, {site[1]}: {quantity.name} of members and non-members",
-        f"{runs_of(runs)}; {records_of(cells)}; 40 bins; more overlap is better; each panel has its own vertical scale",
+        f"{runs_of(runs)}; {records_of(cells)}; bins are equal in log odds; more overlap is better; each approach has "
+        "its own vertical scale",
         *([view.choice] if view.choice else []),
     ]
-    label_figure(figure, "\n".join(lines), quantity.axis, "share of the records in each bin (%)")
+    sheet.label(figure, "\n".join(lines), f"{quantity.axis} (scale: log odds)", "share of the records in each bin (%)")
     outlined = Patch(facecolor=to_rgba(OTHERS, THIN), edgecolor="black", linewidth=0.8, label="non-members")
     both = Patch(facecolor=BOTH, label="both: the overlap")
-    add_legend(figure, [Patch(facecolor=MEMBERS, label="members"), outlined, both])
+    sheet.add_legend(figure, [Patch(facecolor=MEMBERS, label="members"), outlined, both])
     return figure
 
 
-def _draw_panel(axes: Axes, seen: CellRecords, values: Floats) -> None:
-    members, others = shares(values[:, seen.members]), shares(values[:, ~seen.members])
-    axes.stairs(100 * members.mean(axis=0), BINS, fill=True, color=MEMBERS)
-    axes.stairs(100 * others.mean(axis=0), BINS, fill=True, color=OTHERS, alpha=THIN)
-    axes.stairs(100 * others.mean(axis=0), BINS, color="black", linewidth=0.8)
+def _rows(cells: Sequence[CellRecords], sheet: Sheet) -> list[list[CellRecords]]:
+    """The settings of each approach, in rows of as many as stand side by side."""
+    approaches = [
+        [seen for seen in cells if seen.cell.defense == defense]
+        for defense in dict.fromkeys(seen.cell.defense for seen in cells)
+    ]
+    columns = sheet.abreast(max(map(len, approaches)), ABREAST)
+    return [own[i : i + columns] for own in approaches for i in range(0, len(own), columns)]
+
+
+def _draw_panel(axes: Axes, seen: CellRecords, quantity: Quantity) -> None:
+    values = getattr(seen, quantity.field)
+    members, others = (shares(values[:, kind], quantity) for kind in (seen.members, ~seen.members))
+    axes.stairs(100 * members.mean(axis=0), quantity.bins, fill=True, color=MEMBERS)
+    axes.stairs(100 * others.mean(axis=0), quantity.bins, fill=True, color=OTHERS, alpha=THIN)
+    axes.stairs(100 * others.mean(axis=0), quantity.bins, color="black", linewidth=0.8)
     overlap = overlaps(members, others)
     spread = f" ± {overlap.std(ddof=1):.3f}" if len(overlap) > 1 else ""
     axes.set_title(f"{escaped(title_of(seen.cell))}\noverlap {overlap.mean():.3f}{spread}", fontsize=9)
-    axes.set(xlim=(0, 1), ylim=(0, None))
+    axes.set_xlim(quantity.bins[0], quantity.bins[-1])
+    ticks = [tick for tick in TICKS if quantity.bins[0] < logit(tick) < quantity.bins[-1]]
+    axes.set_xticks([logit(tick) for tick in ticks], [f"{tick:g}" for tick in ticks], rotation=45)

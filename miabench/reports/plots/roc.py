@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,35 +12,47 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from miabench import metrics
 from miabench.reports.numbers.lines import Site, Summary, TableRow
 from miabench.reports.numbers.names import how_chosen, title_of
-from miabench.reports.plots.figure import LARGE_PANEL, abreast, add_legend, label_figure, open_figure
 from miabench.reports.plots.roc_band import Curve, roc
+from miabench.reports.plots.sheet import ABREAST, LARGE_PANEL, SCREEN, Sheet
 from miabench.reports.plots.sites import one_per_defense, sites
 from miabench.reports.plots.style import LABEL_WIDTH, Look, choose_looks
 from miabench.reports.plots.words import escaped, mean_over, records_of, wrapped
 from miabench.results.results import Results
 
-TOP = 1.15  # of the axes: a line at 1 is seen
+KEY: Mapping[str, Any] = {
+    "fontsize": 6.5,
+    "title_fontsize": 6.5,
+    "frameon": False,
+    "handlelength": 1.0,
+    "labelspacing": 0.2,
+}
+BANDS = 2  # in a panel: more would hide the curves
 
 
 class Drawn(NamedTuple):
-    """One curve: of a cell, in the look of its defense."""
+    """One curve: of a cell, in the look of its defense; the AUC is the mean over the curve's runs."""
 
     line: TableRow
     curve: Curve
     look: Look
+    auc: float
 
 
-def draw(results: Results, summary: Summary) -> dict[Site, Figure]:
-    """A panel per attack with a curve for one setting of each defense, by dataset and model."""
+def draw(results: Results, summary: Summary, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
+    """A panel per attack with a curve for one setting of each defense, by dataset and model.
+
+    The legend of a panel says each AUC; the baseline and the defense of least AUC have their bands.
+    """
     looks = choose_looks(line.cell for line in summary.lines)
     figures = {}
     for site in sites(summary):
         lines = [line for line in summary.lines if line.site == site]
         panels = {title: drawn for title, drawn in _panels(results, summary, lines, looks) if drawn}
         if panels:
-            figures[site] = _figure(summary, lines, panels)
+            figures[site] = _figure(summary, lines, panels, sheet)
     return figures
 
 
@@ -61,38 +73,45 @@ def _curves(results: Results, lines: Sequence[TableRow], attack: str, looks: Map
         if runs:  # under protocol pool runs have members of their own: the first speaks
             alike = [one for one in runs if np.array_equal(one.members, runs[0].members)]
             scores = np.stack([one.values for one in alike])
-            yield Drawn(line, roc(scores, runs[0].members), looks[line.cell.defense])
+            auc = float(np.mean([metrics.auc(one.values, one.members).value for one in alike]))
+            yield Drawn(line, roc(scores, runs[0].members), looks[line.cell.defense], auc)
 
 
-def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Sequence[Drawn]]) -> Figure:
-    figure, every = open_figure(len(panels), abreast(len(summary.attackers)), LARGE_PANEL)
+def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Sequence[Drawn]], sheet: Sheet) -> Figure:
+    attackers = len(summary.attackers)
+    figure, every = sheet.open(len(panels), ABREAST // attackers * attackers, LARGE_PANEL)
     least = min(float(one.curve.fpr[0]) for drawn in panels.values() for one in drawn)
     for axes, (title, drawn) in zip(every, panels.items(), strict=True):
-        axes.set(xscale="log", yscale="log", xlim=(least, TOP), ylim=(least, TOP))
+        axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1))
         axes.set_title(escaped(title), fontsize=9)
         axes.plot([least, 1], [least, 1], color="0.5", linestyle="--", linewidth=0.8, zorder=0)
-        for i, one in enumerate(drawn):
-            _draw_curve(axes, one, i)
+        curves = [_draw_curve(axes, one, i) for i, one in enumerate(drawn)]
+        for one in sorted(drawn, key=lambda one: (not one.line.is_baseline, one.auc))[:BANDS]:
+            axes.fill_between(one.curve.fpr, one.curve.low, one.curve.high, color=one.look.color, alpha=0.12, lw=0)
+        aucs = [f"{100 * one.auc:.1f}" for one in drawn]
+        axes.legend(curves, aucs, title="AUC (%)", loc="lower right", **KEY)
     shown = {one.line.cell.label: one for drawn in panels.values() for one in drawn}
     cells, runs = [one.line.cell for one in shown.values()], max(one.line.test.runs for one in shown.values())
     text = [
         f"{cells[0].dataset}, {cells[0].model}: ROC of each attack",
-        f"{mean_over(runs)}, band: pointwise 95% interval over records and runs; {records_of(cells)}",
+        f"{mean_over(runs)}, band: pointwise 95% interval over records and runs, of no defense and of the least AUC; "
+        f"{records_of(cells)}",
         *([how_chosen(summary)] if len(cells) < len({line.cell.label for line in lines}) else []),
     ]
     x, y = "false positive rate, from one false positive on", "true positive rate, less is better"
-    label_figure(figure, "\n".join(text), x, y)
+    sheet.label(figure, "\n".join(text), x, y)
     guessing = Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label="guessing")
-    add_legend(figure, [*map(_handle, shown.values()), Patch(color="0.8", label="95% interval"), guessing])
+    sheet.add_legend(figure, [*map(_handle, shown.values()), Patch(color="0.8", label="95% interval"), guessing])
     return figure
 
 
-def _draw_curve(axes: Axes, drawn: Drawn, number: int) -> None:
+def _draw_curve(axes: Axes, drawn: Drawn, number: int) -> Line2D:
     """Each curve's markers stand elsewhere, so that they tell curves apart in grey."""
     curve, (color, marker) = drawn.curve, drawn.look
-    axes.fill_between(curve.fpr, curve.low, curve.high, color=color, alpha=0.12, linewidth=0)
     every = (3 * number % 12, 12)
-    axes.plot(curve.fpr, curve.tpr, color=color, marker=marker, markersize=4, markevery=every, linewidth=1.2)
+    line = Line2D(curve.fpr, curve.tpr, color=color, marker=marker, markersize=4, markevery=every, linewidth=1.2)
+    axes.add_line(line)
+    return line
 
 
 def _handle(drawn: Drawn) -> Line2D:

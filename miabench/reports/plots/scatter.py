@@ -37,14 +37,15 @@ class Series(NamedTuple):
         legend: what the legend says.
         tags: by the cell's label, what stands beside its points: the value of the one hyper-parameter that varies,
             or a number that the legend explains where several do; nothing for a defense with one cell.
-        curve: whether the cells are a grid over one hyper-parameter: joined in the experiment's order.
+        curves: labels of cells that are joined, in the experiment's order: a grid over one hyper-parameter, or over
+            two, where each value of the first has a curve unless the two change together.
     """
 
     defense: str
     look: Look
     legend: str
     tags: Mapping[str, str]
-    curve: bool
+    curves: Sequence[Sequence[str]] = ()
 
 
 class Point(NamedTuple):
@@ -127,14 +128,25 @@ def _series(defense: str, lines: Sequence[TableRow], look: Look) -> Series:
     cells = {line.cell.label: line.cell.params for line in lines if line.cell.defense == defense}
     varying = _varying(list(cells.values()))
     label = next(with_baseline(defense, line.cell) for line in lines if line.cell.defense == defense)
+    curves = _curves(cells, varying)
     if len(cells) > MOST_TAGS:
-        return Series(defense, look, f"{label}, {len(cells)} settings of {', '.join(varying)}", {}, len(varying) == 1)
+        return Series(defense, look, f"{label}, {len(cells)} settings of {', '.join(varying)}", {}, curves)
     if len(varying) < 2:
         tags = {cell: _short(params.get(name, "default")) for name in varying for cell, params in cells.items()}
-        return Series(defense, look, ", by ".join([label, *varying]), tags, curve=bool(varying))
+        return Series(defense, look, ", by ".join([label, *varying]), tags, curves)
     tags = {cell: str(i) for i, cell in enumerate(cells, 1)}
     settings = (f"{tags[cell]}: {cell.removeprefix(defense).strip() or 'default'}" for cell in cells)
-    return Series(defense, look, "\n".join([label, *settings]), tags, curve=False)
+    return Series(defense, look, "\n".join([label, *settings]), tags, curves)
+
+
+def _curves(cells: Mapping[str, Mapping[str, Any]], varying: Sequence[str]) -> list[list[str]]:
+    """Which cells of one defense are joined: see `Series`."""
+    if len(varying) not in (1, 2):
+        return []
+    values = [str(params.get(varying[0])) for params in cells.values()]
+    if len(varying) == 1 or len(set(values)) == len(values):
+        return [[*cells]]
+    return [[cell for cell, own in zip(cells, values, strict=True) if own == value] for value in dict.fromkeys(values)]
 
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -167,8 +179,9 @@ def _draw_reference(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _draw_series(axes: Axes, points: Sequence[Point], series: Series) -> None:
-    if series.curve:
-        xs, ys = [point.x for point in points], [point.y for point in points]
+    for curve in series.curves:
+        own = [point for point in points if point.line.cell.label in curve]
+        xs, ys = [point.x for point in own], [point.y for point in own]
         axes.plot(xs, ys, color=series.look.color, linewidth=1, alpha=0.6, zorder=1)
     for collapsed in (False, True):
         alike = [point for point in points if bool(point.line.collapsed) == collapsed]
@@ -181,8 +194,8 @@ def _draw_series(axes: Axes, points: Sequence[Point], series: Series) -> None:
 
 def _tag(axes: Axes, point: Point, tag: str, color: str) -> None:
     """The setting beside its point, legible over lines and shades."""
-    text = axes.annotate(escaped(tag), (point.x, point.y), xytext=(5, -9), textcoords="offset points", fontsize=7)
-    text.set(color=color, path_effects=[withStroke(linewidth=2, foreground="white")])
+    text = axes.annotate(escaped(tag), (point.x, point.y), xytext=(5, -5), textcoords="offset points", fontsize=7)
+    text.set(color=color, path_effects=[withStroke(linewidth=2, foreground="white")], in_layout=False)
 
 
 def _draw_points(axes: Axes, points: Sequence[Point], look: Look, *, filled: bool) -> None:
@@ -190,8 +203,8 @@ def _draw_points(axes: Axes, points: Sequence[Point], look: Look, *, filled: boo
     axes.errorbar(
         [point.x for point in points],
         [point.y for point in points],
-        xerr=_bars([point.x_std for point in points]),
-        yerr=_bars([point.y_std for point in points]),
+        xerr=_bars([(point.x, point.x_std) for point in points]),
+        yerr=_bars([(point.y, point.y_std) for point in points]),
         linestyle="",
         marker=look.marker,
         color=look.color,
@@ -203,28 +216,32 @@ def _draw_points(axes: Axes, points: Sequence[Point], look: Look, *, filled: boo
         elinewidth=0.8,
         capsize=2,
         capthick=0.8,
+        clip_on=False,  # markers at the ends of the axes are whole
     )
 
 
-def _sides(spread: Spread) -> tuple[float, float]:
-    """The bar below and above; not a number without one."""
-    if isinstance(spread, tuple):
-        return spread
-    return (np.nan, np.nan) if spread is None else (spread, spread)
+def _sides(value: float, spread: Spread) -> tuple[float, float]:
+    """The bar below and above, which ends where percent do; not a number without one."""
+    if spread is None:
+        return np.nan, np.nan
+    below, above = spread if isinstance(spread, tuple) else (spread, spread)
+    return min(below, value), min(above, 100 - value)
 
 
-def _bars(spreads: Sequence[Spread]) -> Floats | None:
+def _bars(values: Sequence[tuple[float, Spread]]) -> Floats | None:
     """Below and above (2, N), or None where no point has a bar."""
-    known = np.array([_sides(spread) for spread in spreads]).T
+    known = np.array([_sides(value, spread) for value, spread in values]).T
     return None if np.isnan(known).all() else known
 
 
 def _ends(values: Iterable[tuple[float, Spread]]) -> list[float]:
-    ends = ((value, np.nan_to_num(_sides(spread))) for value, spread in values)
+    ends = ((value, np.nan_to_num(_sides(value, spread))) for value, spread in values)
     return [float(end) for value, (below, above) in ends for end in (value - below, value + above)]
 
 
 def _around(ends: Sequence[float]) -> tuple[float, float]:
+    """Limits with a margin, from 0 to 100 at most: percent do not go further."""
     low, high = min(ends), max(ends)
     margin = max(0.08 * (high - low), (LEAST_SPAN - (high - low)) / 2)
-    return low - margin, high + margin
+    low, high = max(low - margin, 0.0), min(high + margin, 100.0)
+    return max(0.0, min(low, high - LEAST_SPAN)), min(100.0, max(high, low + LEAST_SPAN))

@@ -25,16 +25,17 @@ class Look(NamedTuple):
     marker: Marker
 
 
-# Okabe and Ito's palette for all kinds of colour vision, without the yellow, which is lost on white; grey and wine.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#767676", "#882255")
+# Of plugins. With those of built-in defenses and black, any two are 12 or more apart in CIELAB, for usual vision and
+# for the three kinds of colour blindness; the first nine of looks.json, which are compared most, differ in grey too.
+PLUGINS = ("#964B5A", "#5A0F4B", "#3C0F78", "#2DA55A", "#FF690F", "#785AFF", "#A50F69", "#87002D")
 BASELINE = Look("black", "*")
-# Of built-in defenses: no two share a marker; what the paper compares in one figure (Figures 4, 5, 7) shares no colour.
+# Of built-in defenses, what is compared most first: no two share a colour or a marker.
 LOOKS = Path(__file__).with_name("looks.json")
 LABEL_WIDTH = 30  # characters of a label in a legend before it goes on in the next line
 
 
 def choose_looks(cells: Iterable[Cell]) -> dict[str, Look]:
-    """A look for each defense: its own for a built-in one, else one that no other has, of the rarest colour."""
+    """A look for each defense: its own for a built-in one, else one of the rarest colour, in this order."""
     names = {cell.defense: cell.is_baseline for cell in cells}
     looks = {name: BASELINE for name, is_baseline in names.items() if is_baseline}
     looks |= {name: look for name, look in fixed_looks().items() if name in names}
@@ -67,7 +68,8 @@ def _rarest(used: Sequence[Look], start: int) -> Look:
     fixed = fixed_looks().values()
     taken, markers_of_fixed = [*fixed, *used], [look.marker for look in fixed]
     colors, markers = [look.color for look in used], [look.marker for look in used]
-    looks = [Look(color, marker) for color in _turned(COLORS, start) for marker in _turned(markers_of_fixed, start)]
+    palette = [*_turned(PLUGINS, start), *(look.color for look in fixed)]
+    looks = [Look(color, marker) for color in palette for marker in _turned(markers_of_fixed, start)]
     return min(looks, key=lambda look: (taken.count(look), colors.count(look.color), markers.count(look.marker)))
 
 

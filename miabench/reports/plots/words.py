@@ -17,9 +17,22 @@ def escaped(text: str) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """A text of lines of at most so many characters, where words allow."""
-    lines = (textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False) for line in text.split("\n"))
-    return "\n".join(escaped(line) for line in itertools.chain.from_iterable(lines))
+    """A text in which matplotlib finds no formula, in lines of at most so many characters, where words allow."""
+    return "\n".join(map(escaped, broken(text, width).split("\n")))
+
+
+def broken(text: str, width: int, indent: str = "  ") -> str:
+    """A text of lines of at most so many characters; what goes on is indented.
+
+    Names are broken at their hyphens where they are longer than a line, else not at all.
+    """
+    lines = (
+        textwrap.wrap(
+            line, width, subsequent_indent=indent, break_on_hyphens=max(map(len, line.split()), default=0) > width
+        )
+        for line in text.split("\n")
+    )
+    return "\n".join(itertools.chain.from_iterable(lines))
 
 
 def slug(label: str) -> str:

@@ -13,14 +13,14 @@ from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import Site, Summary, TableRow
 from miabench.reports.plots import scatter
 from miabench.reports.plots.axis import Measure
-from miabench.reports.plots.figure import add_legend, label_figure, open_figure
 from miabench.reports.plots.scatter import Panel, Point
+from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.sites import in_experiment_order, sites
 from miabench.reports.plots.style import Look, choose_looks
 from miabench.reports.plots.words import records_of, runs_of
 
 
-def draw(summary: Summary, judged: Judgement) -> dict[Site, Figure]:
+def draw(summary: Summary, judged: Judgement, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
     """A row per level of access and attacker, a column per metric, by dataset and model."""
     looks = choose_looks(line.cell for line in summary.lines)
     figures = {}
@@ -30,7 +30,7 @@ def draw(summary: Summary, judged: Judgement) -> dict[Site, Figure]:
         metrics = list(dict.fromkeys(column.metric for column in columns))
         panels = [*_panels(summary, judged, own, metrics)]
         if panels:
-            figures[site] = _figure(panels, len(metrics), looks)
+            figures[site] = _figure(panels, len(metrics), looks, sheet)
     return figures
 
 
@@ -53,8 +53,8 @@ def _points(judged: Judgement, lines: Sequence[TableRow], column: Column) -> Ite
             yield Point(line, x, value, x_std, (value - low, high - value))
 
 
-def _figure(panels: Sequence[Panel], metrics: int, looks: Mapping[str, Look]) -> Figure:
-    figure, every = open_figure(len(panels), metrics)
+def _figure(panels: Sequence[Panel], metrics: int, looks: Mapping[str, Look], sheet: Sheet) -> Figure:
+    figure, every = sheet.open(len(panels), metrics)
     shown = list({point.line.key: point.line for panel in panels for point in panel.points}.values())
     series = scatter.make_series(shown, looks)
     for i, (axes, panel) in enumerate(zip(every, panels, strict=True)):
@@ -68,6 +68,6 @@ def _figure(panels: Sequence[Panel], metrics: int, looks: Mapping[str, Look]) ->
         f"{cells[0].dataset}, {cells[0].model}: test accuracy against the strongest attack\n"
         f"{runs_of(runs)}; bars: 95% interval of the attack, standard deviation of the accuracy\n{records_of(cells)}"
     )
-    label_figure(figure, heading, "test accuracy (%), more is better", "strongest attack (%), less is better")
-    add_legend(figure, [*scatter.legend(series, panels, every[0])])
+    sheet.label(figure, heading, "test accuracy (%), more is better", "strongest attack (%), less is better")
+    sheet.add_legend(figure, [*scatter.legend(series, panels, every[0])])
     return figure

@@ -6,10 +6,13 @@ Rows of one class's records alone, which have a `class`, follow those of all rec
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
-from miabench.reports.numbers.branches import branch_rows
+from miabench.reports.numbers.branches import BranchShares, branch_rows
+from miabench.reports.numbers.consistency import Consistency
 from miabench.results.results import COUNTS, FRACTIONS, Results
 
 KINDS = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys((*COUNTS, "class"), "Int64")
@@ -20,10 +23,15 @@ def to_csv(results: Results) -> str:
     return _typed(results).to_csv(index=False, lineterminator="\n")
 
 
-def to_json(results: Results) -> str:
-    """One object of the resolved `experiment`, `rows`, each on its line, and `branches` of relaxed losses.
+def to_json(results: Results, branches: BranchShares, alike: Sequence[Consistency]) -> str:
+    """One object of the resolved `experiment`, `rows`, `branches` of relaxed losses, `consistency`; each on its line.
 
     What is missing is null.
+
+    Args:
+        results: what is stored.
+        branches: of relaxed losses.
+        alike: overlaps of members and non-members; one object for each run.
     """
     table = _typed(results).astype(object)
     table = table.where(table.notna(), None)
@@ -31,8 +39,17 @@ def to_json(results: Results) -> str:
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*(table[name] for name in columns), strict=True))
     lines = ",\n".join(json.dumps(row | {"params": json.loads(row["params"])}, allow_nan=False) for row in rows)
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
-    branches = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results))
-    return f'{{"experiment": {experiment},\n"rows": [\n{lines}\n],\n"branches": [\n{branches}\n]}}\n'
+    relaxed = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results.index.cells, branches))
+    overlaps = ",\n".join(json.dumps(one) for cell in alike for one in _overlaps(cell))
+    parts = {"rows": lines, "branches": relaxed, "consistency": overlaps}
+    arrays = ",\n".join(f'"{name}": [\n{part}\n]' for name, part in parts.items())
+    return f'{{"experiment": {experiment},\n{arrays}}}\n'
+
+
+def _overlaps(one: Consistency) -> Iterator[dict[str, Any]]:
+    cell = {name: getattr(one.cell, name) for name in ("dataset", "model", "defense", "params")}
+    for run, overlap in enumerate(one.overlaps):
+        yield {**cell, "run": run, "of": one.quantity.name, "overlap": float(overlap), "if_alike": one.if_alike}
 
 
 def _typed(results: Results) -> pd.DataFrame:

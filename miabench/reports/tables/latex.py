@@ -15,6 +15,7 @@ from miabench.reports.tables.report_tables import (
     Tabled,
     attack_tables,
     branch_tables,
+    consistency_tables,
     duel_tables,
     gaps_tables,
     results_tables,
@@ -43,6 +44,7 @@ HEAD = r"""% Tables made by miabench. LaTeX compiles this file as it is; in your
 BEGIN = r"""\begin{table}[htbp]
 \centering
 \caption{%s}
+\label{%s}
 \smallskip
 \small
 \setlength{\tabcolsep}{4pt}
@@ -106,6 +108,7 @@ def to_latex(made: Tabled, made_with: str) -> str:
     floats = [text for table in worst_tables(made, reasons) for text in latex_floats(table, said)]
     more = [*results_tables(made, reasons), *attack_tables(made, reasons), *duel_tables(made), *gaps_tables(made)]
     more += branch_tables(summary, made.branches)
+    more += consistency_tables(made)
     floats += [text for table in more for text in latex_floats(table, [])]
     notes = [*footnotes.beside(summary, made.judged, reasons)]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
@@ -143,9 +146,17 @@ def latex_floats(table: Table, said: Sequence[str]) -> Iterator[str]:
         sentences = [table.title, *(text[0].upper() + text[1:] for text in said)]
         caption = f"{table.title} (continued)." if number else ". ".join(sentences) + "."
         rows = "\n\\midrule\n".join("\n".join(_rows(section)) for section in part)
-        yield "\n".join([BEGIN % (escape(caption), columns), header, r"\midrule", rows, END])
+        yield "\n".join(
+            [BEGIN % (escape(caption), _label(table.title, number), columns), header, r"\midrule", rows, END]
+        )
         if part is not parts[-1]:
             yield "\\clearpage\n"  # LaTeX holds back few floats at a time
+
+
+def _label(title: str, part: int) -> str:
+    r"""What `\ref` takes: from the title, so that it stays the same when other tables come."""
+    words = "-".join(re.findall(r"[a-z0-9.]+", title.lower().partition(", in p")[0]))
+    return f"tab:{words}" + (f"-{part + 1}" if part else "")
 
 
 def _parts(table: Table) -> Iterator[list[list[Row]]]:

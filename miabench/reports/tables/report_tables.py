@@ -10,13 +10,14 @@ from miabench.metrics import Estimate
 from miabench.metrics.names import TITLES
 from miabench.reports.numbers.adaptivity import Gaps
 from miabench.reports.numbers.branches import BRANCHES, BranchShares, Shares, relaxed
+from miabench.reports.numbers.consistency import QUANTITIES, Consistency
 from miabench.reports.numbers.cost import Cost, Costs
 from miabench.reports.numbers.duels import Matrices
 from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import STATES, RunStats, Summary, TableRow
 from miabench.reports.numbers.names import approach, baseline_name
-from miabench.reports.tables.table import Row, Table, Value, change, interval, mean_over_runs, number
+from miabench.reports.tables.table import Row, Table, Value, change, interval, mean_over_runs, number, overlap
 from miabench.reports.words.footnotes import Reasons
 
 COST_HEADERS = (
@@ -42,6 +43,7 @@ class Tabled:
         duels: of the defenses, where there are three or more.
         costs: of the cells; what is missing is left out.
         branches: of the cells with relaxed losses.
+        consistency: how alike networks behave on members and non-members; read from the store when it is asked for.
     """
 
     summary: Summary
@@ -50,6 +52,7 @@ class Tabled:
     duels: Matrices
     costs: Costs
     branches: BranchShares
+    consistency: Callable[[], Sequence[Consistency]] = tuple
 
 
 def report_tables(made: Tabled, reasons: Reasons) -> list[Table]:
@@ -65,6 +68,7 @@ def detailed_tables(made: Tabled, reasons: Reasons) -> list[Table]:
         *duel_tables(made),
         *gaps_tables(made),
         *branch_tables(made.summary, made.branches),
+        *consistency_tables(made),
         *cost_tables(made.summary, made.costs),
     ]
 
@@ -196,6 +200,24 @@ def gaps_tables(made: Tabled) -> list[Table]:
         )
         tables.append(_table(title, tuple(lines[0].attacks), lines, values))
     return tables
+
+
+def consistency_tables(made: Tabled) -> list[Table]:
+    """The overlap of members and non-members, by distance to the boundary and by confidence."""
+    known = {(one.cell.key, one.quantity.name): one for one in made.consistency()}
+    names = [quantity.name for quantity in QUANTITIES]
+
+    def values(line: TableRow) -> list[Value]:
+        found = [known[line.cell.key, name] for name in names]
+        return [value for one in found for value in (overlap(one.overlaps), number(one.if_alike, "{:.3f}".format))]
+
+    headers = tuple(header for name in names for header in (f"overlap of {name} ↑", "if alike"))
+    first = [line for line in made.summary.lines if line.attacker == made.summary.attackers[0]]
+    lines = [line for line in first if (line.cell.key, names[0]) in known]
+    return [
+        _table(f"{_about(own)}: consistency of members and non-members (1: alike)", headers, own, values)
+        for own in _by_dataset(lines)
+    ]
 
 
 def cost_tables(summary: Summary, costs: Costs) -> list[Table]:

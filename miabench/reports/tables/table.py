@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from miabench.metrics.estimates import Floats
 from miabench.reports.numbers.evidence import Change
 from miabench.reports.numbers.lines import RunStats, TableRow, printed, signed
 from miabench.reports.words.footnotes import Reasons
@@ -127,3 +128,9 @@ def change(value: Change | None) -> Value:
 def number(value: float | None, form: Callable[[float], str]) -> Value:
     """A number in a form of its own, or that there is none."""
     return Value("n/a") if value is None else Value(form(value), number=value)
+
+
+def overlap(runs: Floats) -> Value:
+    """The mean over runs (R,) of a number from 0 to 1, and its standard deviation."""
+    spread = f"±{runs.std(ddof=1):.3f}" if len(runs) > 1 else ""
+    return Value(f"{runs.mean():.3f}", spread, number=float(runs.mean()))

@@ -12,6 +12,7 @@ from miabench.reports.tables.table import Table, Value, new_names
 from miabench.reports.tables.terminal_layout import Column, Item, print_columns, print_note
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned
+from miabench.reports.words.collapse import remedies
 
 
 def show(console: Console, made: Tabled, said: Sequence[str], details: bool) -> None:
@@ -26,6 +27,8 @@ def show(console: Console, made: Tabled, said: Sequence[str], details: bool) -> 
     reasons = footnotes.Reasons()
     for table in report_tables(made, reasons) if details else worst_tables(made, reasons):
         print_table(console, table)
+    for line in remedies(made.summary):
+        print_note(console, line)
     for sentence in said:
         print_note(console, sentence)
     if said:

@@ -135,8 +135,10 @@ def records(summary: Summary) -> Iterator[str]:
     for line in summary.lines:
         if line.cell.counts:
             groups[line.cell.dataset, _counted(line.cell.counts)][f"{line.cell.model} {line.cell.label}"] = None
+    pool = summary.index.experiment.protocol == "pool"
     for where, counts in _named(groups):
-        yield f"{where}: each target has {counts}"
+        first = f"{where}: the first target has {counts}, the others about as many"
+        yield first if pool else f"{where}: each target has {counts}"
 
 
 def differences(summary: Summary, judged: Judgement) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """Stores are listed, measured, cleaned and moved; weights that are not kept are trained again when they are asked."""
 
+import os
 import shutil
+import tarfile
 
 import pytest
 
 import miabench
+from miabench.files.json import sealed
 from miabench.store.store import Store
 
 STORES = ("store_ls", "store_du", "store_verify", "store_gc", "store_export", "store_import")
@@ -110,13 +113,46 @@ def test_an_experiment_moves_in_one_file(store, tiny, tmp_path):
     written = miabench.store_export(tmp_path / "tiny.tar", store=store, only="tiny")
     assert written.artifacts == 9
     moved = tmp_path / "moved"
-    first, again = (miabench.store_import(tmp_path / "tiny.tar", store=moved) for _ in range(2))
+    first = miabench.store_import(tmp_path / "tiny.tar", store=moved)
+    nodes = {name: (moved / name).stat().st_ino for name in files(moved)}
+    again = miabench.store_import(tmp_path / "tiny.tar", store=moved)
+    assert {name: (moved / name).stat().st_ino for name in files(moved)} == nodes, "what is there stays"
     assert (first.artifacts, first.present, again.artifacts, again.present) == (9, 0, 0, 9)
     assert set(files(moved)) < set(files(store))
     assert all((moved / name).read_bytes() == (store / name).read_bytes() for name in files(moved))
     assert miabench.report(tiny(), store=moved).table.equals(miabench.report(tiny(), store=store).table)
     with pytest.raises(miabench.UserError, match="has no results"):
         miabench.report(tiny(name="other", attacks=["margin", "entropy"]), store=moved)
+
+
+def test_an_import_brings_weights_that_were_removed_back(store, tiny, tmp_path):
+    miabench.store_export(tmp_path / "whole.tar", store=store, only="tiny")
+    before = weights(store)
+    for name, attacks in (("tiny", ["margin"]), ("other", ["margin", "entropy"])):
+        miabench.run(tiny(name=name, attacks=attacks, keep_weights="none"), store=store, executor="inline")
+    miabench.store_export(tmp_path / "light.tar", store=store, only="tiny")
+    assert weights(store) == []
+    assert miabench.store_import(tmp_path / "light.tar", store=store).artifacts == 0
+    assert miabench.store_import(tmp_path / "whole.tar", store=store).artifacts == len(before)
+    assert weights(store) == before
+    assert miabench.store_import(tmp_path / "light.tar", store=store).artifacts == 0, "nor does it take them away"
+    assert weights(store) == before
+
+
+def test_an_export_of_a_newer_version_is_refused(store, tmp_path):
+    (store / "format.json").write_bytes(sealed(b'{"format": 99}'))
+    with tarfile.open(tmp_path / "new.tar", "w") as archive:
+        archive.add(store / "format.json", "format.json")
+    with pytest.raises(miabench.UserError, match="format 99, of a newer miabench"):
+        miabench.store_import(tmp_path / "new.tar", store=tmp_path / "moved")
+
+
+def test_an_export_that_was_killed_leaves_nothing_for_long(store, tmp_path):
+    left = tmp_path / ".x.tar.another-host.1.2.0123abcd.part"
+    left.write_bytes(b"")
+    os.utime(left, (0, 0))
+    miabench.store_export(tmp_path / "x.tar", store=store, only="tiny")
+    assert not left.exists()
 
 
 def test_an_export_of_a_damaged_store_is_refused_and_leaves_no_file(store, tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from miabench.attacks import boundary
+from miabench.attacks import _toolbox
 
 import miabench
 
@@ -55,7 +55,7 @@ def test_the_table_ends_with_verdict_and_warnings(files, run_command):
 
 
 def test_a_network_by_its_name(files, run_command, monkeypatch, tmp_path):
-    monkeypatch.setattr(boundary, "find_spec", lambda name: None)  # its search takes seconds
+    monkeypatch.setattr(_toolbox, "find_spec", lambda name: None)  # its search takes seconds
     (tmp_path / "typed_net.py").write_text(
         "import torch\ndef net():\n    torch.manual_seed(0)\n    return torch.nn.Linear(5, 3)\n"
     )

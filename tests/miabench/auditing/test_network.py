@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from miabench.attacks import boundary
+from miabench.attacks import _toolbox
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -33,7 +33,7 @@ MEMBER, OTHER = some(MEMBERS, 0), some(NONMEMBERS, 1)
 def _no_search():
     """Without the toolbox of `boundary`, whose search takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(boundary, "find_spec", lambda name: None)
+        patch.setattr(_toolbox, "find_spec", lambda name: None)
         yield
 
 

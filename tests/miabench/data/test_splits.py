@@ -4,8 +4,9 @@ import hashlib
 
 import numpy as np
 import pytest
+from sklearn.model_selection import train_test_split
 
-from miabench.data.splits import roles, split
+from miabench.data.splits import halves, roles, split
 
 CASES = ["cifar10", "cifar100_split0.1", "svhn", "toy41", "toy40_split0.3"]
 
@@ -41,3 +42,17 @@ def test_shares_are_fractions_of_the_whole_training_part():
     parts = whole.withhold({"reference": 0.5, "validation": 0.1})
     assert [len(parts[name]) for name in ("train", "reference", "validation")] == [8, 10, 2]
     assert sorted(np.concatenate(list(parts.values()))) == sorted(whole.train)
+
+
+@pytest.mark.parametrize("n", [8, 9, 10, 11, 1252])
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+def test_cut_as_scikit_learn_cuts(n, seed):
+    target, shadow = train_test_split(np.arange(n), test_size=0.5, random_state=seed)
+    assert [part.tolist() for part in halves(n, seed)] == [target.tolist(), shadow.tolist()]
+    train, test = train_test_split(target, test_size=0.5, random_state=seed)
+    ours = split(n, seed, "target")
+    assert [ours.train.tolist(), ours.test.tolist()] == [train.tolist(), test.tolist()]
+    if n > 1000:
+        kept, reference = train_test_split(train, test_size=len(train) // 3, random_state=seed)
+        parts = ours.withhold({"reference": len(train) // 3 / len(train)})
+        assert [parts["train"].tolist(), parts["reference"].tolist()] == [kept.tolist(), reference.tolist()]

@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -58,6 +60,27 @@ def test_of_many_that_come_and_go_one_at_a_time_is_inside(tmp_path):
         list(pool.map(come_and_go, range(400)))
     assert set(most) == {1}
     assert len(most) == 400
+
+
+def test_who_waited_for_a_file_that_is_gone_locks_the_one_of_today(tmp_path):
+    path, held, done = tmp_path / "job.lock", threading.Event(), threading.Event()
+
+    def wait_and_hold():
+        with lock(path):
+            held.set()
+            done.wait(60)
+
+    waiter = threading.Thread(target=wait_and_hold)
+    with lock(path):
+        waiter.start()
+        time.sleep(0.3)  # it waits for this file, which goes when the lock is released
+    assert held.wait(60)
+    try:
+        with pytest.raises(LockedError), lock(path, wait=False):
+            pass
+    finally:
+        done.set()
+        waiter.join()
 
 
 def test_a_link_is_not_locked(tmp_path):

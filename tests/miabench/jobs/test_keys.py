@@ -208,6 +208,18 @@ def test_where_results_changed_the_arithmetic_is_another_version(device, precisi
     assert compute == Compute.on(kind, precision, 1)
 
 
+@pytest.mark.parametrize("name", ["cnn", "vgg11", "resnet18", "resnet20", "densenet121", "googlenet", "wrn28-2"])
+def test_trainings_of_models_that_became_channels_last_have_other_keys(name):
+    now = component("model", name)
+    assert now.code == "2"
+    assert training(model=now).key != training(model=now.model_copy(update={"code": "1"})).key
+
+
+@pytest.mark.parametrize("name", ["mlp", "han"])
+def test_trainings_of_the_other_models_keep_their_keys(name):
+    assert component("model", name).code == "1"
+
+
 # --- probes ---
 
 

@@ -213,7 +213,7 @@ def test_duplicates_are_reported(plan):
         ({"defense": ["cr", "relaxlos"]}, ["there is no defense 'cr'", "there is no defense 'relaxlos'"]),
         ({"defense": [{"name": "crl", "alpha": 1}]}, ["defense crl has no parameter 'alpha'; did you mean 'alpha_rc"]),
         ({"defense": ["ce", "ce"]}, ["defense 'ce' stands twice in the experiment"]),
-        ({"device": "cuda:7"}, ["device 'cuda:7' is not on this machine; it has"]),
+        ({"device": "cuda:7"}, ["device 'cuda:7' is not where the jobs run; there is"]),
         (
             {"defense": [{"name": "from-ce", "start": 9}], "more_plugins": ["from_ce"]},
             ["epochs = 9 is not within the schedule's 1 to 3"],

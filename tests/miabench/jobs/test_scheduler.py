@@ -14,6 +14,7 @@ import pytest
 import miabench
 from miabench.errors import DISK_FULL, disk_is_full
 from miabench.experiment.load import load_experiment
+from miabench.files.toml import toml_text
 from miabench.jobs.executors.base import Event
 from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.scheduler import run_jobs
@@ -258,12 +259,8 @@ def start(*arguments):
 
 
 def toml(tmp_path, experiment):
-    lines = [f"{key} = {json.dumps(value)}" for key, value in experiment.items() if not isinstance(value, dict)]
-    for key, value in experiment.items():
-        if isinstance(value, dict):
-            lines += [f"[{key}]", *(f"{k} = {json.dumps(v)}" for k, v in value.items())]
     path = tmp_path / "experiment.toml"
-    path.write_text("\n".join(lines))
+    path.write_text(toml_text(experiment))
     return path
 
 
@@ -300,12 +297,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, tiny, do, ending)
 @pytest.mark.parametrize(
     ("ending", "executor"), [(signal.SIGINT, "inline"), (signal.SIGTERM, "local"), (signal.SIGHUP, "inline")]
 )
-def test_asked_to_end_a_training_saves_its_state(tmp_path, tiny, executor, ending):
+def test_asked_to_end_a_training_saves_its_state(tmp_path, endless, executor, ending):
     """Which it does every minute otherwise: after its epoch, within seconds, and with one sentence."""
-    log, mine = tmp_path / "epochs", tmp_path / "slow.py"
-    mine.write_text(SLOW.format(log=str(log)))
-    path = toml(tmp_path, tiny(defense="slow", shadows=1, schedule={"epochs": 10**6, "batch_size": 16}))
-    process = start("train", path, "--plugin", mine, "--store", tmp_path / "store", "--executor", executor)
+    experiment, log = endless
+    path = toml(tmp_path, experiment)
+    process = start("train", path, "--store", tmp_path / "store", "--executor", executor)
     while not (log.exists() and "3\n" in log.read_text()):
         assert process.poll() is None
         time.sleep(0.02)
@@ -318,24 +314,6 @@ def test_asked_to_end_a_training_saves_its_state(tmp_path, tiny, executor, endin
     saved = [json.loads(path.read_text())["epoch"] for path in tmp_path.glob("store/checkpoints/*/state.json")]
     assert max(saved) == max(done), "the epoch that was running was not finished"
     assert not any(path.name[0] != "." for path in tmp_path.glob("store/running/*"))
-
-
-SLOW = """
-import time
-from miabench import Defense, create_defense
-from miabench.training.loop import train_with_criterion
-
-class Slow(Defense, frozen=True):
-    def fit(self, task):
-        ends = task.journal.end_epoch
-        def end_epoch(epoch, lr, state):
-            time.sleep(0.2)
-            with open({log!r}, "a") as file:
-                print(epoch, file=file)
-            ends(epoch, lr, state)
-        task.journal.end_epoch = end_epoch
-        return train_with_criterion(task, create_defense("ce").criterion)
-"""
 
 
 def test_workers_end_with_a_killed_parent(tmp_path, tiny):

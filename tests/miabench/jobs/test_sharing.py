@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 
 import pytest
@@ -101,10 +102,10 @@ def test_a_holder_that_died_is_noticed(plan, trained):
 
     def kill(number):
         if number == len(others):
-            holder.send_signal(signal.SIGKILL)
-            holder.communicate()
+            threading.Timer(0.3, holder.send_signal, (signal.SIGKILL,)).start()  # nothing is left to do but to wait
 
     outcome, ended = trained(kill)
+    holder.communicate()
     assert ended[-1] == first
     assert outcome.done == len(ended) == len(plan.stage("train"))
 

@@ -51,7 +51,7 @@ def test_after_a_run_without_the_data_or_a_word_written(tmp_path, experiment, cs
 
 def test_a_failure_and_a_job_that_someone_works_on(tmp_path, tiny):
     (tmp_path / "broken.py").write_text(
-        "from miabench import Defense\nclass Broken(Defense, frozen=True):\n    def fit(self, task):\n        1 / 0\n"
+        "from miabench import Defense\nclass Broken(Defense, frozen=True):\n    def fit(self, task):\n        1 // 0\n"
     )
     broken = tiny(defense=["ce", "broken"])
     options = {"plugin": tmp_path / "broken.py", "store": tmp_path / "store"}

@@ -1,6 +1,8 @@
 """A model's contract is checked at the door: one sentence that names it, before anything is trained."""
 
 import re
+from copy import deepcopy
+from typing import ClassVar
 
 import pytest
 import torch
@@ -91,6 +93,38 @@ def test_a_state_that_cannot_be_loaded_again_is_refused(data):
     broken = model(lambda: Classifier(nn.Sequential(Flat(next(sizes)), nn.AdaptiveAvgPool1d(6)), nn.Linear(6, 3), 6))
     with pytest.raises(UserError, match=r"^model mine: its state cannot be stored and loaded again: Error"):
         check_model("mine", broken, data)
+
+
+def test_a_model_that_cannot_be_channels_last_is_refused_where_it_says_so(data):
+    class View(nn.Module):
+        def forward(self, x):
+            return x.view(len(x), -1)
+
+    class Spatial(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv3d(1, 1, 1)
+
+        def forward(self, x):
+            return self.conv(x[:, None])[:, 0]
+
+    def check(*layers):
+        class Mine(Model, frozen=True):
+            channels_last: ClassVar[bool] = True
+
+            def build(self, domain):
+                body = nn.Sequential(*map(deepcopy, layers))
+                dim = body(torch.zeros(1, *domain.shape)).numel()
+                return Classifier(body, nn.Linear(dim, domain.num_classes), dim)
+
+        check_model("mine", Mine(), images)
+
+    images = Data(torch.rand(6, 2, 4, 4), torch.arange(6) % 3, ("a", "b", "c"))
+    check(nn.Conv2d(2, 3, 3), nn.Flatten())
+    with pytest.raises(UserError, match=r"^model mine: asked about two records .* raises RuntimeError: view"):
+        check(nn.Conv2d(2, 3, 3), View())
+    with pytest.raises(UserError, match=r"^model mine: it says channels_last, but its weights cannot"):
+        check(Spatial(), nn.Flatten())
 
 
 def test_a_network_in_another_memory_layout_trains_and_is_stored(tmp_path, tiny):

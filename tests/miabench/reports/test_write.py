@@ -1,6 +1,7 @@
 """What `report` prints and which files it leaves."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -40,6 +41,10 @@ def test_each_form_stands_alone_on_standard_output(results, capsys, form, start)
 
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_folder_gets_all_forms_and_the_plots_in_three_formats(results, capsys, tmp_path, form):
+    left = tmp_path / "out" / ".results.tex.another-host.1.2.0123abcd.part"
+    left.parent.mkdir()
+    left.touch()
+    os.utime(left, (0, 0))  # a report that was killed left it long ago
     report(results, form, out=tmp_path / "out")
     printed = capsys.readouterr()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES.values(), "plots"}

@@ -16,6 +16,7 @@ from miabench.files.json import sealed
 from miabench.jobs.resources import _check_layout
 from miabench.results.portable import import_
 from miabench.results.verification import verify
+from miabench.store.manifest import Manifest
 from miabench.store.store import Ref, Store, checksum
 from miabench.training.checkpoint import Checkpoint
 
@@ -218,3 +219,32 @@ def test_an_export_that_is_packed_cut_or_claims_too_much_is_refused(store, tmp_p
         with pytest.raises(miabench.UserError, match=rf"{name}\.tar|{KEY}"):
             import_(store, tmp_path / f"{name}.tar")
     assert not (store.folder / "ids").exists()
+
+
+def test_of_an_artifact_only_what_its_manifest_lists_is_imported(store, tmp_path):
+    other = Store(tmp_path / "other")
+    ref = Ref("networks", KEY)
+    with other.write(ref, {}) as folder:
+        (folder / "history.json").write_text("[]")
+    (other.path(ref) / "plugin.py").write_text("evil")
+    with tarfile.open(tmp_path / "more.tar", "w") as archive:
+        archive.add(other.path(ref), f"networks/{KEY}")
+    assert import_(store, tmp_path / "more.tar").artifacts == 1
+    assert {path.name for path in store.path(ref).iterdir()} == {"history.json", "manifest.json"}
+
+
+def test_an_export_with_a_damaged_index_is_named_itself(store, tmp_path):
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        info, content = member("experiments/a.json", b"{}")
+        archive.addfile(info, io.BytesIO(content))
+    with pytest.raises(
+        miabench.UserError, match=r"bad\.tar cannot be imported: experiments/a\.json is damaged .*again$"
+    ):
+        import_(store, tmp_path / "bad.tar")
+
+
+@pytest.mark.parametrize("name", ["given", "part", "device", "threads", "logits"])
+@pytest.mark.parametrize("spec", [{}, dict.fromkeys(("given", "part", "compute", "logits"), 7)])
+def test_a_manifest_that_does_not_say_what_it_must_is_refused(name, spec):
+    with pytest.raises(miabench.UserError, match=rf"manifest of networks/{KEY} is damaged \(it has no .*{name}"):
+        getattr(Manifest(kind="networks", key=KEY, files={}, spec=spec), name)

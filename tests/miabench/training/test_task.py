@@ -16,6 +16,7 @@ import miabench
 from miabench.data.pool import Data
 from miabench.plugins.network import build_network
 from miabench.seeds import global_stream
+from miabench.training import batches
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.classifier import Classifier
 from miabench.training.loop import train_with_criterion
@@ -169,6 +170,16 @@ def test_poisson_batches_include_each_record_independently():
     assert (sizes == 0).mean() == pytest.approx((1 - p) ** 26, abs=0.03)
     counts = np.bincount(torch.cat(batches), minlength=26) / len(batches)
     np.testing.assert_allclose(counts, p, atol=5 * math.sqrt(p / len(batches)))
+
+
+@pytest.mark.parametrize("at_once", [1, 26 * 5, 2**26])
+def test_poisson_batches_are_the_same_however_many_are_drawn_at_once(at_once, monkeypatch):
+    monkeypatch.setattr(batches, "DRAWS_AT_ONCE", at_once)
+    ids = torch.arange(100, 126)
+    found = list(batches.batches(ids, 2, "poisson", torch.Generator().manual_seed(3)))
+    random = torch.Generator().manual_seed(3)
+    expected = [ids[torch.rand(26, generator=random) < 2 / 26] for _ in range(13)]
+    assert [batch.tolist() for batch in found] == [batch.tolist() for batch in expected]
 
 
 def test_divergence_is_one_clear_error():

@@ -1,5 +1,7 @@
 """From scores to influences: every metric's own records, and the runs and records that lines share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from miabench.evaluation.decisions import called_members
 from miabench.evaluation.measure import measure_attack
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.metrics.names import ATTACK_METRICS, CALIBRATED
+from miabench.reports.numbers import influences
 from miabench.reports.numbers.influences import RANKED, attacked, correctness, numbers, of_all, shared
 from miabench.reports.numbers.summary import summarize
 
@@ -211,3 +214,19 @@ def test_withheld_records_are_shared_by_neither_side(make_results):
     assert {run: (len(rows), int(scope.members[run].sum())) for run, rows in scope.rows.items()} == dict.fromkeys(
         range(3), (65, 25)
     )
+
+
+@pytest.mark.parametrize("together", [1, 12000, 2**20])
+@pytest.mark.parametrize("metric", ["auc", "tpr@1%", "tnr@1%", "balanced_accuracy", "calibrated_tpr@1%", "far"])
+def test_numbers_of_several_attacks_are_those_of_each_alone(attack, metric, together, monkeypatch):
+    """Bit for bit, however many are computed at once."""
+    runs = attacked(Stored(attack), Line(), "nn", metric)
+    others = {run: replace(one, values=one.values[::-1].copy()) for run, one in runs.items()}
+    scope, parts = shared([runs]), [runs, others, runs]
+    alone = [numbers(metric, [part], scope)[0] for part in parts]
+    monkeypatch.setattr(influences, "TOGETHER", together)
+    for got, expected in zip(numbers(metric, parts, scope), alone, strict=True):
+        assert got.own_threshold == expected.own_threshold
+        for name in ("values", "records", "members", "over", "under"):
+            assert getattr(got, name).tobytes() == getattr(expected, name).tobytes()
+    assert not np.array_equal(alone[0].records, alone[1].records)

@@ -5,18 +5,21 @@ import json
 import numpy as np
 import pytest
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from scipy.special import expit, logit
 
 import miabench
 from miabench.experiment.load import load_experiment
+from miabench.logprob import log_odds
+from miabench.reports.numbers.consistency import BOUNDARY, CONFIDENCE, consistency, overlaps, shares
 from miabench.reports.numbers.cost import Cost, Setup, costs
 from miabench.reports.numbers.evidence import judge
+from miabench.reports.numbers.records import CellRecords, log_odds_of_distance
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import against_cost, all_plots, histograms
 from miabench.reports.plots import origin_boundary as origin
 from miabench.reports.plots.figure import SUFFIXES, save
-from miabench.reports.plots.histograms import BOUNDARY, CONFIDENCE, overlaps, shares
-from miabench.reports.plots.records import distance_to_boundary, load_records
-from miabench.results.index import Index
+from miabench.reports.plots.records import SiteRecords, load_records
+from miabench.results.index import Cell, Index
 from miabench.results.results import Results
 from miabench.store.store import Store
 
@@ -50,7 +53,15 @@ def by_hand(results):
 
 def test_distance_to_the_boundary_is_the_largest_probability_minus_the_second():
     logits = np.log([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5], [0.4, 0.2, 0.4]])
-    assert distance_to_boundary(logits) == pytest.approx([0.5, 0.25, 0], abs=1e-12)
+    assert log_odds_of_distance(logits) == pytest.approx([0, np.log(1 / 3), -np.inf], abs=1e-12)
+
+
+def test_log_odds_keep_what_probabilities_round_away():
+    """By hand: p = (1, e^-40, e^-50) / sum; 1 - p_1 is e^-40 + e^-50, and 1 - d has p_2 twice."""
+    logits = np.array([[0.0, -40, -50]])
+    assert log_odds_of_distance(logits) == pytest.approx([40 - np.log(2 + np.exp(-10))], abs=1e-12)
+    assert log_odds(logits, np.array([0])) == pytest.approx([-np.log(np.exp(-40) + np.exp(-50))], abs=1e-12)
+    assert log_odds(logits, np.array([1])) == pytest.approx([-40], abs=1e-12)
 
 
 def test_what_is_seen_of_each_record(results, by_hand):
@@ -62,17 +73,44 @@ def test_what_is_seen_of_each_record(results, by_hand):
             member, label, p, norm = by_hand[i, run]
             falling = -np.sort(-p, axis=1)
             assert (seen.members == member).all()
-            assert seen.to_boundary[run] == pytest.approx(falling[:, 0] - falling[:, 1], abs=1e-12)
-            assert seen.confidence[run] == pytest.approx(p[np.arange(len(p)), label], abs=1e-12)
+            assert expit(seen.to_boundary[run]) == pytest.approx(falling[:, 0] - falling[:, 1], abs=1e-12)
+            assert expit(seen.confidence[run]) == pytest.approx(p[np.arange(len(p)), label], abs=1e-12)
             assert seen.to_origin[run] == pytest.approx(norm, abs=0)
 
 
 def test_the_overlap_coefficient():
-    one = shares(np.array([[0.0, 0.01, 0.99, 0.5], [0.5, 0.5, 0.5, 0.5]]))
-    other = shares(np.array([[0.0, 0.99, 0.99, 0.99], [0.1, 0.1, 0.1, 0.1]]))
+    one = shares(np.array([[-np.inf, -3.99, 11.9, 5], [5, 5, 5, 5.0]]), BOUNDARY)
+    other = shares(np.array([[-9, 11.9, 30, 99], [1, 1, 1, 1.0]]), BOUNDARY)
     assert one.sum(axis=1) == pytest.approx([1, 1])
     assert overlaps(one, other) == pytest.approx([0.25 + 0.25, 0])
     assert overlaps(one, one) == pytest.approx([1, 1])
+
+
+def test_consistency_is_the_overlap_that_the_figure_shows(results):
+    """And members and non-members that were drawn alike overlap more than these, and less than wholly."""
+    found = consistency(results, summarize(results))
+    assert [(one.cell.label, one.quantity) for one in found] == [
+        (label, quantity) for label in ("ce", "crl") for quantity in (BOUNDARY, CONFIDENCE)
+    ]
+    (drawn,) = histograms.draw(load_records(results, summarize(results)), BOUNDARY).values()
+    for axes, one in zip(drawn.axes, found[::2], strict=True):
+        assert f"overlap {one.overlaps.mean():.3f} ± {one.overlaps.std(ddof=1):.3f}" in axes.get_title()
+        assert 0.3 < one.if_alike < 0.95
+
+
+def test_an_approach_has_a_row_and_its_settings_one_vertical_scale():
+    def seen(name, i, spread):
+        values = np.random.default_rng(i).normal(3, spread, (1, 400))
+        counts = {"members": 200, "non-members": 200}
+        cell = Cell(dataset="toy", model="mlp", defense=name, params={"a": i}, counts=counts)
+        return CellRecords(cell, np.arange(400) < 200, values, values, values)
+
+    cells = [seen("ce", 0, 1), seen("crl", 1, 0.1), seen("crl", 2, 3), seen("dmp", 3, 1), seen("crl", 4, 1)]
+    (one,) = histograms.draw({("toy", "mlp"): SiteRecords(cells, "")}, BOUNDARY).values()
+    places = [(axes.get_subplotspec().rowspan.start, axes.get_subplotspec().colspan.start) for axes in one.axes]
+    assert places == [(0, 0), (1, 0), (1, 1), (1, 2), (2, 0)]
+    tops = [axes.get_ylim()[1] for axes in one.axes]
+    assert tops[1] == tops[2] == tops[3] > tops[0]
 
 
 @pytest.mark.parametrize("quantity", [BOUNDARY, CONFIDENCE])
@@ -85,7 +123,8 @@ def test_histograms_are_of_members_and_non_members_with_their_overlap(results, b
             member, label, p, _ = by_hand[i, run]
             falling = -np.sort(-p, axis=1)
             values = falling[:, 0] - falling[:, 1] if quantity is BOUNDARY else p[np.arange(len(p)), label]
-            counted.append([np.histogram(values[kind], 40, (0, 1))[0] / kind.sum() for kind in (member, ~member)])
+            values = np.clip(logit(values), quantity.bins[0], quantity.bins[-1])
+            counted.append([np.histogram(values[kind], quantity.bins)[0] / kind.sum() for kind in (member, ~member)])
         members, others, outline = (patch.get_data().values for patch in axes.patches)
         assert members == pytest.approx(100 * np.mean([run[0] for run in counted], axis=0))
         assert others == pytest.approx(100 * np.mean([run[1] for run in counted], axis=0))
@@ -94,7 +133,7 @@ def test_histograms_are_of_members_and_non_members_with_their_overlap(results, b
         name = ("ce (no defense)", "crl")[i]
         assert axes.get_title() == f"{name}\noverlap {np.mean(overlap):.3f} ± {np.std(overlap, ddof=1):.3f}"
         assert axes.get_ylim()[0] == 0
-        assert axes.get_xlim() == (0, 1)
+        assert axes.get_xlim() == (quantity.bins[0], quantity.bins[-1])
     heading = one.get_suptitle().replace("\n ", "")
     assert quantity.name in heading
     assert "2 trainings; n = 40 members, 40 non-members" in heading
@@ -114,9 +153,6 @@ def test_distance_to_the_origin_against_distance_to_the_boundary(results, by_han
 
 
 def test_at_most_a_thousand_points_of_each_kind_are_drawn():
-    from miabench.reports.plots.records import CellRecords, SiteRecords
-    from miabench.results.index import Cell
-
     members = np.arange(3000) < 1500
     cell = Cell(dataset="toy", model="mlp", defense="ce", params={}, counts={"members": 1500, "non-members": 1500})
     ones = np.ones((1, 3000))

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from miabench.metrics import tpr_at_fpr
 from miabench.metrics.bootstrap import record_draws, run_shares
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import roc as figures
 from miabench.reports.plots.roc_band import roc
+from miabench.reports.plots.style import choose_looks
 
 MEMBERS = np.array([True, True, True, True, False, False, False, False])
 
@@ -79,6 +81,26 @@ def test_the_figure_draws_these_points_on_logarithmic_axes(make_results):
         assert list(line.get_ydata()) == list(curve.tpr)
     assert len(one.axes[1].lines) == 2  # crl's job is not done
     assert len(axes.collections) == 2  # a band each
+    aucs = [
+        100
+        * np.mean(
+            results.table[
+                (results.table.metric == "auc") & (results.table.attack == "nn") & (results.table.defense == name)
+            ].value
+        )
+        for name in ("ce", "crl")
+    ]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [f"{auc:.1f}" for auc in aucs]
+    assert axes.get_xlim()[1] == axes.get_ylim()[1] == 1
+
+
+def test_the_baseline_and_the_least_auc_have_bands(make_results):
+    others = [{"defense": name, "auc": {"nn": auc}} for name, auc in (("crl", 0.7), ("dmp", 0.6), ("relaxloss", 0.8))]
+    results = make_results({"auc": {"nn": 0.9}}, *others)
+    (one,) = figures.draw(results, summarize(results)).values()
+    looks = choose_looks(results.index.cells)
+    colors = [to_hex(band.get_facecolor()[0]).upper() for band in one.axes[0].collections]
+    assert colors == [to_hex(looks[name].color).upper() for name in ("ce", "dmp")]
 
 
 def test_the_figure_says_what_it_shows(make_results):
@@ -86,7 +108,10 @@ def test_the_figure_says_what_it_shows(make_results):
     results = make_results({}, *grid, runs=3)
     (one,) = figures.draw(results, summarize(results)).values()
     heading = one.get_suptitle().replace("\n ", "")
-    assert "mean over 3 trainings, band: pointwise 95% interval over records and runs" in heading
+    assert (
+        "mean over 3 trainings, band: pointwise 95% interval over records and runs, of no defense and of the least AUC"
+        in heading
+    )
     assert "n = 40 members, 40 non-members" in heading
     assert "one setting of each defense" in heading
     assert [text.get_text() for text in one.legends[0].get_texts()] == [

@@ -10,7 +10,7 @@ from miabench.reports.numbers.selection import Selection, select
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import draw, draw_ablation, trade_off
 from miabench.reports.plots.scatter import MOST_TAGS
-from miabench.reports.plots.style import COLORS, choose_looks, fixed_looks
+from miabench.reports.plots.style import PLUGINS, choose_looks, fixed_looks
 from miabench.results.index import Cell
 
 
@@ -29,6 +29,10 @@ def bars(axes):
     """Points with error bars: marker, x, y."""
     lines = [container.lines[0] for container in axes.containers]
     return [(line.get_marker(), *map(float, point)) for line in lines for point in zip(*line.get_data(), strict=True)]
+
+
+def solid(one):
+    return [line for line in one.axes[0].lines if line.get_linestyle() == "-"]
 
 
 def legend(one):
@@ -102,7 +106,25 @@ def test_a_grid_over_several_parameters_is_numbered_alike_in_all_panels(make_res
     )
     assert [tags(axes) for axes in one.axes] == [["2", "3"], ["1", "2", "3"]]
     assert legend(one)[0].split("\n") == ["crl", "1: a=1", "2: b=2", "3: default"]
-    assert not [line for axes in one.axes for line in axes.lines if line.get_linestyle() == "-"]
+    curves = [line for axes in one.axes for line in axes.lines if line.get_linestyle() == "-"]
+    assert max(len(line.get_xdata()) for line in curves) < 3  # a and b change alike nowhere
+
+
+def test_settings_of_two_parameters_that_change_together_are_one_curve(make_results):
+    pairs = [(1, 0.1), (2, 0.2), (3, 0.3)]
+    grid = [{"defense": "crl", "params": {"a": a, "b": b}, "accuracy": 0.8 - a / 10} for a, b in pairs]
+    one = figure(make_results({}, *grid))
+    assert [list(line.get_xdata()) for line in solid(one)] == [pytest.approx([70, 60, 50])]
+
+
+def test_a_grid_of_two_parameters_has_a_curve_for_each_value_of_the_first(make_results):
+    grid = [
+        {"defense": "crl", "params": {"a": a, "b": b}, "accuracy": 0.95 - 0.3 * a - 0.05 * b}
+        for a in (1, 2)
+        for b in (1, 2, 3)
+    ]
+    one = figure(make_results({}, *grid))
+    assert [list(line.get_xdata()) for line in solid(one)] == [pytest.approx(xs) for xs in ([60, 55, 50], [30, 25, 20])]
 
 
 def test_all_panels_share_their_axes_and_hold_every_bar(make_results):
@@ -134,7 +156,7 @@ def test_another_metric_has_its_own_name_and_guessing(make_results, metric, name
     results = make_results({"auc": {"nn": 0.5}}, {"defense": "crl", "auc": {"nn": 0.55}}, records=1000, runs=1)
     summary = summarize(results, metric)
     (one,) = draw(summary).values()
-    assert one.get_supylabel() == f"{name} of the attack (%), less is better"
+    assert one.get_supylabel().replace("\n ", "") == f"{name} of the attack (%), less is better"
     assert f"test accuracy against {name} of each attack" in one.get_suptitle().replace("\n ", "")
     assert [y for *_, y in bars(one.axes[0])] == [100 * line.attacks["nn"].mean for line in summary.lines]
     dashed = [line for line in one.axes[0].lines if line.get_linestyle() == "--"]
@@ -167,15 +189,13 @@ def test_built_in_defenses_have_one_look_and_no_two_share_a_marker(make_results)
     assert [marker for marker, *_ in bars(one.axes[0])] == ["*", "<"]
 
 
-def test_what_one_figure_of_the_paper_compares_shares_no_colour():
-    compared = ["ce", "crl", "relaxloss", "imp-relaxloss", "relaxed-center-loss"]
-    assert len({look.color for look in looks_of(*compared).values()}) == len(compared)
-
-
-def test_plugins_get_looks_that_no_other_has():
-    looks = looks_of("ce", "crl", *(f"plugin-{i}" for i in range(7)))
-    assert {look.color for look in looks.values()} == {*COLORS, "black"}
-    many = looks_of("ce", *fixed_looks(), *(f"plugin-{i}" for i in range(40)))
+def test_every_defense_has_a_colour_of_its_own_plugins_too():
+    names = [*fixed_looks(), *(f"plugin-{i}" for i in range(len(PLUGINS)))]
+    looks = looks_of("ce", *names)
+    assert len({look.color for look in looks.values()}) == len(names) + 1
+    some = looks_of("ce", "crl", *(f"plugin-{i}" for i in range(20)))
+    assert len({look.color for look in some.values()}) == len(some)
+    many = looks_of("ce", *fixed_looks(), *(f"plugin-{i}" for i in range(60)))
     assert len(set(many.values())) == len(many)
     assert len({look.marker for look in many.values()}) == len(fixed_looks()) + 1
 

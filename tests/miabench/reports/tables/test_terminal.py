@@ -117,6 +117,12 @@ def test_the_spread_of_a_pool_is_over_models(make_results, report):
     assert "± is the spread (standard deviation) over 6 models, each with members of its own" in text
 
 
+def test_targets_of_a_pool_have_about_as_many_members(make_results, report):
+    text = " ".join(report(make_results({}, pool=True, runs=6, records=60)).split())
+    assert "toy: the first target has " in text
+    assert "none withheld, the others about as many" in text
+
+
 def test_every_attack_has_its_interval_and_its_difference(make_results, report):
     results = make_results(
         {"auc": {"entropy": 0.9, "nn": 0.9}},
@@ -274,3 +280,15 @@ def test_a_whole_report_keeps_within_the_width(make_results, report, width):
         warnings=("a long warning " * 20,),
     )
     assert max(map(len, report(results, width).splitlines())) <= width
+
+
+def test_a_collapsed_defense_is_followed_by_the_line_to_type(make_results, report):
+    warning = "relaxloss: alpha = 2 is above ln 4: try --set relaxloss.alpha=0.5."
+    low = {"accuracy": 0.25}
+    results = make_results({}, {"defense": "relaxloss", **low}, {"defense": "crl", **low}, warnings=(warning,))
+    text = report(results, details=False)
+    at = [text.index(f"{name} collapsed; add to your command: {option}") for name, option in REMEDIES]
+    assert max(at) < text.index("AUC: 50 is guessing")
+
+
+REMEDIES = [("relaxloss", "--set relaxloss.alpha=0.5"), ("crl", "--set schedule.lr=")]

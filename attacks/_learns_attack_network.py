@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 from miabench.attacks._attack_network import Layer, forward, layers_of, train
 from miabench.attacks._distinct_rows import distinct_rows
+from miabench.attacks._learns_by_schedule import LearnsBySchedule
 from numpy.typing import NDArray
-from pydantic import field_validator
 
-from miabench import Attack, Field, Schedule, Scores, State, TrainingError
+from miabench import Field, Schedule, Scores, State
 
 SCHEDULE = Schedule(
     epochs=100,
@@ -24,16 +21,10 @@ SCHEDULE = Schedule(
 )
 
 
-class NetworkAttack(Attack, frozen=True):
+class LearnsAttackNetwork(LearnsBySchedule, frozen=True):
     """What attacks share that learn the network of the NN attack, each on inputs of its own."""
 
     schedule: Schedule = Field(SCHEDULE, description="training of the attack's network; keys left out stay as they are")
-
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _fill(cls, value: Any) -> Any:
-        """A table in an experiment changes some keys of this attack's schedule, not of the classifiers'."""
-        return {**SCHEDULE.model_dump(), **value} if isinstance(value, Mapping) else value
 
     def learn(self, x: NDArray[np.floating], member: NDArray[np.bool_], generator: torch.Generator) -> State:
         """Weights and biases of the four layers, learnt on the generator's device.
@@ -49,13 +40,10 @@ class NetworkAttack(Attack, frozen=True):
         device = generator.device
         inputs, classes = torch.from_numpy(x.astype(np.float32)), torch.from_numpy(member.astype(np.int64))
         vector = train(inputs.to(device), classes.to(device), self.schedule, generator)
-        if not vector.isfinite().all():
-            raise TrainingError(
-                f"the training of the attack's network diverged: its weights are not finite with "
-                f"lr = {self.schedule.lr:g}; set a lower schedule.lr"
-            )
         layers = enumerate(layers_of(vector.cpu(), x.shape[1]))
-        return {f"{part}{i}": value.numpy() for i, layer in layers for part, value in layer._asdict().items()}
+        return self.finite(
+            {f"{part}{i}": value.numpy() for i, layer in layers for part, value in layer._asdict().items()}
+        )
 
 
 def log_odds_of_member(x: NDArray[np.float64], learnt: State) -> Scores:

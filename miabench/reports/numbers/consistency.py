@@ -1,0 +1,86 @@
+"""How alike a network behaves on members and non-members, as numbers: the overlap of two histograms (Figure 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from miabench.metrics.estimates import Booleans, Floats
+from miabench.reports.numbers.lines import Summary
+from miabench.reports.numbers.records import CellRecords, records_of_cells
+from miabench.results.index import Cell
+from miabench.results.results import Results
+from miabench.seeds import derive
+
+SHUFFLES = 20  # of membership, for what two samples of one distribution would reach
+
+
+class Quantity(NamedTuple):
+    """What is counted: the field of `CellRecords`, its names, and the edges of 40 bins, equal in log odds.
+
+    What lies beyond the outer edges is counted in the outer bins.
+    """
+
+    field: str
+    name: str
+    axis: str
+    bins: Floats
+
+
+BOUNDARY = Quantity(
+    "to_boundary",
+    "distance to the decision boundary",
+    "distance to the decision boundary: largest minus second largest softmax probability",
+    np.linspace(-4, 12, 41),  # few are nearer, many are further
+)
+CONFIDENCE = Quantity("confidence", "confidence", "softmax probability of the true class", np.linspace(-12, 12, 41))
+QUANTITIES = (BOUNDARY, CONFIDENCE)
+
+
+class Consistency(NamedTuple):
+    """The overlap of members and non-members in one cell and quantity.
+
+    Attributes:
+        overlaps: of each run (R,), from 0 (nothing in common) to 1 (alike).
+        if_alike: what as many records of one distribution reach, the mean over shuffled memberships: less than 1,
+            because two samples differ by chance.
+    """
+
+    cell: Cell
+    quantity: Quantity
+    overlaps: Floats
+    if_alike: float
+
+
+def shares(values: Floats, quantity: Quantity) -> Floats:
+    """The share of the values (R, N), from 0 to 1, in each bin (R, 40)."""
+    inside = np.clip(values, quantity.bins[0], quantity.bins[-1])
+    share: Floats = np.stack([np.histogram(run, quantity.bins)[0] for run in inside]) / values.shape[1]
+    return share
+
+
+def overlaps(one: Floats, other: Floats) -> Floats:
+    """The overlap coefficient of two histograms (R, bins) in each run (R,): the sum of the smaller shares."""
+    overlap: Floats = np.minimum(one, other).sum(axis=1)
+    return overlap
+
+
+def consistency(results: Results, summary: Summary) -> list[Consistency]:
+    """Of each shown cell that has a trained target, by distance to the boundary and by confidence."""
+    cells = {line.cell.key: line.cell for line in summary.lines}
+    return [one for seen in records_of_cells(results, [*cells.values()]) for one in _of_cell(seen)]
+
+
+def _of_cell(seen: CellRecords) -> Iterator[Consistency]:
+    rng = np.random.default_rng(derive(0, "overlap if alike"))
+    shuffled = [rng.permutation(seen.members) for _ in range(SHUFFLES)]
+    for quantity in QUANTITIES:
+        values: Floats = getattr(seen, quantity.field)
+        alike = float(np.mean([_overlap(values, members, quantity) for members in shuffled]))
+        yield Consistency(seen.cell, quantity, _overlap(values, seen.members, quantity), alike)
+
+
+def _overlap(values: Floats, members: Booleans, quantity: Quantity) -> Floats:
+    return overlaps(*(shares(values[:, kind], quantity) for kind in (members, ~members)))

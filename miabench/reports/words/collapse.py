@@ -1,0 +1,23 @@
+"""What to type where a defense collapsed: right under the results, where it is missed least."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from miabench.reports.numbers.lines import Summary
+
+SETTING = re.compile(r"--set \S*[^\s.,;)]")
+SLOWER = 10  # the learning rate that is tried where nothing better is known
+
+
+def remedies(summary: Summary) -> Iterator[str]:
+    """One line for each collapsed defense: the option that its advice names, else a lower learning rate."""
+    lr = summary.index.experiment.schedule.lr
+    for defense in dict.fromkeys(
+        line.cell.defense for line in summary.lines if line.collapsed and not line.is_baseline
+    ):
+        own = [warning for warning in summary.warnings if warning.startswith(f"{defense}:")]
+        named = [found[0] for warning in own if (found := SETTING.search(warning))]
+        settings = " ".join(dict.fromkeys(named)) or f"--set schedule.lr={lr / SLOWER:g}"
+        yield f"{defense} collapsed; add to your command: {settings}"
