@@ -3,15 +3,16 @@
 The attacker distils a copy of the model on a share of its records, and keeps the others from it: of the copy, which is
 more like the model than a shadow model trained by itself, it knows what is a member.
 
-input   = concat((z - mean) / deviation, one-hot true class), 2C wide, z the logits; mean and deviation are the numbers
-          over all of the copy's logits
+input   = (z_y, then the other logits from the largest to the smallest), C wide, less the mean over all of the copy's
+          logits, over their standard deviation
 network = that of the nn attack, trained on the copy's answers to tell its members (1) from the records kept from it (0)
 score   = o_1 - o_0 on the model's own answers, the log odds of softmax(o)_1, dropout off
 
 No shadow model is needed: thresholds alone are learnt on them, each scored through a copy of its own. The copy is
 trained by the experiment's schedule. What the paper leaves open is ours: one copy, half of the records, the loss
 (1 - w) KL(softmax(original) || softmax(copy)) + w CE(copy, class), by which the copy's members are members in earnest,
-network and inputs.
+the network, and the order of the logits: with a one-hot class beside them, as the nn attack has, a network must learn
+for each class anew what true and other classes are, for which the records of one copy are too few.
 """
 
 from __future__ import annotations
@@ -52,11 +53,15 @@ class LLeaks(LearnsAttackNetwork, frozen=True):
             raise UserError("l-leaks trains a copy on records known to be outside the training, but there are none")
         (copy,) = target.population.copies["copy"]
         scale = float(copy[Logits()].mean()), float(copy[Logits()].std())
-        learnt = self.learn(_inputs(copy, *scale), np.asarray(copy.member), torch.Generator().manual_seed(0))
-        return log_odds_of_member(_inputs(target, *scale), learnt)
+        learnt = self.learn(inputs_of(copy, *scale), np.asarray(copy.member), torch.Generator().manual_seed(0))
+        return log_odds_of_member(inputs_of(target, *scale), learnt)
 
 
-def _inputs(observed: Observed, mean: float, deviation: float) -> NDArray[np.float64]:
-    """What the network sees of each record (N, 2C)."""
-    z = (observed[Logits()].astype(np.float64) - mean) / max(deviation, np.finfo(np.float64).tiny)
-    return np.concatenate([z, np.eye(observed.num_classes)[observed.labels]], axis=1)
+def inputs_of(observed: Observed, mean: float, deviation: float) -> NDArray[np.float64]:
+    """What the network sees of each record (N, C)."""
+    z, records = observed[Logits()].astype(np.float64), np.arange(len(observed))
+    true = z[records, observed.labels]
+    z[records, observed.labels] = np.inf  # the first in descending order
+    ordered = np.sort(z, axis=1)[:, ::-1]
+    ordered[:, 0] = true
+    return (ordered - mean) / max(deviation, np.finfo(np.float64).tiny)

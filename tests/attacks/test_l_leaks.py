@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from miabench.attacks.l_leaks import inputs_of
 
 from miabench import Logits, Observed, UserError, create_attack
 
@@ -28,6 +29,14 @@ def attacked(sure_copy, scale=1.0):
     target = replace(target, population=replace(population, copies={"copy": [copy]}))
     scores = create_attack("l-leaks", schedule={"epochs": 40}).score(target, {})
     return scores[member], scores[~member]
+
+
+def test_inputs_are_the_true_classs_logit_then_the_others_in_descending_order():
+    logits = np.array([[3, 1, 2, 9], [5, 8, 6, 7]], dtype=np.float32)
+    seen = Observed(np.array([1, 2]), None, C, {Logits(): logits}, {})
+    np.testing.assert_array_equal(inputs_of(seen, 0, 1), [[1, 9, 3, 2], [6, 8, 7, 5]])
+    np.testing.assert_array_equal(inputs_of(seen, 3, 2), (inputs_of(seen, 0, 1) - 3) / 2)
+    np.testing.assert_array_equal(seen[Logits()], logits)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
