@@ -1,5 +1,7 @@
 """Models that attackers train from a model's answers: on which records, from which answers, when, and who sees them."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,12 @@ from miabench import Logits
 from miabench.data.splits import split
 from miabench.errors import MissingStepError
 from miabench.experiment.load import load_experiment
+from miabench.jobs.collect import collect
 from miabench.jobs.estimate import describe, estimate
 from miabench.jobs.observed import Gatherer
 from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.resources import Resources
+from miabench.jobs.runner import JobRunner
 from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.jobs.weights import remove_weights
 from miabench.store.store import Ref
@@ -67,6 +71,17 @@ def do(plan, *stages):
     outcome = run_stages(plan, stages, ExecutorConfig("inline"), lambda event: None)
     assert outcome.failed == {}
     return outcome
+
+
+def stored(plan, ref):
+    """The arrays of an artifact, as bytes by their files' names, whatever is kept beside them."""
+    files = [path for path in plan.store.path(ref).iterdir() if path.suffix in (".npy", ".npz", ".safetensors")]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def observations_of(plan, trainings):
+    networks = {ref.key for job in trainings for ref in job.gives}
+    return [ref for job in plan.jobs.values() if getattr(job.spec, "network", None) in networks for ref in job.gives]
 
 
 def attack_of(plan):
@@ -143,13 +158,70 @@ def test_copies_are_trained_when_models_are_attacked(plan):
     assert all(made.store.has_all(job.gives) for job in made.trainings)
 
 
-def test_weights_of_copies_are_removed_with_those_of_shadows(plan):
-    made = plan(keep_weights="targets")
+@pytest.mark.parametrize(("policy", "copies", "others"), [("all", 9, 3), ("targets", 0, 1), ("none", 0, 0)])
+def test_weights_of_copies_are_kept_as_those_of_shadows_are(plan, policy, copies, others):
+    made = plan(keep_weights=policy)
     do(made, "train", "attack")
-    kept = [ref for job in made.trainings for ref in job.gives if made.store.has_whole(ref)]
-    assert kept == [made.index.entries[0].network]
+    kept = [job for job in made.trainings for ref in job.gives if made.store.has_whole(ref)]
+    assert sum(bool(job.spec.answers) for job in kept) == copies  # of each model 2 early and 1 part
+    assert sum(not job.spec.answers for job in kept) == others
     assert not made.missing()
     assert remove_weights(made) == 0
+
+
+def test_a_new_question_to_a_copy_without_weights_is_answered_as_before(plan):
+    made = plan(keep_weights="none")
+    do(made, "train", "attack")
+    copies = [job for job in made.trainings if job.spec.answers]
+    answers = {ref: stored(made, ref) for ref in observations_of(made, copies)}
+    for ref in answers:
+        shutil.rmtree(made.store.path(ref))
+    do(made, "attack")
+    assert {ref: stored(made, ref) for ref in answers} == answers
+
+
+def test_what_a_kept_experiment_made_of_copies_stays(plan):
+    made = plan()
+    do(made, "train", "attack")
+    do(plan(name="other", attacks=["margin"]), "train", "attack")
+    (name,) = (made.store.folder / "experiments").glob("other-*.json")
+    gone = collect(made.store, (name.stem,), remove=True).removed
+    assert gone, "the other's scores"
+    assert not made.missing()
+    assert all(made.store.has_whole(ref) for job in made.trainings for ref in job.gives)
+
+
+def test_copies_go_with_the_last_experiment_that_asked_for_them(plan):
+    made = plan()
+    do(made, "train", "attack")
+    do(plan(name="other", attacks=["margin"]), "train", "attack")
+    (name,) = (made.store.folder / "experiments").glob("tiny-*.json")
+    collect(made.store, (name.stem,), remove=True)
+    for job in made.trainings:
+        assert [made.store.has_whole(ref) for ref in job.gives] == [not job.spec.answers] * len(job.gives)
+
+
+def test_a_copy_that_was_interrupted_goes_on_to_the_same_bits(plan):
+    made = plan()
+    do(made, "train", "attack")
+    expected = {ref: stored(made, ref) for job in made.trainings for ref in job.gives}
+    copies = [job for job in made.trainings if job.spec.answers]
+    for job in copies:
+        shutil.rmtree(made.store.path(job.gives[-1]))
+    runner = JobRunner(made.context.model_copy(update={"checkpoint_seconds": 0.0}))
+    for job in copies:
+        epochs = []
+
+        def stop_in_second(record, epochs=epochs):
+            epochs.append(record["epoch"])
+            if len(epochs) == 2:
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            runner.run(job, stop_in_second)
+        runner.run(job, stop_in_second)
+        assert epochs == [1, 2, 2, 3]  # no more are asked for
+    assert {ref: stored(made, ref) for ref in expected} == expected
 
 
 def test_a_dry_run_counts_and_times_copies(plan):
