@@ -36,7 +36,8 @@ def label_of(job: Job) -> str:
     spec = spec_of(job)
     sources = [*spec.given, *(f"answers of {name}" for name in spec.answers)]
     start = f" from {' and '.join(sources)}" if sources else ""
-    return f"{job.dataset.name} {spec.model.name} {spec.defense.name}{start}"
+    kept_from_it = ", some records withheld" if spec.answers and len(spec.parts) > 1 else ""
+    return f"{job.dataset.name} {spec.model.name} {spec.defense.name}{start}{kept_from_it}"
 
 
 class Disk:

@@ -8,6 +8,7 @@ import pytest
 from miabench import Logits
 from miabench.data.splits import split
 from miabench.errors import MissingStepError
+from miabench.evaluation.measure import NO_SHADOWS
 from miabench.experiment.load import load_experiment
 from miabench.jobs.collect import collect
 from miabench.jobs.estimate import describe, estimate
@@ -49,13 +50,39 @@ class Mirror(Defense, frozen=True):
             net.head.weight.data.zero_()
         return net
 """
+DEAR = """
+from typing import ClassVar
+
+from miabench import Attack, Copy, Probe
+
+
+class Dear(Probe, frozen=True):
+    sees: ClassVar = "served"
+
+    records: int | None = 10
+
+    def observe(self, ask, x, y, noise):
+        return ask(x)[0]
+
+
+class DearCopier(Attack, frozen=True):
+    def probes(self):
+        return (Dear(),)
+
+    def requires(self):
+        return {"copy": Copy("copy")}
+
+    def score(self, target, state):
+        return target[Dear()][:, 0].astype("float64")
+"""
 
 
 @pytest.fixture
 def plan(tmp_path, tiny):
-    (tmp_path / "copier.py").write_text(COPIER)
-    (tmp_path / "mirror.py").write_text(MIRROR)
-    plugins = [str(tmp_path / "copier.py"), str(tmp_path / "mirror.py")]
+    files = {"copier.py": COPIER, "dear_copier.py": DEAR, "mirror.py": MIRROR}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    plugins = [str(tmp_path / name) for name in files]
 
     def make(**changes):
         experiment = tiny(**{"attacks": ["copier"]} | changes)
@@ -84,6 +111,10 @@ def observations_of(plan, trainings):
     return [ref for job in plan.jobs.values() if getattr(job.spec, "network", None) in networks for ref in job.gives]
 
 
+def models_of(plan):
+    return [job.key for job in plan.trainings if not job.spec.answers]
+
+
 def attack_of(plan):
     (job,) = [job for job in plan.jobs.values() if job.kind == "attack"]
     return job
@@ -109,6 +140,14 @@ def test_a_copy_learns_from_its_own_model_on_records_outside_that_models_trainin
             assert copy.spec.answers == {"original": view.observations[0]}
             assert Ref("observations", view.observations[0]) in copy.needs
             assert copy.spec.seed != training_of(made, view).spec.seed
+
+
+def test_an_attack_waits_for_the_answers_of_all_copies(plan):
+    job = attack_of(plan())
+    for view in (job.spec.target, *job.spec.shadows):
+        seen = [copy for each in view.copies.values() for copy in each]
+        assert len(seen) == 3
+        assert {Ref("observations", key) for copy in seen for key in copy.observations} <= set(job.needs)
 
 
 def test_epochs_are_snapshots_of_one_training(plan):
@@ -144,6 +183,14 @@ def test_an_attack_sees_each_copys_answers_about_its_models_records(plan):
         np.testing.assert_array_equal(part[Logits()], resources.answers(key)[outside])
         np.testing.assert_array_equal(part.member, np.isin(outside, trained))
         assert part.member.sum() == 60
+
+
+def test_another_way_to_copy_gives_another_result(plan, tmp_path):
+    before = plan()
+    (tmp_path / "mirror.py").write_text(MIRROR.replace("mean(0)", "amax(0)"))
+    after = plan()
+    assert models_of(before) == models_of(after)
+    assert attack_of(before).key != attack_of(after).key
 
 
 def test_copies_are_trained_when_models_are_attacked(plan):
@@ -229,10 +276,10 @@ def test_a_dry_run_counts_and_times_copies(plan):
     found = {work.label: work for work in estimate(made, 1).work}
     mirror = found["toy mlp mirror from answers of original"]
     assert (mirror.trainings, mirror.epochs) == (3, 9)
-    part = found["toy mlp copy from answers of original"]
+    part = found["toy mlp copy from answers of original, some records withheld"]
     assert (part.trainings, part.epochs, part.records) == (3, 9, 9 * 60)
     assert part.seconds > 0
-    assert "mlp copy from answers of original: 3 trainings" in describe(estimate(made, 1))
+    assert "mlp copy from answers of original, some records withheld: 3 trainings" in describe(estimate(made, 1))
 
 
 @pytest.mark.parametrize("population", [0, 0.2])
@@ -256,3 +303,20 @@ def test_a_cell_cannot_copy(plan):
         None,
         "it learns from another model's answers; attacks that copy models train with it",
     ]
+
+
+def reasons_of(plan):
+    return {entry.reason for entry in plan.index.entries if entry.attack}
+
+
+def test_copies_are_not_asked_about_some_records_alone(plan):
+    made = plan(attacks=["dear-copier"])
+    assert reasons_of(made) == {"it looks at other records through a probe that is not stored for the whole pool"}
+    assert not any(job.spec.answers for job in made.trainings)
+
+
+def test_without_shadow_models_there_is_none_to_learn_on_but_l_leaks_needs_none(plan):
+    assert reasons_of(plan(attacks=["trajectory"], shadows=0)) == {NO_SHADOWS}
+    made = plan(attacks=["l-leaks"], shadows=0)
+    assert reasons_of(made) == {None}
+    assert sum(bool(job.spec.answers) for job in made.trainings) == 1
