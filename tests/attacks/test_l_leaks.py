@@ -9,6 +9,7 @@ from miabench.attacks.l_leaks import inputs_of
 from miabench import Logits, Observed, UserError, create_attack
 
 N, C = 120, 4
+ATTACK = create_attack("l-leaks", schedule={"epochs": 40})
 
 
 def model(random, member, sure):
@@ -19,16 +20,20 @@ def model(random, member, sure):
     return Observed(labels, member, C, {Logits(): logits.astype(np.float32)}, {})
 
 
-def attacked(sure_copy, scale=1.0):
-    """Scores of members and of others of a model that is surer of its members."""
+def target_of(sure_copy, scale=1.0):
+    """A model that is surer of its members, the first half, with a copy of it."""
     random, member = np.random.default_rng(0), np.arange(N) < N // 2
     population = model(random, np.zeros(N, dtype=bool), 0)
     copy = model(random, member, sure_copy)
     target = replace(model(random, member, 6), member=None)
     copy, target = (replace(m, answers={Logits(): m[Logits()] * np.float32(scale)}) for m in (copy, target))
-    target = replace(target, population=replace(population, copies={"copy": [copy]}))
-    scores = create_attack("l-leaks", schedule={"epochs": 40}).score(target, {})
-    return scores[member], scores[~member]
+    return replace(target, population=replace(population, copies={"copy": [copy]}))
+
+
+def attacked(*made):
+    """Scores of members and of others."""
+    scores = ATTACK.score(target_of(*made), {})
+    return scores[: N // 2], scores[N // 2 :]
 
 
 def test_inputs_are_the_true_classs_logit_then_the_others_in_descending_order():
@@ -49,6 +54,11 @@ def test_a_copy_that_is_less_sure_of_its_members_turns_the_score_round():
     """It is the copy that is learnt from: no direction is taken for granted."""
     members, others = attacked(-6)
     assert np.median(members) < np.median(others)
+
+
+def test_a_records_score_does_not_depend_on_which_others_are_scored():
+    target, some = target_of(6), np.arange(0, N // 2, 3)
+    np.testing.assert_array_equal(ATTACK.score(target.at(some), {}), ATTACK.score(target, {})[some])
 
 
 def test_without_a_population_there_is_no_copy():

@@ -47,6 +47,7 @@ def test_what_one_epoch_tells_is_learnt_whatever_its_scale(column):
     score = attack.score(replace(target, member=None), state)
     assert score[member].min() > np.median(score[~member])
     assert score[~member].max() < np.median(score[member])
+    np.testing.assert_array_equal(attack.score(target.at(np.flatnonzero(member)), state), score[member])
 
 
 def test_the_copy_is_one_training_with_evenly_spaced_snapshots():

@@ -142,6 +142,14 @@ def test_a_copy_learns_from_its_own_model_on_records_outside_that_models_trainin
             assert copy.spec.seed != training_of(made, view).spec.seed
 
 
+def test_models_that_differ_in_their_defense_alone_have_copies_of_their_own(plan):
+    made = plan(defense=["ce", "relaxloss"])
+    models = [job for job in made.trainings if not job.spec.answers]
+    copies = [job for job in made.trainings if job.spec.answers]
+    assert len(copies) == 2 * len(models) == 12
+    assert len({job.spec.answers["original"] for job in copies}) == len(models)
+
+
 def test_an_attack_waits_for_the_answers_of_all_copies(plan):
     job = attack_of(plan())
     for view in (job.spec.target, *job.spec.shadows):
