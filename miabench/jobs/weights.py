@@ -33,7 +33,7 @@ def remove_weights(plan: Plan) -> int:
     """
     if plan.index.experiment.keep_weights == "all" or plan.missing():
         return 0
-    trainings = {ref: job.key for job in plan.stage("train").values() for ref in job.gives}
+    trainings = {ref: job.key for job in plan.trainings for ref in job.gives}
     droppable = {ref for ref in trainings if not keeps(plan.index, ref) and plan.store.has_whole(ref)}
     if not droppable:
         return 0
@@ -47,7 +47,8 @@ def remove_weights(plan: Plan) -> int:
 
 def retrained(plan: Plan) -> Sequence[Job]:
     """The trainings that are to be done again, as their weights were removed and something new is asked of them."""
-    return [job for job in plan.missing("train").values() if plan.store.has_all(job.gives)]
+    missing = plan.missing()
+    return [job for job in plan.trainings if job.key in missing and plan.store.has_all(job.gives)]
 
 
 def sizes(plan: Plan, of_network: Callable[[Job], int]) -> str:
@@ -57,7 +58,7 @@ def sizes(plan: Plan, of_network: Callable[[Job], int]) -> str:
         plan: the experiment.
         of_network: bytes of one network that a training makes.
     """
-    sizes = {ref: of_network(job) for job in plan.stage("train").values() for ref in job.gives}
+    sizes = {ref: of_network(job) for job in plan.trainings for ref in job.gives}
     kept = sum(size for ref, size in sizes.items() if keeps(plan.index, ref))
     policy = plan.index.experiment.keep_weights
     return (
