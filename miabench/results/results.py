@@ -7,18 +7,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import TypeAdapter
 
 from miabench.errors import harmless
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.results.index import Cell, CellKey, Entry, Index
 from miabench.results.kept import Kept
+from miabench.results.rows import CLASS_ROWS, ROWS
 from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
@@ -31,15 +32,6 @@ COLUMNS = (
 NOT_COMPUTED = "not computed yet"
 
 
-def _harmless(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with a reason that may be shown; the store may be a stranger's."""
-    metric, reason = row.get("metric"), row.get("reason")
-    if not isinstance(metric, str) or not isinstance(reason, str | None):
-        raise ValueError("a row has no metric, or a reason that is no text")
-    return {**row, "metric": harmless(metric), "reason": reason and harmless(reason)}
-
-
-ROWS = TypeAdapter(list[Annotated[dict[str, Any], AfterValidator(_harmless)]])  # as evaluation/measure.py makes them
 HISTORY = TypeAdapter(list[dict[str, float]])
 
 
@@ -93,7 +85,7 @@ class Results:
             (*row, one["class"])
             for entry in self.index.entries
             if entry.attack and entry.metrics and self._has_classes(entry.metrics)
-            for measured in [self.store.json(entry.metrics, "classes.json", ROWS)]
+            for measured in [self.store.json(entry.metrics, "classes.json", CLASS_ROWS)]
             for row, one in zip(self._rows(entry, measured), measured, strict=True)
         ]
         return pd.DataFrame(rows, columns=[*COLUMNS, "class"]).astype(dict.fromkeys(FRACTIONS, "float64"))
