@@ -26,7 +26,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
-from miabench.defenses._levels import Level, center_loss_advice, cross_entropy_advice
+from miabench.defenses._levels import (
+    Level,
+    center_loss_advice,
+    center_loss_level,
+    cross_entropy_advice,
+    cross_entropy_level,
+)
 from miabench.defenses._relaxation import RelaxedCenterLoss, RelaxedCrossEntropy, RelaxedLosses, center_weight
 
 from miabench import LATER, Criterion, Data, Defense, Field, Model, Range
@@ -38,14 +44,19 @@ class CRL(Defense, frozen=True):
     tune: ClassVar = {
         "alpha_rce": Range(0.05, 3, log=True),
         "tau_rce": Range(0.01, 1, log=True),
-        "alpha_rcl": Range(0.01, 1, log=True),
+        "floors": Range(1.2, 12, log=True, unless="alpha_rcl"),
         "tau_rcl": Range(0.1, 10, log=True),
         "lambda_rcl": Range(0.001, 10, log=True),
     }
 
-    alpha_rce: float = Field(1.0, ge=0, description="α_rce: level of the normalised cross entropy, in nats")
+    alpha_rce: float | None = Field(
+        None, ge=0, description="α_rce: level of the normalised cross entropy, in nats; none: 1, at most half of ln C"
+    )
     tau_rce: float = Field(0.1, ge=0, description="τ_rce: strength of the logits' normalisation; 0: none")
-    alpha_rcl: float = Field(0.1, ge=0, description="α_rcl: level of the center loss, a squared distance / 2")
+    alpha_rcl: float | None = Field(
+        None, ge=0, description="α_rcl: level of the center loss, a squared distance / 2; none: by `floors`"
+    )
+    floors: float = Field(5.0, gt=0, description="α_rcl in multiples of the floor of L_ct, where it is not given")
     tau_rcl: float = Field(
         1.0, ge=0, description="τ_rcl: strength of the features' and centers' normalisation; 0: none"
     )
@@ -59,10 +70,11 @@ class CRL(Defense, frozen=True):
 
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The CRL loss; `criterion.centers` is a Parameter (C, D)."""
+        level = center_loss_level(self.alpha_rcl, self.floors, feature_dim, self.tau_rcl)
         shape, weight = (num_classes, feature_dim), center_weight(self.center_gradient, self.lambda_rcl)
         return RelaxedLosses(
-            RelaxedCrossEntropy(self.alpha_rce, self.tau_rce, self.upper_rce),
-            RelaxedCenterLoss(self.alpha_rcl, self.tau_rcl, self.upper_rcl, shape, weight),
+            RelaxedCrossEntropy(cross_entropy_level(self.alpha_rce, num_classes), self.tau_rce, self.upper_rce),
+            RelaxedCenterLoss(level, self.tau_rcl, self.upper_rcl, shape, weight),
             self.lambda_rcl,
             self.center_lr,
         )
@@ -72,4 +84,6 @@ class CRL(Defense, frozen=True):
         ce = cross_entropy_advice(Level("crl", "alpha_rce", self.alpha_rce, self.tau_rce, "tau_rce"), data.num_classes)
         if self.lambda_rcl == 0:
             return ce
-        return ce + center_loss_advice(Level("crl", "alpha_rcl", self.alpha_rcl, self.tau_rcl, "tau_rcl"), data, model)
+        return ce + center_loss_advice(
+            Level("crl", "alpha_rcl", self.alpha_rcl, self.tau_rcl, "tau_rcl"), self.floors, data, model
+        )

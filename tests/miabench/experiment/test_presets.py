@@ -36,9 +36,9 @@ TABLES = [name for name in UAI24 if "table1" in name or "table3" in name]
 GIVEN_BY_USERS = {"arxiv10": {"path": "arxiv10.csv"}}
 # What the paper or its code fixes, or what no formula of the paper has: everything else must be named as unpublished.
 KNOWN = {
-    "crl": {"center_lr", "center_gradient"},
+    "crl": {"center_lr", "center_gradient", "floors"},
     "relaxloss": {"variant"},
-    "relaxed-center-loss": {"center_lr", "center_gradient"},
+    "relaxed-center-loss": {"center_lr", "center_gradient", "floors"},
     "advreg": {"inference_lr"},
     "dmp": {"kl"},
     "dmp-gan": {"kl", "gan_epochs", "part"},
