@@ -26,7 +26,7 @@ class Dimension:
         high: largest value.
         log: values are spread evenly over orders of magnitude.
         integer: whole numbers only.
-        first: what the first trial takes: the range's nearest value to the default, its middle where the default is no number.
+        first: what the first trial takes: the range's nearest value to the default, or its middle without a default.
     """
 
     name: str

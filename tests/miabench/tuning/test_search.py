@@ -274,7 +274,7 @@ def test_what_counts_epochs_is_a_whole_number():
 
 
 def test_what_the_experiment_sets_is_kept():
-    choice = DefenseChoice.model_validate({"name": "ranged", "rate": 0.5, "needed": 2.5})
+    choice = DefenseChoice.model_validate({"name": "ranged", "rate": 0.5, "needed": 2.5, "derived": 1.0})
     assert [item.name for item in search_space(Ranged, choice, Schedule())] == ["steps"]
 
 
