@@ -1,8 +1,9 @@
 """Relaxed center loss: CRL without normalisation (Fang and Kim, UAI 2024; the ablation of Table 2).
 
 L = L_rce + lambda_rcl * L_rcl of `crl` with tau_rce = tau_rcl = 0: the relaxed policy and centers, no normalisation.
-The defaults are ours; without normalisation features and centers are far larger than in crl, so alpha_rcl is too: the
-floor of `crl`'s L_ct is about a quarter of the number of features here, above the default.
+The defaults are ours; without normalisation features and centers are far larger than in crl, so alpha_rcl is too, and
+lambda_rcl smaller: the floor of `crl`'s L_ct, in multiples of which alpha_rcl is where it is not given, is about a
+quarter of the number of features here.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class RelaxedCenterLoss(Defense, frozen=True):
 
     tune: ClassVar = {
         "alpha_rce": Range(0.05, 3, log=True),
-        "floors": Range(1.2, 12, log=True, unless="alpha_rcl"),
-        "lambda_rcl": Range(0.0001, 0.1, log=True),
+        "floors": Range(1.2, 8, log=True, unless="alpha_rcl"),
+        "lambda_rcl": Range(0.0005, 0.1, log=True),
     }
 
     alpha_rce: float | None = Field(
