@@ -58,7 +58,9 @@ class CRL(Defense, frozen=True):
     alpha_rcl: float | None = Field(
         None, ge=0, description="α_rcl: level of the center loss, a squared distance / 2; none: by `floors`"
     )
-    floors: float = Field(5.0, gt=0, description="α_rcl in multiples of the floor of L_ct, where it is not given")
+    floors: Annotated[float, LATER] = Field(
+        5.0, gt=0, description="α_rcl in multiples of the floor of L_ct, where it is not given"
+    )
     tau_rcl: float = Field(
         1.0, ge=0, description="τ_rcl: strength of the features' and centers' normalisation; 0: none"
     )

@@ -39,7 +39,9 @@ class RelaxedCenterLoss(Defense, frozen=True):
     alpha_rcl: float | None = Field(
         None, ge=0, description="α_rcl: level of the center loss, a squared distance / 2; none: by `floors`"
     )
-    floors: float = Field(5.0, gt=0, description="α_rcl in multiples of the floor of L_ct, where it is not given")
+    floors: Annotated[float, LATER] = Field(
+        5.0, gt=0, description="α_rcl in multiples of the floor of L_ct, where it is not given"
+    )
     lambda_rcl: float = Field(0.01, ge=0, description="λ: weight of the relaxed center loss")
     upper_rce: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")
     upper_rcl: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the center loss; 1: off")
