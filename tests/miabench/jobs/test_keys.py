@@ -50,7 +50,7 @@ def training(**changes):
         "parts": {"train": Part(ids="a" * 32, content="b" * 64), "reference": Part(ids="c" * 32, content="d" * 64)},
         "preparation": {"shape": "(12,)", "scale": "1.0"},
         "model": component("model", "mlp", hidden=[16]),
-        "defense": component("defense", "crl", alpha_rce=0.5),
+        "defense": component("defense", "crl", alpha_rce=0.5, alpha_rcl=0.1, lambda_rcl=0.1),
         "schedule": Schedule(epochs=3, milestones={2: 0.01}),
         "seed": 7,
         "compute": Compute(device="cpu", precision="float32", threads=1),
