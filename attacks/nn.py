@@ -14,14 +14,15 @@ softmax is the same in float64 are tied here too: the network sees nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from miabench.attacks._attack_network import Layer, forward, layers_of, train
+from miabench.attacks._attack_network import Layer, Records, forward, layers_of, train
 from miabench.attacks._distinct_rows import distinct_rows
 from numpy.typing import NDArray
 from pydantic import field_validator
+from torch.nn import functional as F
 
 from miabench import Attack, Field, Logits, Observed, Schedule, Scores, State, TrainingError
 from miabench.logprob import log_softmax
@@ -39,6 +40,8 @@ SCHEDULE = Schedule(
 class NeuralNetwork(Attack, frozen=True):
     """A classifier of the target's answers, learnt on shadow models."""
 
+    version: ClassVar[int] = 2
+
     schedule: Schedule = Field(SCHEDULE, description="training of the attack's network; keys left out stay as they are")
 
     @field_validator("schedule", mode="before")
@@ -53,16 +56,17 @@ class NeuralNetwork(Attack, frozen=True):
         Raises:
             TrainingError: they are not finite.
         """
-        x = np.concatenate([attack_inputs(shadow).astype(np.float32) for shadow in shadows])
-        member = np.concatenate([np.asarray(shadow.member, dtype=np.int64) for shadow in shadows])
-        device = generator.device
-        vector = train(torch.from_numpy(x).to(device), torch.from_numpy(member).to(device), self.schedule, generator)
+        p, y, member = (
+            torch.from_numpy(np.concatenate(parts)).to(generator.device)
+            for parts in zip(*(_learnt_from(shadow) for shadow in shadows), strict=True)
+        )
+        vector = train(Records(F.pad(p, (0, 1), value=1.0), y, member), self.schedule, generator)
         if not vector.isfinite().all():
             raise TrainingError(
                 f"the training of the nn attack's network diverged: its weights are not finite with "
                 f"lr = {self.schedule.lr:g}; set a lower schedule.lr"
             )
-        layers = enumerate(layers_of(vector.cpu(), x.shape[1]))
+        layers = enumerate(layers_of(vector.cpu(), p.shape[1]))
         return {f"{part}{i}": value.numpy() for i, layer in layers for part, value in layer._asdict().items()}
 
     def score(self, target: Observed, state: State) -> Scores:
@@ -70,12 +74,21 @@ class NeuralNetwork(Attack, frozen=True):
         x, place = distinct_rows(attack_inputs(target))
         weights = {name: torch.from_numpy(value).double() for name, value in state.items()}
         layers = [Layer(weights[f"weight{i}"], weights[f"bias{i}"]) for i in range(len(state) // 2)]
-        output = forward(layers, torch.from_numpy(x))[-1].numpy()
+        output = forward(layers, torch.from_numpy(x)).numpy()
         odds: NDArray[np.float64] = output[:, 1] - output[:, 0]
         return odds[place]
 
 
 def attack_inputs(observed: Observed) -> NDArray[np.float64]:
     """What the network sees of each record (N, 2C)."""
-    p = np.exp(log_softmax(observed[Logits()]))
-    return np.concatenate([p, np.eye(observed.num_classes)[observed.labels]], axis=1)
+    return np.concatenate([_softmax(observed), np.eye(observed.num_classes)[observed.labels]], axis=1)
+
+
+def _learnt_from(shadow: Observed) -> tuple[NDArray[Any], ...]:
+    """Softmax (N, C), classes (N,) and membership (N,) of a shadow model's records."""
+    member = np.asarray(shadow.member, dtype=np.float32)
+    return _softmax(shadow).astype(np.float32), np.asarray(shadow.labels, dtype=np.int64), member
+
+
+def _softmax(observed: Observed) -> NDArray[np.float64]:
+    return np.exp(log_softmax(observed[Logits()]))
