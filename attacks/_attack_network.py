@@ -12,6 +12,7 @@ tensors cost more time than the products do. What a step leaves out changes the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 import torch
@@ -37,14 +38,20 @@ class Records(NamedTuple):
     """What the network learns from, float32.
 
     Attributes:
-        p: softmax and a 1 (n, C + 1).
-        y: true classes (n,), int64.
+        x: inputs and a 1 (n, in + 1).
+        y: None, or true classes (n,), int64, of as many as there are inputs: their one-hot vectors are further inputs.
         member: 1 for members, 0 for the others (n,).
     """
 
-    p: Tensor
-    y: Tensor
+    x: Tensor
+    y: Tensor | None
     member: Tensor
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many inputs, and how many classes (0 without)."""
+        num_inputs = self.x.shape[1] - 1
+        return num_inputs, 0 if self.y is None else num_inputs
 
 
 class Matrices(NamedTuple):
@@ -52,7 +59,7 @@ class Matrices(NamedTuple):
 
     Attributes:
         of_class: what the first layer adds for each class (C, 128).
-        first: (C + 1, 128).
+        first: (in + 1, 128).
         second: (129, 64).
         third: (65, 64).
         fourth: (65, 2).
@@ -65,39 +72,43 @@ class Matrices(NamedTuple):
     fourth: Tensor
 
 
-def matrices_of(vector: Tensor, num_classes: int) -> Matrices:
+def shapes_of(num_inputs: int, num_classes: int) -> list[tuple[int, int]]:
+    """Those of `Matrices`, one after the other."""
+    return [(num_classes, 128), *((ins + 1, outs) for ins, outs in pairwise((num_inputs, *WIDTHS)))]
+
+
+def num_parameters(num_inputs: int, num_classes: int) -> int:
+    """Length of the parameter vector."""
+    return sum(rows * columns for rows, columns in shapes_of(num_inputs, num_classes))
+
+
+def matrices_of(vector: Tensor, num_inputs: int, num_classes: int) -> Matrices:
     """Views of a vector of `num_parameters` numbers."""
-    rows = (num_classes, num_classes + 1, *(width + 1 for width in WIDTHS[:-1]))
-    shapes = list(zip(rows, (WIDTHS[0], *WIDTHS), strict=True))
-    parts = vector.split([ins * outs for ins, outs in shapes])
+    shapes = shapes_of(num_inputs, num_classes)
+    parts = vector.split([rows * columns for rows, columns in shapes])
     return Matrices(*(part.view(shape) for part, shape in zip(parts, shapes, strict=True)))
 
 
-def num_parameters(num_classes: int) -> int:
-    """Length of the parameter vector."""
-    return (2 * num_classes + 1) * 128 + 129 * 64 + 65 * 64 + 65 * 2
-
-
-def layers_of(vector: Tensor, num_classes: int) -> list[Layer]:
-    """The parameters as those of linear layers, the first of which takes softmax and one-hot class (2C,)."""
-    of_class, first, *rest = matrices_of(vector, num_classes)
+def layers_of(vector: Tensor, num_inputs: int, num_classes: int) -> list[Layer]:
+    """The parameters as those of linear layers, the first of which takes inputs and one-hot class (in + C,)."""
+    of_class, first, *rest = matrices_of(vector, num_inputs, num_classes)
     first = torch.cat([first[:-1], of_class, first[-1:]])
     return [Layer(matrix[:-1].t().contiguous(), matrix[-1].clone()) for matrix in (first, *rest)]
 
 
 def forward(layers: Sequence[Layer], x: Tensor) -> Tensor:
-    """What the network answers (n, 2) to softmax and one-hot class (n, 2C), dropout off."""
+    """What the network answers (n, 2) to inputs and one-hot class (n, in + C), dropout off."""
     for i, layer in enumerate(layers):
         x = F.linear(x, *layer)
         x = x.relu() if i < len(DROPPED) else x
     return x
 
 
-def initial(num_classes: int, generator: torch.Generator) -> Tensor:
+def initial(num_inputs: int, num_classes: int, generator: torch.Generator) -> Tensor:
     """A fresh parameter vector: U(-b, b) with b = 1 / sqrt(in), PyTorch's default for linear layers."""
-    vector = torch.empty(num_parameters(num_classes), device=generator.device, dtype=torch.float32)
-    widths = (2 * num_classes, 2 * num_classes, *WIDTHS[:-1])
-    for matrix, ins in zip(matrices_of(vector, num_classes), widths, strict=True):
+    vector = torch.empty(num_parameters(num_inputs, num_classes), device=generator.device, dtype=torch.float32)
+    wide = num_inputs + num_classes
+    for matrix, ins in zip(matrices_of(vector, num_inputs, num_classes), (wide, wide, *WIDTHS[:-1]), strict=True):
         bound = float(ins) ** -0.5
         matrix.uniform_(-bound, bound, generator=generator)
     return vector
@@ -157,7 +168,11 @@ class Step:
         """The log odds of being a member (n,), with dropout."""
         masks = self.masks.draw(generator)
         of_class, first, second, third, _ = self.weights
-        torch.index_select(of_class, 0, batch.y, out=self.first_units).addmm_(batch.p, first).relu_().mul_(masks[0])
+        if batch.y is None:
+            torch.mm(batch.x, first, out=self.first_units)
+        else:
+            torch.index_select(of_class, 0, batch.y, out=self.first_units).addmm_(batch.x, first)
+        self.first_units.relu_().mul_(masks[0])
         torch.mm(self.first, second, out=self.second_units).relu_().mul_(masks[1])
         torch.sub(self.yes, self.no, out=self.last)
         torch.mv(third, self.last_weight, out=self.joined)
@@ -180,16 +195,17 @@ class Step:
         second.addmm_(self.first_t, passed)
         torch.addmm(self.error, passed, self.second_weight_t, beta=0, alpha=1 / (1 - DROP), out=self.error)
         self.error.mul_(self.first_units.sign())
-        first.addmm_(batch.p.t(), self.error)
-        of_class.index_add_(0, batch.y, self.error)
+        first.addmm_(batch.x.t(), self.error)
+        if batch.y is not None:
+            of_class.index_add_(0, batch.y, self.error)
 
 
 def batches(records: Records, size: int, generator: torch.Generator) -> Iterator[Records]:
     """The records in random order, `size` at a time."""
-    order = torch.randperm(len(records.y), generator=generator, device=generator.device)
-    rest = (part[order].split(size) for part in (records.y, records.member))
-    for ids, y, member in zip(order.split(size), *rest, strict=True):
-        yield Records(records.p.index_select(0, ids), y, member)
+    order = torch.randperm(len(records.member), generator=generator, device=generator.device)
+    classes = repeat(None) if records.y is None else records.y[order].split(size)
+    for ids, y, member in zip(order.split(size), classes, records.member[order].split(size), strict=False):
+        yield Records(records.x.index_select(0, ids), y, member)
 
 
 @torch.no_grad()
@@ -201,15 +217,15 @@ def train(records: Records, schedule: Schedule, generator: torch.Generator) -> T
         schedule: of the training.
         generator: gives initial weights, batch orders and dropout.
     """
-    num_classes, size = records.p.shape[1] - 1, schedule.batch_size
-    vector = initial(num_classes, generator)
+    vector = initial(*records.sizes, generator)
     velocity = torch.zeros_like(vector)
-    weights, gradient = matrices_of(vector, num_classes), matrices_of(velocity, num_classes)
-    steps = {n: Step(weights, gradient, n) for n in {min(size, len(records.y)), len(records.y) % size} - {0}}
+    weights, gradient = (matrices_of(values, *records.sizes) for values in (vector, velocity))
+    count, size = len(records.member), schedule.batch_size
+    steps = {n: Step(weights, gradient, n) for n in {min(size, count), count % size} - {0}}
     for epoch in range(1, schedule.epochs + 1):
         lr = schedule.lr_at(epoch)
         for batch in batches(records, size, generator):
-            n = len(batch.y)
+            n = len(batch.member)
             odds = steps[n].forward(batch, generator)
             velocity.mul_(schedule.momentum).add_(vector, alpha=schedule.weight_decay)
             steps[n].backward(batch, odds.sigmoid_().sub_(batch.member).div_(n))

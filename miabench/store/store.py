@@ -22,6 +22,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -84,7 +85,7 @@ class Artifacts:
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete; a network's weights may have been removed since."""
-        return self._within(ref, MANIFEST_FILE).exists()
+        return stamp_of(self._text(ref, MANIFEST_FILE)) is not None
 
     def has_all(self, refs: Iterable[Ref]) -> bool:
         """Whether several artifacts are complete."""
@@ -108,7 +109,8 @@ class Artifacts:
         with replace_folder(self.path(ref)) as folder:
             yield folder
             files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
-            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, **about)
+            made = datetime.now(UTC).date()
+            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, made=made, **about)
             content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
             write_file(folder / MANIFEST_FILE, sealed(content))
 
@@ -185,13 +187,17 @@ class Artifacts:
 
     def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
         """How an artifact's files look from outside."""
-        return tuple(stamp_of(self._within(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
+        return tuple(stamp_of(self._text(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
-        """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
+        """A path in an artifact's folder."""
+        return Path(self._text(ref, name))
+
+    def _text(self, ref: Ref, name: str) -> str:
+        """The same as text: a report asks whether a hundred thousand files are there, and paths are dear."""
         if not KEY.fullmatch(ref.key):
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
-        return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
+        return f"{self.folder}/{ref.kind}/{ref.key}/{name}"
 
 
 def _remedy(folder: Path) -> str:

@@ -24,8 +24,8 @@ def by_rule(num_classes):
 
 def vector_of(layers, num_classes):
     """The parameter vector of a network with these layers."""
-    vector = layers[0].weight.new_empty(network.num_parameters(num_classes))
-    of_class, *matrices = network.matrices_of(vector, num_classes)
+    vector = layers[0].weight.new_empty(network.num_parameters(num_classes, num_classes))
+    of_class, *matrices = network.matrices_of(vector, num_classes, num_classes)
     of_class.copy_(layers[0].weight[:, num_classes:].t())
     inputs = (layers[0].weight[:, :num_classes], *(layer.weight for layer in layers[1:]))
     for matrix, weight, layer in zip(matrices, inputs, layers, strict=True):
@@ -35,13 +35,12 @@ def vector_of(layers, num_classes):
 
 def gradient_of(vector, records):
     """Log odds of the records, the gradient's layers of their mean cross entropy, and the masks of dropout."""
-    num_classes = records.p.shape[1] - 1
     velocity = torch.zeros_like(vector)
-    weights, gradient = (network.matrices_of(values, num_classes) for values in (vector, velocity))
-    step = network.Step(weights, gradient, len(records.y))
+    weights, gradient = (network.matrices_of(values, *records.sizes) for values in (vector, velocity))
+    step = network.Step(weights, gradient, len(records.member))
     odds = step.forward(records, torch.Generator().manual_seed(2))
     step.backward(records, (odds.sigmoid() - records.member) / len(odds))
-    return odds, network.layers_of(velocity, num_classes), step.masks.parts
+    return odds, network.layers_of(velocity, *records.sizes), step.masks.parts
 
 
 def records_of(x, member):
@@ -70,7 +69,7 @@ def test_equals_the_reference(golden, name, monkeypatch):
     vectors = golden("e_nn_attack")
     about = vectors.json["nets"][name]
     x, num_classes = torch.tensor(vectors.arrays[f"{name}.x"]), about["in_dim"] // 2
-    assert network.num_parameters(num_classes) == about["params"]
+    assert network.num_parameters(num_classes, num_classes) == about["params"]
     layers = by_rule(num_classes)
     logits = network.forward(layers, x)
     exact = {"rtol": 1e-9, "atol": 1e-12}
@@ -84,14 +83,14 @@ def test_equals_the_reference(golden, name, monkeypatch):
 
 def test_layers_are_those_of_the_vector():
     layers = by_rule(3)
-    for found, expected in zip(network.layers_of(vector_of(layers, 3), 3), layers, strict=True):
+    for found, expected in zip(network.layers_of(vector_of(layers, 3), 3, 3), layers, strict=True):
         np.testing.assert_array_equal(found.weight, expected.weight)
         np.testing.assert_array_equal(found.bias, expected.bias)
 
 
 @torch.no_grad()
 def test_gradient_with_dropout_equals_autograd():
-    layers = network.layers_of(network.initial(5, torch.Generator().manual_seed(1)).double(), 5)
+    layers = network.layers_of(network.initial(5, 5, torch.Generator().manual_seed(1)).double(), 5, 5)
     x, y = random_records(16, 5, torch.float64), torch.arange(16) % 2
     odds, gradient, masks = gradient_of(vector_of(layers, 5), records_of(x, y))
 
@@ -107,6 +106,22 @@ def test_gradient_with_dropout_equals_autograd():
         np.testing.assert_allclose(found, part, rtol=1e-11, atol=1e-16)
 
 
+def test_one_hot_inputs_and_classes_give_the_same():
+    """Inputs without classes, among them the same one-hot vectors: odds and gradient, dropout included."""
+    layers = by_rule(5)
+    x, y = random_records(16, 5, torch.float64), torch.arange(16) % 2
+    wide = network.Records(F.pad(x, (0, 1), value=1.0), None, y.double())
+    vector = torch.cat([torch.cat([layer.weight.t(), layer.bias[None]]).flatten() for layer in layers])
+    assert network.num_parameters(10, 0) == len(vector)
+    with torch.no_grad():
+        odds, gradient, _ = gradient_of(vector_of(layers, 5), records_of(x, y))
+        same_odds, same_gradient, _ = gradient_of(vector, wide)
+    np.testing.assert_allclose(same_odds, odds, rtol=1e-12)
+    for found, expected in zip(same_gradient, gradient, strict=True):
+        np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-10, atol=1e-16)
+        np.testing.assert_allclose(found.bias, expected.bias, rtol=1e-10, atol=1e-16)
+
+
 def test_training_equals_pytorchs_sgd(monkeypatch):
     """Whole training without dropout: batches (the last one short), milestones, momentum and weight decay."""
     ones = lambda masks, generator: [torch.ones_like(part) for part in masks.parts]  # noqa: E731
@@ -114,10 +129,10 @@ def test_training_equals_pytorchs_sgd(monkeypatch):
     monkeypatch.setattr(network.Masks, "draw", ones)
     schedule = Schedule(epochs=3, lr=0.1, milestones={1: 0.05}, momentum=0.9, weight_decay=0.01, batch_size=8)
     x, y = random_records(20, 3, torch.float32), torch.arange(20) % 2
-    found = network.layers_of(network.train(records_of(x, y), schedule, torch.Generator().manual_seed(3)), 3)
+    found = network.layers_of(network.train(records_of(x, y), schedule, torch.Generator().manual_seed(3)), 3, 3)
 
     generator = torch.Generator().manual_seed(3)
-    net = as_modules(network.layers_of(network.initial(3, generator), 3))
+    net = as_modules(network.layers_of(network.initial(3, 3, generator), 3, 3))
     sgd = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
     for epoch in (1, 2, 3):
         sgd.param_groups[0]["lr"] = 0.1 if epoch == 1 else 0.05
@@ -142,8 +157,8 @@ def test_dropout_keeps_four_fifths_of_the_units_at_five_quarters():
 
 
 def test_initial_weights_are_pytorchs_default():
-    vector = network.initial(20, torch.Generator().manual_seed(0))
-    for weight, bias in network.layers_of(vector, 20):
+    vector = network.initial(20, 20, torch.Generator().manual_seed(0))
+    for weight, bias in network.layers_of(vector, 20, 20):
         bound = weight.shape[1] ** -0.5
         assert max(weight.abs().max(), bias.abs().max()) <= bound
         if weight.numel() > 1000:

@@ -19,8 +19,11 @@ from miabench.reports.plots.words import mean_over, records_of, wrapped
 
 MOST_ROWS = 40
 CELL = (0.72, 0.26)  # inches
-LETTER = 0.075  # inches
+LETTER = 0.075  # inches, at 8 points
+PAPER = 7.0  # points of names on paper
+DIGITS = 4.5  # letters of a number and the room beside it
 EQUAL_CONTRAST = 0.179  # luminance at which white and black are equally legible
+PAPER_LABEL = 18  # characters of a row's name on paper before it goes on in the next line
 LEAST_SPAN = 20.0  # points that the shades cover at least
 
 
@@ -43,22 +46,28 @@ def draw(summary: Summary, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
 def _figure(summary: Summary, lines: Sequence[TableRow], choice: str, sheet: Sheet) -> Figure:
     rows, columns, panels = len(lines) // len(summary.attackers), len(lines[0].attacks), len(summary.attackers)
     names = LETTER * max(len(title_of(line.cell)) for line in lines)
-    wanted = max(names + panels * columns * CELL[0] + 1.2, 6.0) + LEGEND
-    width = wanted if sheet.width is None else WIDTHS[sheet.width]
-    letters = 8 * min(1.0, max(0.5, width / wanted))  # of the numbers, which have less room on paper
-    figure = Figure(figsize=(width, rows * CELL[1] + 1.4), layout="constrained")
+    if sheet.width is None:
+        width, down, size, letters = max(names + panels * columns * CELL[0] + 1.2, 6.0) + LEGEND, 1, 8.0, 8.0
+    else:
+        width, down, size = WIDTHS[sheet.width], panels if sheet.width == "column" else 1, PAPER
+        room = (width - min(names, LETTER * PAPER_LABEL)) * down / (panels * columns)
+        letters = min(PAPER, 8 * room / (DIGITS * LETTER))  # of the numbers
+    figure = Figure(figsize=(width, down * (rows * CELL[1] + 0.6) + 0.8), layout="constrained")
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
     measure = Measure.of(summary)
     low = min(measure.guessing, float(np.nanmin(values)))
     limits = low, max(low + LEAST_SPAN, float(np.nanmax(values)))
     for i, attacker in enumerate(summary.attackers):
-        axes = figure.add_subplot(1, panels, i + 1)
+        axes = figure.add_subplot(down, panels // down, i + 1)
         own = [line for line in lines if line.attacker == attacker]
         image = _draw_panel(axes, own, limits, letters)
         axes.set_title(f"{attacker} attacker", fontsize=9)
-        axes.set_yticks(range(rows), [wrapped(title_of(line.cell), LABEL_WIDTH) for line in own] if i == 0 else [])
-        axes.tick_params(labelsize=letters)
-    bar = figure.colorbar(image, ax=figure.axes, fraction=0.05, pad=0.02)
+        broken_at = LABEL_WIDTH if sheet.width is None else PAPER_LABEL
+        titles = [wrapped(title_of(line.cell), broken_at) for line in own]
+        axes.set_yticks(range(rows), titles if i % (panels // down) == 0 else [])
+        axes.tick_params(labelsize=size)
+    place = "right" if sheet.width is None else "bottom"
+    bar = figure.colorbar(image, ax=figure.axes, location=place, fraction=0.05, pad=0.02)
     bar.set_label(f"{measure.name} (%), less is better", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     cells, runs = [line.cell for line in lines], max(line.test.runs for line in lines)
