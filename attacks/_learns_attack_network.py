@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
-from miabench.attacks._attack_network import Layer, forward, layers_of, train
+from miabench.attacks._attack_network import Layer, Records, forward, layers_of, train
 from miabench.attacks._distinct_rows import distinct_rows
 from miabench.attacks._learns_by_schedule import LearnsBySchedule
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from miabench import Field, Schedule, Scores, State
 
@@ -24,23 +27,34 @@ SCHEDULE = Schedule(
 class LearnsAttackNetwork(LearnsBySchedule, frozen=True):
     """What attacks share that learn the network of the NN attack, each on inputs of its own."""
 
+    version: ClassVar[int] = 2  # 2: the same steps in another order of operations
+
     schedule: Schedule = Field(SCHEDULE, description="training of the attack's network; keys left out stay as they are")
 
-    def learn(self, x: NDArray[np.floating], member: NDArray[np.bool_], generator: torch.Generator) -> State:
+    def learn(
+        self,
+        x: NDArray[np.floating],
+        member: NDArray[np.bool_],
+        generator: torch.Generator,
+        y: NDArray[np.integer] | None = None,
+    ) -> State:
         """Weights and biases of the four layers, learnt on the generator's device.
 
         Args:
             x: inputs (R, in).
             member: whether each record was a member (R,).
             generator: gives initial weights, batch orders and dropout.
+            y: true classes (R,) of as many as there are columns of x, whose one-hot vector is a further input.
 
         Raises:
             TrainingError: they are not finite.
         """
-        device = generator.device
-        inputs, classes = torch.from_numpy(x.astype(np.float32)), torch.from_numpy(member.astype(np.int64))
-        vector = train(inputs.to(device), classes.to(device), self.schedule, generator)
-        layers = enumerate(layers_of(vector.cpu(), x.shape[1]))
+        inputs = F.pad(torch.from_numpy(x.astype(np.float32)), (0, 1), value=1.0)
+        classes = None if y is None else torch.from_numpy(y.astype(np.int64)).to(generator.device)
+        labels = torch.from_numpy(member.astype(np.float32))
+        records = Records(inputs.to(generator.device), classes, labels.to(generator.device))
+        vector = train(records, self.schedule, generator)
+        layers = enumerate(layers_of(vector.cpu(), *records.sizes))
         return self.finite(
             {f"{part}{i}": value.numpy() for i, layer in layers for part, value in layer._asdict().items()}
         )
@@ -51,6 +65,6 @@ def log_odds_of_member(x: NDArray[np.float64], learnt: State) -> Scores:
     distinct, place = distinct_rows(x)
     weights = {name: torch.from_numpy(value).double() for name, value in learnt.items()}
     layers = [Layer(weights[f"weight{i}"], weights[f"bias{i}"]) for i in range(len(learnt) // 2)]
-    output = forward(layers, torch.from_numpy(distinct))[-1].numpy()
+    output = forward(layers, torch.from_numpy(distinct)).numpy()
     odds: Scores = output[:, 1] - output[:, 0]
     return odds[place]

@@ -33,8 +33,11 @@ class NeuralNetwork(LearnsAttackNetwork, frozen=True):
         Raises:
             TrainingError: they are not finite.
         """
-        x = np.concatenate([attack_inputs(shadow) for shadow in shadows])
-        return self.learn(x, np.concatenate([np.asarray(shadow.member) for shadow in shadows]), generator)
+        p, y, member = (
+            np.concatenate(parts)
+            for parts in zip(*((_softmax(one), one.labels, one.member) for one in shadows), strict=True)
+        )
+        return self.learn(p, member, generator, y)
 
     def score(self, target: Observed, state: State) -> Scores:
         """Log odds of being a member (N,)."""
@@ -43,5 +46,8 @@ class NeuralNetwork(LearnsAttackNetwork, frozen=True):
 
 def attack_inputs(observed: Observed) -> NDArray[np.float64]:
     """What the network sees of each record (N, 2C)."""
-    p = np.exp(log_softmax(observed[Logits()]))
-    return np.concatenate([p, np.eye(observed.num_classes)[observed.labels]], axis=1)
+    return np.concatenate([_softmax(observed), np.eye(observed.num_classes)[observed.labels]], axis=1)
+
+
+def _softmax(observed: Observed) -> NDArray[np.float64]:
+    return np.exp(log_softmax(observed[Logits()]))

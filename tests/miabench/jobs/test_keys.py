@@ -107,7 +107,7 @@ SPEC_KEYS = {
     "observation of logits": (lambda: observation(*probes("entropy")), "a9626b65da5708db41b42e5cb0996f5d"),
     "observation of gradients": (lambda: observation(*probes("grad-x", norm="l1")), "6311b786b313bcc27ac9d49ff189ced6"),
     "derived answers": (lambda: derived(TrueProbability(temperature=2)), "157ab0a417a1a0024cd6d145a23c20f9"),
-    "attack that learns": (lambda: attack("nn"), "a6bd0273e3e56e181d002eb96d00af24"),
+    "attack that learns": (lambda: attack("nn"), "9638266e71065dbd745811eefe040356"),
     "white-box attack": (lambda: attack("grad-x"), "7515c34cb558b000c543a163c0c758ce"),
     "measure": (
         lambda: MeasureSpec(version=4, scores="1" * 32, logits=None, members="a" * 32, non_members="c" * 32),
