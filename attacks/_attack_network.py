@@ -85,7 +85,7 @@ def num_parameters(num_inputs: int, num_classes: int) -> int:
 def matrices_of(vector: Tensor, num_inputs: int, num_classes: int) -> Matrices:
     """Views of a vector of `num_parameters` numbers."""
     shapes = shapes_of(num_inputs, num_classes)
-    parts = vector.split([rows * columns for rows, columns in shapes])
+    parts = torch.split(vector, [rows * columns for rows, columns in shapes])
     return Matrices(*(part.view(shape) for part, shape in zip(parts, shapes, strict=True)))
 
 
@@ -125,7 +125,7 @@ class Masks:
         self.words = torch.empty((n, sum(DROPPED) // 4), dtype=torch.int64, device=device)
         self.numbers = self.words.view(torch.int16)
         self.kept = torch.empty((n, sum(DROPPED)), device=device)
-        self.parts = self.kept.split([*DROPPED], 1)
+        self.parts: Sequence[Tensor] = torch.split(self.kept, [*DROPPED], 1)
 
     def draw(self, generator: torch.Generator) -> Sequence[Tensor]:
         """The masks, which the next draw overwrites."""
@@ -203,8 +203,10 @@ class Step:
 def batches(records: Records, size: int, generator: torch.Generator) -> Iterator[Records]:
     """The records in random order, `size` at a time."""
     order = torch.randperm(len(records.member), generator=generator, device=generator.device)
-    classes = repeat(None) if records.y is None else records.y[order].split(size)
-    for ids, y, member in zip(order.split(size), classes, records.member[order].split(size), strict=False):
+    classes = repeat(None) if records.y is None else torch.split(records.y[order], size)
+    for ids, y, member in zip(
+        torch.split(order, size), classes, torch.split(records.member[order], size), strict=False
+    ):
         yield Records(records.x.index_select(0, ids), y, member)
 
 
