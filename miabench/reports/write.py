@@ -25,6 +25,7 @@ from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import Judgement, judge
 from miabench.reports.numbers.lines import Summary
+from miabench.reports.numbers.loss_ranks import LossRanks, loss_ranks
 from miabench.reports.numbers.recommendation import Recommendation, recommend
 from miabench.reports.numbers.selection import ALL, Selection, select
 from miabench.reports.numbers.summary import MAX_ACCURACY_LOSS, summarize
@@ -142,6 +143,7 @@ class Report:
             costs=costs(self.results),
             branches=self.branches,
             consistency=lambda: self.consistency,
+            loss_ranks=lambda: self.loss_ranks,
         )
 
     @cached_property
@@ -153,6 +155,11 @@ class Report:
     def consistency(self) -> Sequence[Consistency]:
         """How alike the networks behave on members and non-members."""
         return consistency(self.results, self.summary)
+
+    @cached_property
+    def loss_ranks(self) -> Sequence[LossRanks]:
+        """Whether the defenses find the same records hard."""
+        return loss_ranks(self.results, self.summary)
 
 
 def _html(made: Report) -> str:
@@ -170,7 +177,7 @@ def _html(made: Report) -> str:
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: to_csv(made.results),
-    "json": lambda made: to_json(made.results, made.branches, made.consistency),
+    "json": lambda made: to_json(made.results, made.branches, made.consistency, made.loss_ranks),
     "markdown": lambda made: to_markdown(made.tabled, made.answer, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.tabled, provenance.made_with(made.results)),
     "html": _html,

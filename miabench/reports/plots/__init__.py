@@ -12,7 +12,8 @@ from pathlib import Path
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.evidence import Judgement
 from miabench.reports.numbers.lines import Summary
-from miabench.reports.plots import against_cost, heat_map, histograms, origin_boundary, roc, worst_cases
+from miabench.reports.numbers.loss_ranks import loss_ranks
+from miabench.reports.plots import against_cost, heat_map, histograms, origin_boundary, rank_map, roc, worst_cases
 from miabench.reports.plots.against_accuracy import draw, draw_ablation, trade_off
 from miabench.reports.plots.figure import SUFFIXES, Figures, save
 from miabench.reports.plots.records import load_records
@@ -26,6 +27,7 @@ TITLES = {  # of the figures, on the page
     "cost": "cost against the strongest attack",
     "attacks": "every defense under every attack",
     "roc": "ROC of each attack",
+    "lrc": "loss-rank correlation of every two defenses",
     "boundary-histograms": "distance to the decision boundary, members and non-members",
     "confidence-histograms": "confidence, members and non-members",
     "origin-boundary": "distance to the origin and to the decision boundary",
@@ -68,6 +70,7 @@ def all_figures(
     yield "cost", against_cost.draw(summary, costs(results), sheet)
     yield "attacks", heat_map.draw(summary, sheet)
     yield "roc", roc.draw(results, summary, sheet)
+    yield "lrc", rank_map.draw(loss_ranks(results, summary), sheet)
     views = load_records(results, summary)
     yield "boundary-histograms", histograms.draw(views, histograms.BOUNDARY, sheet)
     yield "confidence-histograms", histograms.draw(views, histograms.CONFIDENCE, sheet)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from miabench.reports.numbers.branches import BranchShares, branch_rows
 from miabench.reports.numbers.consistency import Consistency
+from miabench.reports.numbers.loss_ranks import LossRanks, loss_rank_rows
 from miabench.results.results import COUNTS, FRACTIONS, Results
 
 KINDS = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys((*COUNTS, "class"), "Int64")
@@ -23,15 +24,18 @@ def to_csv(results: Results) -> str:
     return _typed(results).to_csv(index=False, lineterminator="\n")
 
 
-def to_json(results: Results, branches: BranchShares, alike: Sequence[Consistency]) -> str:
-    """One object of the resolved `experiment`, `rows`, `branches` of relaxed losses, `consistency`; each on its line.
+def to_json(
+    results: Results, branches: BranchShares, alike: Sequence[Consistency], loss_ranks: Sequence[LossRanks]
+) -> str:
+    """One object: the resolved `experiment`, `rows`, `branches` of relaxed losses, `consistency`, `loss_ranks`.
 
-    What is missing is null.
+    What is missing is null; each row is on its line.
 
     Args:
         results: what is stored.
         branches: of relaxed losses.
         alike: overlaps of members and non-members; one object for each run.
+        loss_ranks: correlations of every two defenses, and of each with itself.
     """
     table = _typed(results).astype(object)
     table = table.where(table.notna(), None)
@@ -41,7 +45,8 @@ def to_json(results: Results, branches: BranchShares, alike: Sequence[Consistenc
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
     relaxed = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results.index.cells, branches))
     overlaps = ",\n".join(json.dumps(one) for cell in alike for one in _overlaps(cell))
-    parts = {"rows": lines, "branches": relaxed, "consistency": overlaps}
+    correlations = ",\n".join(json.dumps(row, allow_nan=False) for row in loss_rank_rows(loss_ranks))
+    parts = {"rows": lines, "branches": relaxed, "consistency": overlaps, "loss_ranks": correlations}
     arrays = ",\n".join(f'"{name}": [\n{part}\n]' for name, part in parts.items())
     return f'{{"experiment": {experiment},\n{arrays}}}\n'
 

@@ -26,15 +26,15 @@ def strict(text):
 
 
 def test_json_is_one_strict_object_with_the_resolved_experiment(results):
-    parsed = strict(to_json(results, {}, []))
-    assert list(parsed) == ["experiment", "rows", "branches", "consistency"]
+    parsed = strict(to_json(results, {}, [], []))
+    assert list(parsed) == ["experiment", "rows", "branches", "consistency", "loss_ranks"]
     assert parsed["experiment"] == results.index.experiment.model_dump(mode="json")
     whole = [row for row in parsed["rows"] if row["class"] is None]
     assert len(whole) == len(results.table) == 3 * 2 * (2 + 2 * len(ATTACK_METRICS))
 
 
 def test_rows_of_a_class_follow_those_of_all_records(results):
-    rows = strict(to_json(results, {}, []))["rows"]
+    rows = strict(to_json(results, {}, [], []))["rows"]
     of_classes = [row for row in rows if row["class"] is not None]
     assert rows[-len(of_classes) :] == of_classes
     assert {(row["attack"], row["metric"], row["class"]) for row in of_classes} == {
@@ -45,14 +45,14 @@ def test_rows_of_a_class_follow_those_of_all_records(results):
 
 
 def test_the_realised_false_positive_rate_stands_beside_the_one_asked_for(results):
-    rows = strict(to_json(results, {}, []))["rows"]
+    rows = strict(to_json(results, {}, [], []))["rows"]
     known = {row["metric"]: row["realised_fpr"] for row in rows if row["realised_fpr"] is not None}
     assert known.keys() == {"tpr@10%"}
     assert 0 < known["tpr@10%"] <= 0.1
 
 
 def test_json_rows_have_the_columns_in_order_and_nulls_with_a_reason(results):
-    rows = strict(to_json(results, {}, []))["rows"]
+    rows = strict(to_json(results, {}, [], []))["rows"]
     assert all(list(row) == [*COLUMNS, "class"] for row in rows)
     assert {type(row["params"]) for row in rows} == {dict}
     crl = next(row for row in rows if row["defense"] == "crl" and row["metric"] == "test_accuracy")
@@ -81,7 +81,7 @@ def test_csv_reads_back_to_the_same_rows_as_json(results):
     )
     assert list(frame.columns) == [*COLUMNS, "class"]
     back = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    for row, other in zip(back, strict(to_json(results, {}, []))["rows"], strict=True):
+    for row, other in zip(back, strict(to_json(results, {}, [], []))["rows"], strict=True):
         assert row | {"params": json.loads(row["params"])} == other
 
 
@@ -97,5 +97,5 @@ def test_csv_prints_counts_as_whole_numbers_and_values_unrounded(results):
 
 def test_a_table_without_any_value(make_results):
     results = make_results({"accuracy": None, "auc": {"entropy": None}}, runs=1)
-    assert {row["value"] for row in strict(to_json(results, {}, []))["rows"]} == {None}
+    assert {row["value"] for row in strict(to_json(results, {}, [], []))["rows"]} == {None}
     assert all(line.endswith(",not computed yet,,") for line in to_csv(results).splitlines()[1:])
