@@ -29,7 +29,7 @@ from miabench.reports.numbers.loss_ranks import LossRanks, loss_ranks
 from miabench.reports.numbers.recommendation import Recommendation, recommend
 from miabench.reports.numbers.selection import ALL, Selection, select
 from miabench.reports.numbers.summary import MAX_ACCURACY_LOSS, summarize
-from miabench.reports.tables.csv_json import to_csv, to_json
+from miabench.reports.tables.csv_json import loss_ranks_csv, to_csv, to_json
 from miabench.reports.tables.latex import to_latex
 from miabench.reports.tables.markdown import to_markdown
 from miabench.reports.tables.report_tables import Tabled
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from miabench.reports.plots.sheet import Width
 
 PLOTS = "plots"  # folder of the figures in the report's folder
+LOSS_RANKS = "loss-ranks.csv"  # beside it
 
 
 @dataclass(frozen=True)
@@ -225,4 +226,8 @@ def _write(made: Report, folder: Path, width: Width | None, titles: bool) -> lis
         paths.append(folder / FILES[form])
         with replace_file(paths[-1]) as temporary:
             temporary.write_text(render(made), encoding="utf-8")
+    if made.loss_ranks:
+        paths.append(folder / LOSS_RANKS)
+        with replace_file(paths[-1]) as temporary:
+            temporary.write_text(loss_ranks_csv(made.loss_ranks), encoding="utf-8")
     return paths + plots.all_plots(made.results, made.summary, made.judged, folder / PLOTS, Sheet(width, titles))

@@ -51,6 +51,15 @@ def to_json(
     return f'{{"experiment": {experiment},\n{arrays}}}\n'
 
 
+def loss_ranks_csv(found: Sequence[LossRanks]) -> str:
+    """A line for every two defenses, and for each with itself; a missing value is empty, `params` are JSON."""
+    rows = [
+        {name: json.dumps(value) if name.endswith("params") else value for name, value in row.items()}
+        for row in loss_rank_rows(found)
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+
+
 def _overlaps(one: Consistency) -> Iterator[dict[str, Any]]:
     cell = {name: getattr(one.cell, name) for name in ("dataset", "model", "defense", "params")}
     for run, overlap in enumerate(one.overlaps):

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import spearmanr
@@ -147,6 +148,18 @@ def test_the_table_the_file_and_the_figure_say_the_same(results):
         texts = [text.get_text() for text in axes.texts]
         assert texts == [f"{one.between(i, j).value:.2f}" for i in (0, 1) for j in (0, 1)]
     assert "loss-rank correlation on members" in made.text("html")
+    assert "loss-rank correlation on members" in made.text("latex")
+
+
+def test_the_folder_has_the_csv_and_the_figure(results, tmp_path):
+    made = Report(results)
+    written = {path.name for path in made.save(tmp_path)}
+    assert {"loss-ranks.csv", "lrc.png", "lrc.pdf"} <= written
+    table = pd.read_csv(tmp_path / "loss-ranks.csv")
+    rows = json.loads(made.text("json"))["loss_ranks"]
+    assert table.value.tolist() == [row["value"] for row in rows]
+    assert table.params.map(json.loads).tolist() == [row["params"] for row in rows]
+    assert table.low.isna().tolist() == [row["low"] is None for row in rows]
 
 
 def test_what_cannot_be_told_is_said(results):
