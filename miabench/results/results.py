@@ -7,16 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, TypeAdapter
 
+from miabench.errors import harmless
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.results.index import Cell, CellKey, Entry, Index
+from miabench.results.kept import Kept
 from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
@@ -27,7 +29,17 @@ COLUMNS = (
     "realised_fpr",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
-ROWS = TypeAdapter(list[dict[str, Any]])  # as evaluation/measure.py makes them
+
+
+def _harmless(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with a reason that may be shown; the store may be a stranger's."""
+    metric, reason = row.get("metric"), row.get("reason")
+    if not isinstance(metric, str) or not isinstance(reason, str | None):
+        raise ValueError("a row has no metric, or a reason that is no text")
+    return {**row, "metric": harmless(metric), "reason": reason and harmless(reason)}
+
+
+ROWS = TypeAdapter(list[Annotated[dict[str, Any], AfterValidator(_harmless)]])  # as evaluation/measure.py makes them
 HISTORY = TypeAdapter(list[dict[str, float]])
 
 
@@ -64,6 +76,11 @@ class Results:
 
     index: Index
     store: Store
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What a report reads several times."""
+        return Kept()
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -159,4 +176,6 @@ class Results:
         if entry.metrics and self.store.has(entry.metrics):
             return self.store.json(entry.metrics, "rows.json", ROWS)
         reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
-        return [{"metric": name, "reason": reason} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)]
+        return [
+            {"metric": name, "reason": harmless(reason)} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)
+        ]
