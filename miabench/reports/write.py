@@ -170,7 +170,7 @@ def _html(made: Report) -> str:
 
     figures = {
         f"{site.dataset}, {site.model}: {plots.TITLES[name]}": figure
-        for name, figures in plots.all_figures(made.results, made.summary, made.judged)
+        for name, figures in plots.all_figures(made.results, made.tabled)
         for site, figure in figures.items()
     }
     return to_html(made.results, made.tabled, made.answer, figures)
@@ -230,4 +230,4 @@ def _write(made: Report, folder: Path, width: Width | None, titles: bool) -> lis
         paths.append(folder / LOSS_RANKS)
         with replace_file(paths[-1]) as temporary:
             temporary.write_text(loss_ranks_csv(made.loss_ranks), encoding="utf-8")
-    return paths + plots.all_plots(made.results, made.summary, made.judged, folder / PLOTS, Sheet(width, titles))
+    return paths + plots.all_plots(made.results, made.tabled, folder / PLOTS, Sheet(width, titles))
