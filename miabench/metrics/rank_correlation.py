@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from miabench.metrics.estimates import Estimate, Floats
 from miabench.metrics.influence import Influences
@@ -38,6 +37,8 @@ def rank_correlation_influences(a: ArrayLike, b: ArrayLike) -> Influences | None
     Raises:
         ValueError: a or b is not as described.
     """
+    from scipy.stats import rankdata  # which takes longer to load than a table to print
+
     a, b = _checked(a), _checked(b)
     if len(a) != len(b):
         raise ValueError(f"two numbers of each record are needed, got {len(a)} and {len(b)}")

@@ -82,7 +82,7 @@ def loss_ranks(results: Results, summary: Summary) -> list[LossRanks]:
             step = 2 if results.index.experiment.paired else 1  # the models of a pair share no member
             losses = [_log_odds(results, line.cell) for line in lines]
             found += [LossRanks(name, lines, _correlations(losses, kind, step)) for name, kind in KINDS.items()]
-    return found
+    return [one for one in found if one.found]
 
 
 def loss_rank_rows(found: Sequence[LossRanks]) -> Iterator[dict[str, Any]]:

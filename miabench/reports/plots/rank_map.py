@@ -21,7 +21,7 @@ from miabench.reports.plots.words import mean_over, wrapped
 def draw(found: Sequence[LossRanks], sheet: Sheet = SCREEN) -> dict[Site, Figure]:
     """A panel for members and one for non-members, by dataset and model: a row and a column per defense."""
     figures = {}
-    for site in dict.fromkeys(one.site for one in found if one.found):
+    for site in dict.fromkeys(one.site for one in found):
         figures[site] = _figure(site, [one for one in found if one.site == site], sheet)
     return figures
 

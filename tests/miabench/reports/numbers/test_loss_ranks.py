@@ -169,7 +169,12 @@ def test_what_cannot_be_told_is_said(results):
     assert table.rows[0].values[1].text == "n/a"
     (figure,) = rank_map.draw([one._replace(found=known), other]).values()
     assert [text.get_text() for text in figure.axes[0].texts][1:3] == ["n/a", "n/a"]
-    assert rank_map.draw([one._replace(found={}), other._replace(found={})]) == {}
+    assert rank_map.draw([]) == {}
+
+
+def test_results_without_networks_have_none(make_results):
+    results = make_results({}, {"defense": "crl"})
+    assert loss_ranks(results, summarize(results)) == []
 
 
 def test_less_than_no_correlation_is_within_the_shades(results):
