@@ -236,7 +236,8 @@ def audit(
     found = auditing.audit(**given)
     audit_table.write(found, format.value)
     if out:
-        _written(out, audit_table.save(found, out, None if plot_width is None else plot_width.value, not no_titles))
+        width = None if plot_width is None else plot_width.value
+        _written(out, audit_table.save(found, out, width, titles=not no_titles))
 
 
 @command(app, looking.status)
