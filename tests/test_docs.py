@@ -35,7 +35,7 @@ def test_a_worked_example_runs_to_a_row(name, tmp_path, tiny):
 
 def test_all_ways_are_shown():
     assert len(EXAMPLES) == 3
-    assert len(ATTACKS) == 4
+    assert len(ATTACKS) == 5
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -11,7 +11,8 @@ import typer
 from miabench.api import auditing, looking, running
 from miabench.cli import stores
 from miabench.cli.options import Given, again, command, taken
-from miabench.errors import DISK_FULL, UserError, disk_is_full
+from miabench.cli.say import say
+from miabench.errors import DISK_FULL, UserError, disk_is_full, indented
 
 if TYPE_CHECKING:
     from miabench.jobs.scheduler import Outcome
@@ -85,13 +86,13 @@ def main() -> None:
         app(prog_name="miabench")  # also where it was started as python -m miabench
     except UserError as error:
         for problem in error.problems:
-            typer.echo(f"error: {problem}", err=True)
+            say(f"error: {indented(problem)}", err=True)
         sys.exit(2)
     except OSError as error:
         if disk_is_full(error):
-            typer.echo(f"error: {DISK_FULL}" + (f" ({error.filename})" if error.filename else ""), err=True)
+            say(f"error: {DISK_FULL}" + (f" ({error.filename})" if error.filename else ""), err=True)
         elif error.filename is not None:  # a file or folder of the user's that cannot be used
-            typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+            say(f"error: {error.filename}: {error.strerror}", err=True)
         else:
             raise
         sys.exit(2)
@@ -135,7 +136,7 @@ def run(
 ) -> None:
     """Train, attack and report."""
     if dry_run:
-        typer.echo(running.estimate(**given))
+        say(running.estimate(**given))
         return
     results, outcome = running.perform(("train", "attack"), progress=True, **given)
     from miabench.reports import write  # imports pandas, and what is wrong is said before
@@ -174,13 +175,13 @@ def report(
         if out:
             _written(out, made.save(out, None if plot_width is None else plot_width.value, titles=not no_titles))
         elif format is Format.TABLE:
-            typer.echo(_files(given), err=True)
+            say(_files(given), err=True)
 
 
 def _written(out: Path, paths: Iterable[Path]) -> None:
     for path in paths:
-        typer.echo(f"wrote {path}", err=True)
-    typer.echo(f"open {out / 'report.html'}", err=True)
+        say(f"wrote {path}", err=True)
+    say(f"open {out / 'report.html'}", err=True)
 
 
 def _compare(given: Given, paper: str, anyway: bool) -> None:
@@ -192,7 +193,7 @@ def _compare(given: Given, paper: str, anyway: bool) -> None:
 
 def _recommend(given: Given, budget: str) -> None:
     for advice in looking.recommend(**taken(looking.recommend, given), budget=budget):
-        typer.echo(advice)
+        say(advice)
 
 
 @command(app, running.tune)
@@ -202,8 +203,8 @@ def tune(given: Given) -> None:
     Needs the extra `tune`. Prints the Pareto fronts of all defenses as one experiment.
     """
     typer.echo(running.tune(**given, progress=True))
-    typer.echo("next: keep what was printed as a file, tuned.toml, and run it:", err=True)
-    typer.echo("miabench run tuned.toml", err=True)
+    say("next: keep what was printed as a file, tuned.toml, and run it:", err=True)
+    say("miabench run tuned.toml", err=True)
 
 
 @command(app, looking.gate)
@@ -214,7 +215,7 @@ def gate(given: Given) -> None:
     """
     findings = looking.gate(**given)
     for finding in findings:
-        typer.echo(finding)
+        say(finding)
     if not all(finding.passes for finding in findings):
         raise typer.Exit(1)
 
@@ -249,7 +250,7 @@ def status(
 
         show_until_done(lambda: looking.watched(**given))
     else:
-        typer.echo(looking.status(**given))
+        say(looking.status(**given))
 
 
 @app.command("list")
@@ -278,7 +279,7 @@ def new(
 
     path = write_new(kind.value, name)
     use = {"attack": f"--attack {path.stem}", "defense": f"--defense ce --defense {path.stem}"}
-    typer.echo(f"wrote {path}; try it: miabench run --plugin {path} {use.get(kind, f'--{kind} {path.stem}')}")
+    say(f"wrote {path}; try it: miabench run --plugin {path} {use.get(kind, f'--{kind} {path.stem}')}")
 
 
 def _files(given: Given) -> str:
@@ -287,6 +288,6 @@ def _files(given: Given) -> str:
 
 
 def _end(outcome: "Outcome", then: str) -> None:
-    typer.echo(then, err=True)
+    say(then, err=True)
     if outcome.failed:
         raise typer.Exit(1)

@@ -237,6 +237,7 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
         augmentation=data.augmentation,
         ids=ids,
         given={name: resources.untrained(spec_of(makers[key]), pool) for name, key in spec.given.items()},
+        answers={name: torch.zeros(len(data), data.num_classes) for name in spec.answers},
         schedule=spec.schedule.model_copy(update=short),
         seed=spec.seed,
         device=resources.device,

@@ -7,36 +7,12 @@ import numpy as np
 from miabench.data.pool import Data
 from miabench.data.splits import Ids
 from miabench.jobs.cells import DataAndModel
-from miabench.jobs.configured import ConfiguredPlugin
 from miabench.jobs.graph import Graph, Work, united
 from miabench.jobs.plan_trainings import PlannedNetwork
-from miabench.jobs.specs import DerivedSpec, ModelView, ObservationSpec, ProbeSpec
+from miabench.jobs.specs import DerivedSpec, ObservationSpec, ProbeSpec
 from miabench.plugins.attack import Attack, Logits, Probe
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Ref
-
-
-def plan_view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack: ConfiguredPlugin[Attack]) -> ModelView:
-    """One model as an attack sees it, after the observations that takes."""
-    key = (site.dataset, trained.network, attack.label)
-    if key not in graph.views:
-        graph.views[key] = _view(graph, site, trained, attack.plugin)
-    return graph.views[key]
-
-
-def _view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack: Attack) -> ModelView:
-    limits = [probe.root.records for probe in attack.probes() if probe.root.records is not None]
-    scored = _own_rows(graph, site.data, trained, min(limits)) if limits else None
-    withheld = trained.withheld if attack.references != "none" else ()
-    return ModelView(
-        observations=[plan_probe(graph, site, trained, probe, attack).key for probe in attack.probes()],
-        members=trained.members,
-        non_members=trained.non_members,
-        withheld=graph.store.put_ids(graph.joined(withheld)) if withheld else None,
-        scored=None if scored is None else graph.store.put_ids(scored),
-        population=_population(graph, site, trained) if attack.population else None,
-        pair=site.protocol.pair(trained.role) if attack.references != "none" else None,
-    )
 
 
 def plan_probe(
@@ -59,7 +35,7 @@ def plan_probe(
 def _plan_observation(
     graph: Graph, site: DataAndModel, trained: PlannedNetwork, probe: Probe, plugins: tuple[PluginFile, ...]
 ) -> Ref:
-    rows = np.arange(len(site.data)) if probe.whole_pool else _own_rows(graph, site.data, trained, probe.records)
+    rows = np.arange(len(site.data)) if probe.whole_pool else own_rows(graph, site.data, trained, probe.records)
     asked = ProbeSpec.of(probe if probe.base is None else Logits())  # under whose name the engine's own is stored
     spec = ObservationSpec(
         network=trained.network,
@@ -73,13 +49,7 @@ def _plan_observation(
     return graph.add(site, spec, [Ref("networks", trained.network)], Work(what, plugins, len(rows)))
 
 
-def _own_rows(graph: Graph, data: Data, trained: PlannedNetwork, records: int | None) -> Ids:
+def own_rows(graph: Graph, data: Data, trained: PlannedNetwork, records: int | None) -> Ids:
     """A model's members, then its non-members; of each at most some, drawn by content."""
     lists = [graph.store.ids(trained.members), graph.store.ids(trained.non_members)]
     return np.concatenate(lists if records is None else [data.drawn(ids, records) for ids in lists])
-
-
-def _population(graph: Graph, site: DataAndModel, trained: PlannedNetwork) -> str | None:
-    """What an attacker knows to be outside a model's training and test part."""
-    outside = site.protocol.outside(trained.role)
-    return None if outside is None else graph.store.put_ids(outside)

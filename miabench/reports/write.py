@@ -170,7 +170,7 @@ def _html(made: Report) -> str:
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: to_csv(made.results),
-    "json": lambda made: to_json(made.results, made.branches, made.consistency),
+    "json": lambda made: to_json(made.results, made.judged, made.branches, made.consistency),
     "markdown": lambda made: to_markdown(made.tabled, made.answer, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.tabled, provenance.made_with(made.results)),
     "html": _html,

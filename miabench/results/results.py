@@ -14,9 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from miabench.errors import harmless
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.results.index import Cell, CellKey, Entry, Index
+from miabench.results.kept import Kept
+from miabench.results.rows import CLASS_ROWS, ROWS
 from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
@@ -27,7 +30,8 @@ COLUMNS = (
     "realised_fpr",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
-ROWS = TypeAdapter(list[dict[str, Any]])  # as evaluation/measure.py makes them
+
+
 HISTORY = TypeAdapter(list[dict[str, float]])
 
 
@@ -64,6 +68,11 @@ class Results:
     store: Store
 
     @cached_property
+    def kept(self) -> Kept:
+        """What a report reads several times."""
+        return Kept()
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
         rows = [row for entry in self.index.entries for row in self._rows(entry, self.measured(entry))]
@@ -76,7 +85,7 @@ class Results:
             (*row, one["class"])
             for entry in self.index.entries
             if entry.attack and entry.metrics and self._has_classes(entry.metrics)
-            for measured in [self.store.json(entry.metrics, "classes.json", ROWS)]
+            for measured in [self.store.json(entry.metrics, "classes.json", CLASS_ROWS)]
             for row, one in zip(self._rows(entry, measured), measured, strict=True)
         ]
         return pd.DataFrame(rows, columns=[*COLUMNS, "class"]).astype(dict.fromkeys(FRACTIONS, "float64"))
@@ -152,4 +161,6 @@ class Results:
         if entry.metrics and self.store.has(entry.metrics):
             return self.store.json(entry.metrics, "rows.json", ROWS)
         reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
-        return [{"metric": name, "reason": reason} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)]
+        return [
+            {"metric": name, "reason": harmless(reason)} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)
+        ]

@@ -85,7 +85,7 @@ class Artifacts:
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete; a network's weights may have been removed since."""
-        return self._within(ref, MANIFEST_FILE).exists()
+        return stamp_of(self._text(ref, MANIFEST_FILE)) is not None
 
     def has_all(self, refs: Iterable[Ref]) -> bool:
         """Whether several artifacts are complete."""
@@ -187,13 +187,17 @@ class Artifacts:
 
     def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
         """How an artifact's files look from outside."""
-        return tuple(stamp_of(self._within(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
+        return tuple(stamp_of(self._text(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
-        """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
+        """A path in an artifact's folder."""
+        return Path(self._text(ref, name))
+
+    def _text(self, ref: Ref, name: str) -> str:
+        """The same as text: a report asks whether a hundred thousand files are there, and paths are dear."""
         if not KEY.fullmatch(ref.key):
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
-        return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
+        return f"{self.folder}/{ref.kind}/{ref.key}/{name}"
 
 
 def _remedy(folder: Path) -> str:

@@ -49,6 +49,7 @@ def train(
         augmentation=data.augmentation,
         ids={name: resources.rows(part.ids) for name, part in spec.parts.items()},
         given={name: resources.network(key, data)[0] for name, key in spec.given.items()},
+        answers={name: resources.answers(key) for name, key in spec.answers.items()},
         schedule=spec.schedule.model_copy(deep=True),
         seed=spec.seed,
         device=resources.device,

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from miabench.metrics import win_tie_loss
 from miabench.reports.numbers.best import baselines, best_setting
-from miabench.reports.numbers.evidence import Judgement, Stored, worst_change
+from miabench.reports.numbers.evidence import Judgement, worst_change
 from miabench.reports.numbers.influences import shared
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow
+from miabench.reports.numbers.stored import Stored
 from miabench.results.results import Results
 
 

@@ -52,7 +52,7 @@ class Scope(NamedTuple):
 
 def correctness(results: Results, line: TableRow) -> Runs:
     """Whether each record of each finished target is classified correctly."""
-    return results.targets(line.cell)
+    return _ascending(results.targets(line.cell))
 
 
 def attacked(results: Results, line: TableRow, attack: str, metric: str) -> Runs:
@@ -61,14 +61,24 @@ def attacked(results: Results, line: TableRow, attack: str, metric: str) -> Runs
     Runs whose shadows are too few to learn a decision are left out.
     """
     if metric in RANKED:
-        return results.targets(line.cell, line.attacker, attack)
+        return _ascending(results.targets(line.cell, line.attacker, attack))
     decided = {}
     for run, scores in results.scores(line.cell, line.attacker, attack).items():
         called = called_members(metric, scores)
         if called is not None:
             target = scores.target
             decided[run] = TargetValues(called.astype(np.float64), target.members, target.labels, target.rows)
-    return decided
+    return _ascending(decided)
+
+
+def _ascending(runs: Runs) -> Runs:
+    """The same, the rows of each run ascending as a scope's are: they are not sorted again for every number."""
+    return {run: _by_row(values) for run, values in runs.items()}
+
+
+def _by_row(one: TargetValues) -> TargetValues:
+    at = np.argsort(one.rows)
+    return TargetValues(one.values[at], one.members[at], one.labels[at], one.rows[at])
 
 
 def shared(lines: Sequence[Runs]) -> Scope | None:

@@ -13,7 +13,9 @@ import pandas as pd
 
 from miabench.reports.numbers.branches import BranchShares, branch_rows
 from miabench.reports.numbers.consistency import Consistency
-from miabench.results.results import COUNTS, FRACTIONS, Results
+from miabench.reports.numbers.evidence import Judgement
+from miabench.results.index import CellKey
+from miabench.results.results import COUNTS, ESTIMATE, FRACTIONS, Results
 
 KINDS = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys((*COUNTS, "class"), "Int64")
 
@@ -23,13 +25,16 @@ def to_csv(results: Results) -> str:
     return _typed(results).to_csv(index=False, lineterminator="\n")
 
 
-def to_json(results: Results, branches: BranchShares, alike: Sequence[Consistency]) -> str:
-    """One object of the resolved `experiment`, `rows`, `branches` of relaxed losses, `consistency`; each on its line.
+def to_json(results: Results, judged: Judgement, branches: BranchShares, alike: Sequence[Consistency]) -> str:
+    """One object of the resolved `experiment`, `rows`, `worst_cases`, `branches` of relaxed losses, `consistency`.
+
+    Each entry is on its line. Worst cases alone are over runs: the strongest attack of each level of access.
 
     What is missing is null.
 
     Args:
         results: what is stored.
+        judged: of all its lines.
         branches: of relaxed losses.
         alike: overlaps of members and non-members; one object for each run.
     """
@@ -41,9 +46,24 @@ def to_json(results: Results, branches: BranchShares, alike: Sequence[Consistenc
     experiment = json.dumps(results.index.experiment.model_dump(mode="json"), allow_nan=False)
     relaxed = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results.index.cells, branches))
     overlaps = ",\n".join(json.dumps(one) for cell in alike for one in _overlaps(cell))
-    parts = {"rows": lines, "branches": relaxed, "consistency": overlaps}
+    worst = ",\n".join(json.dumps(row, allow_nan=False) for row in _worst_cases(results, judged))
+    parts = {"rows": lines, "worst_cases": worst, "branches": relaxed, "consistency": overlaps}
     arrays = ",\n".join(f'"{name}": [\n{part}\n]' for name, part in parts.items())
     return f'{{"experiment": {experiment},\n{arrays}}}\n'
+
+
+def _worst_cases(results: Results, judged: Judgement) -> Iterator[dict[str, Any]]:
+    """Of every cell, attacker, level and metric; `missing` says why attacks of the level are not among `attacks`."""
+    cells = {cell.key: cell for cell in results.index.cells}
+    for key, evidence in judged.lines.items():
+        cell = cells[CellKey(key.dataset, key.model, key.label)]
+        about = {name: getattr(cell, name) for name in ("dataset", "model", "defense", "params")}
+        for column, worst in evidence.worst.items():
+            case = {name: getattr(worst.case, name) for name in (*ESTIMATE, "attacks")}
+            yield {
+                **about, "attacker": key.attacker, **column._asdict(), "attack": worst.attack, **case,
+                "missing": worst.missing,
+            }  # fmt: skip
 
 
 def _overlaps(one: Consistency) -> Iterator[dict[str, Any]]:

@@ -13,10 +13,11 @@ from miabench.reports.numbers.branches import BRANCHES, BranchShares, Shares, re
 from miabench.reports.numbers.consistency import QUANTITIES, Consistency
 from miabench.reports.numbers.cost import Cost, Costs
 from miabench.reports.numbers.duels import Matrices
-from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
+from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import STATES, RunStats, Summary, TableRow
 from miabench.reports.numbers.names import approach, baseline_name
+from miabench.reports.numbers.stored import ACCURACY, Worst
 from miabench.reports.tables.table import Row, Table, Value, change, interval, mean_over_runs, number, overlap
 from miabench.reports.words.collapse import remedies
 from miabench.reports.words.footnotes import Reasons

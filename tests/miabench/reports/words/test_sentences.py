@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from miabench.metrics import Verdict
-from miabench.reports.numbers.evidence import ACCURACY, Judgement, judge
+from miabench.reports.numbers.evidence import Judgement, judge
 from miabench.reports.numbers.levels import Column
+from miabench.reports.numbers.stored import ACCURACY
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.words.sentences import overview, sentences
 from miabench.reports.write import Report
@@ -128,7 +129,9 @@ def test_the_worst_case_of_each_side_is_of_the_attacks_that_it_has(make_results,
     )
     first, crl = say(results)
     assert "the strongest attack, nn, reaches 95.00% AUC" in first
-    assert crl.startswith("crl lowers the strongest attack to 60.00% AUC (entropy), a change of -35.00 points")
+    assert crl.startswith(
+        "crl lowers the strongest attack to 60.00% AUC (entropy, worst of 1 of 2), a change of -35.00"
+    )
 
 
 def test_collapsed_and_unfinished_defenses(make_results, say):
