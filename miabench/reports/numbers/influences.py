@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench.evaluation.decisions import called_members
 from miabench.errors import UserError
+from miabench.evaluation.decisions import called_members
 from miabench.evaluation.scores import TargetValues
 from miabench.metrics import (
     Influences,
