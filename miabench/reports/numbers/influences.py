@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from miabench.errors import UserError
 from miabench.evaluation.decisions import called_members
 from miabench.evaluation.scores import TargetValues
 from miabench.metrics import (
@@ -138,6 +139,8 @@ def cut(values: TargetValues, rows: NDArray[np.int64]) -> TargetValues:
     if np.array_equal(values.rows, rows):  # as in most reports: sorting them again is a tenth of the time
         return values
     _, at, _ = np.intersect1d(values.rows, rows, assume_unique=True, return_indices=True)
+    if values.members[at].all() or not values.members[at].any():  # only in a store that somebody forged
+        raise UserError("an attack's scores are of other records than its accuracies; remove the store and run again")
     return TargetValues(values.values[at], values.members[at], values.labels[at], values.rows[at])
 
 
