@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -173,9 +173,13 @@ def report(
         made = looking.report(**given)
         made.show(format.value)
         if out:
-            _written(out, made.save(out, None if plot_width is None else plot_width.value, titles=not no_titles))
+            _written(out, made.save(out, _width(plot_width), titles=not no_titles))
         elif format is Format.TABLE:
             say(_files(given), err=True)
+
+
+def _width(asked: PlotWidth | None) -> Literal["column", "page"] | None:
+    return None if asked is None else "page" if asked is PlotWidth.PAGE else "column"
 
 
 def _written(out: Path, paths: Iterable[Path]) -> None:
@@ -236,7 +240,7 @@ def audit(
     found = auditing.audit(**given)
     audit_table.write(found, format.value)
     if out:
-        _written(out, audit_table.save(found, out, None if plot_width is None else plot_width.value, not no_titles))
+        _written(out, audit_table.save(found, out, _width(plot_width), titles=not no_titles))
 
 
 @command(app, looking.status)

@@ -29,6 +29,8 @@ from miabench.metrics.over_runs import difference as difference
 from miabench.metrics.over_runs import differences as differences
 from miabench.metrics.over_runs import mean_over_runs as mean_over_runs
 from miabench.metrics.over_runs import means_over_runs as means_over_runs
+from miabench.metrics.rank_correlation import rank_correlation_influences as rank_correlation_influences
+from miabench.metrics.rank_correlation import rank_correlation_over_runs as rank_correlation_over_runs
 from miabench.metrics.ranking import auc as auc
 from miabench.metrics.ranking import tnr_at_fnr as tnr_at_fnr
 from miabench.metrics.ranking import tpr_at_fpr as tpr_at_fpr

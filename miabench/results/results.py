@@ -41,12 +41,14 @@ class Answers:
 
     Attributes:
         members: (N,), bool.
+        rows: of the pool (N,).
         labels: true classes (N,).
         logits: as the model's API answers them (N, C), float32.
         feature_norm: length of each record's feature vector (N,).
     """
 
     members: NDArray[np.bool_]
+    rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     logits: NDArray[np.float32]
     feature_norm: NDArray[np.float32]
@@ -122,14 +124,19 @@ class Results:
 
         Of runs with members of their own (pairs of models) it is the first alone.
         """
+        for _, answers in self.answers_by_run(cell):
+            yield answers
+            if self.index.experiment.paired:
+                return
+
+    def answers_by_run(self, cell: Cell) -> Iterator[tuple[int, Answers]]:
+        """Each finished run with what its target answers."""
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
                 target = TargetValues.load(self.store, entry.metrics)
                 pool = self.store.arrays(Ref("observations", self.store.manifest(entry.metrics).logits))
                 logits, norms = pool["answers"][target.rows], pool["feature_norm"][target.rows]
-                yield Answers(target.members, target.labels, logits, norms)
-                if self.index.experiment.paired:
-                    return
+                yield entry.run, Answers(target.members, target.rows, target.labels, logits, norms)
 
     def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
         """The cell's entries of accuracy, one per run."""

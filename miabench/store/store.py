@@ -48,6 +48,7 @@ KEY = re.compile(f"[0-9a-f]{{{KEY_LENGTH}}}")
 Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 
 MANIFEST_FILE = "manifest.json"
+ARRAYS = "arrays.npz"
 WEIGHTS = "weights.safetensors"
 REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
 SETTLED = 2 * 10**9  # nanoseconds; a file that changed later than that may change again and show the same time
@@ -148,6 +149,10 @@ class Artifacts:
         path = self.file(ref, name)
         return parse_json(path.read_bytes(), form, path, _remedy(self.path(ref)))
 
+    def damaged(self, ref: Ref, name: str, why: str) -> UserError:
+        """The refusal of a file whose content cannot be what was written."""
+        return UserError(f"{self._within(ref, name)} is damaged ({why}); {_remedy(self.path(ref))}")
+
     def arrays(self, ref: Ref, *names: str, rows: int | None = None) -> dict[str, NDArray[Any]]:
         """The arrays of an artifact that is whole, by name: those named, or all.
 
@@ -159,7 +164,7 @@ class Artifacts:
         Raises:
             UserError: the artifact is not what was written.
         """
-        path = self.file(ref, "arrays.npz")
+        path = self.file(ref, ARRAYS)
         try:
             return read_npz(path, *names, rows=rows)
         except UserError as error:

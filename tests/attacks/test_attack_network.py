@@ -103,7 +103,7 @@ def test_gradient_with_dropout_equals_autograd():
     assert 0 < (masks[0] == 0).double().mean() < 0.5
     np.testing.assert_allclose(odds, output[:, 1] - output[:, 0], rtol=1e-12, atol=1e-14)
     for found, part in zip([part for layer in gradient for part in layer], expected, strict=True):
-        np.testing.assert_allclose(found, part, rtol=1e-11, atol=1e-16)
+        np.testing.assert_allclose(found, part, rtol=1e-12, atol=1e-16)
 
 
 def test_one_hot_inputs_and_classes_give_the_same():
@@ -116,7 +116,7 @@ def test_one_hot_inputs_and_classes_give_the_same():
     with torch.no_grad():
         odds, gradient, _ = gradient_of(vector_of(layers, 5), records_of(x, y))
         same_odds, same_gradient, _ = gradient_of(vector, wide)
-    np.testing.assert_allclose(same_odds, odds, rtol=1e-12)
+    np.testing.assert_allclose(same_odds, odds, rtol=1e-12, atol=1e-14)
     for found, expected in zip(same_gradient, gradient, strict=True):
         np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-10, atol=1e-16)
         np.testing.assert_allclose(found.bias, expected.bias, rtol=1e-10, atol=1e-16)

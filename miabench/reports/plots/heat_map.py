@@ -12,17 +12,15 @@ from matplotlib.image import AxesImage
 from miabench.reports.numbers.lines import Site, SiteKey, Summary, TableRow
 from miabench.reports.numbers.names import title_of
 from miabench.reports.plots.axis import Measure
+from miabench.reports.plots.shades import CELL, LETTER, numbered
 from miabench.reports.plots.sheet import LEGEND, SCREEN, WIDTHS, Sheet
 from miabench.reports.plots.sites import choose, sites
 from miabench.reports.plots.style import LABEL_WIDTH
 from miabench.reports.plots.words import mean_over, records_of, wrapped
 
 MOST_ROWS = 40
-CELL = (0.72, 0.26)  # inches
-LETTER = 0.075  # inches, at 8 points
 PAPER = 7.0  # points of names on paper
 DIGITS = 4.5  # letters of a number and the room beside it
-EQUAL_CONTRAST = 0.179  # luminance at which white and black are equally legible
 PAPER_LABEL = 18  # characters of a row's name on paper before it goes on in the next line
 LEAST_SPAN = 20.0  # points that the shades cover at least
 
@@ -82,24 +80,12 @@ def _figure(summary: Summary, lines: Sequence[TableRow], choice: str, sheet: She
 
 def _draw_panel(axes: Axes, lines: Sequence[TableRow], limits: tuple[float, float], letters: float) -> AxesImage:
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
-    image = axes.imshow(values, cmap="Blues", vmin=limits[0], vmax=limits[1], aspect="auto")
+    states = [[value.state for value in line.attacks.values()] for line in lines]
+    image = numbered(axes, values, states, limits, "{:.1f}", letters)
     axes.set_xticks(
         range(values.shape[1]), [wrapped(name, LABEL_WIDTH) for name in lines[0].attacks], rotation=45, ha="right"
     )
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for (row, column), value in np.ndenumerate(values):
-        text = lines[row].attacks[[*lines[row].attacks][column]].state if np.isnan(value) else f"{value:.1f}"
-        color = "black" if np.isnan(value) else _legible([*image.to_rgba(np.array([value]))[0, :3]])
-        axes.text(column, row, text, ha="center", va="center", fontsize=letters, color=color)
     return image
-
-
-def _legible(shade: Sequence[float]) -> str:
-    """White or black, whichever has the higher contrast with a shade (relative luminance of WCAG 2)."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shade]
-    luminance = float(np.dot((0.2126, 0.7152, 0.0722), linear))
-    return "black" if luminance > EQUAL_CONTRAST else "white"
 
 
 def _percent(line: TableRow, attack: str) -> float:

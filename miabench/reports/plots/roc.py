@@ -13,11 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from miabench import metrics
+from miabench.reports.numbers.best import one_per_defense
 from miabench.reports.numbers.lines import Site, Summary, TableRow
 from miabench.reports.numbers.names import how_chosen, title_of
 from miabench.reports.plots.roc_band import Curve, roc
 from miabench.reports.plots.sheet import ABREAST, LARGE_PANEL, SCREEN, Sheet
-from miabench.reports.plots.sites import one_per_defense, sites
+from miabench.reports.plots.sites import sites
 from miabench.reports.plots.style import LABEL_WIDTH, Look, choose_looks
 from miabench.reports.plots.words import escaped, mean_over, records_of, wrapped
 from miabench.results.results import Results

@@ -14,6 +14,7 @@ import pandas as pd
 from miabench.reports.numbers.branches import BranchShares, branch_rows
 from miabench.reports.numbers.consistency import Consistency
 from miabench.reports.numbers.evidence import Judgement
+from miabench.reports.numbers.loss_ranks import LossRanks, loss_rank_rows
 from miabench.results.index import CellKey
 from miabench.results.results import COUNTS, ESTIMATE, FRACTIONS, Results
 
@@ -25,10 +26,17 @@ def to_csv(results: Results) -> str:
     return _typed(results).to_csv(index=False, lineterminator="\n")
 
 
-def to_json(results: Results, judged: Judgement, branches: BranchShares, alike: Sequence[Consistency]) -> str:
-    """One object of the resolved `experiment`, `rows`, `worst_cases`, `branches` of relaxed losses, `consistency`.
+def to_json(
+    results: Results,
+    judged: Judgement,
+    branches: BranchShares,
+    alike: Sequence[Consistency],
+    loss_ranks: Sequence[LossRanks],
+) -> str:
+    """One object: the resolved `experiment`, `rows`, `worst_cases`, `branches`, `consistency` and `loss_ranks`.
 
-    Each entry is on its line. Worst cases alone are over runs: the strongest attack of each level of access.
+    Each entry is on its line. Worst cases and loss ranks alone are over runs: the strongest attack of each level of
+    access, and how alike two defenses rank the records.
 
     What is missing is null.
 
@@ -37,6 +45,7 @@ def to_json(results: Results, judged: Judgement, branches: BranchShares, alike: 
         judged: of all its lines.
         branches: of relaxed losses.
         alike: overlaps of members and non-members; one object for each run.
+        loss_ranks: correlations of every two defenses, and of each with itself.
     """
     table = _typed(results).astype(object)
     table = table.where(table.notna(), None)
@@ -47,9 +56,19 @@ def to_json(results: Results, judged: Judgement, branches: BranchShares, alike: 
     relaxed = ",\n".join(json.dumps(row, allow_nan=False) for row in branch_rows(results.index.cells, branches))
     overlaps = ",\n".join(json.dumps(one) for cell in alike for one in _overlaps(cell))
     worst = ",\n".join(json.dumps(row, allow_nan=False) for row in _worst_cases(results, judged))
-    parts = {"rows": lines, "worst_cases": worst, "branches": relaxed, "consistency": overlaps}
+    ranks = ",\n".join(json.dumps(row, allow_nan=False) for row in loss_rank_rows(loss_ranks))
+    parts = {"rows": lines, "worst_cases": worst, "branches": relaxed, "consistency": overlaps, "loss_ranks": ranks}
     arrays = ",\n".join(f'"{name}": [\n{part}\n]' for name, part in parts.items())
     return f'{{"experiment": {experiment},\n{arrays}}}\n'
+
+
+def loss_ranks_csv(found: Sequence[LossRanks]) -> str:
+    """A line for every two defenses, and for each with itself; a missing value is empty, `params` are JSON."""
+    rows = [
+        {name: json.dumps(value) if name.endswith("params") else value for name, value in row.items()}
+        for row in loss_rank_rows(found)
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
 
 
 def _worst_cases(results: Results, judged: Judgement) -> Iterator[dict[str, Any]]:

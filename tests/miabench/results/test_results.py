@@ -7,6 +7,7 @@ import pytest
 from miabench.errors import UserError
 from miabench.files.checksum import checksum
 from miabench.files.json import sealed
+from miabench.files.npz import read_npz, write_npz
 from miabench.reports.write import Report
 from miabench.results.results import Results
 from miabench.store.store import Store
@@ -37,10 +38,15 @@ def test_damage_is_noticed(make_results, name):
 
 
 def forge(path, change):
-    """Change the rows of an artifact, whose manifest says that they are whole."""
+    """Change the rows of an artifact."""
     rows = json.loads(path.read_text())
     change(rows)
     path.write_text(json.dumps(rows))
+    resealed(path)
+
+
+def resealed(path):
+    """Let the manifest say that a file of an artifact is whole."""
     about = path.with_name("manifest.json")
     content = json.loads(about.read_bytes())
     del content["sha256"]
@@ -84,3 +90,13 @@ def test_a_class_is_a_number(make_results, number):
         forge(path, lambda rows: rows[0].update({"class": number}))
     with pytest.raises(UserError, match=r"classes\.json is damaged"):
         _ = results.class_table
+
+
+def test_scores_of_other_records_than_the_accuracies_are_refused(make_results):
+    results = make_results({"auc": {"entropy": 0.9}})
+    for path in results.store.folder.glob("scores/*/arrays.npz"):
+        arrays = read_npz(path)
+        write_npz(path, arrays | {"target_row": arrays["target_row"] + 1000})
+        resealed(path)
+    with pytest.raises(UserError, match="of other records than its accuracies"):
+        Report(results).text("table")

@@ -23,7 +23,7 @@ def results(make_results):
 
 
 def as_json(results):
-    return to_json(results, judge(results, summarize(results)), {}, [])
+    return to_json(results, judge(results, summarize(results)), {}, [], [])
 
 
 def strict(text):
@@ -33,7 +33,7 @@ def strict(text):
 
 def test_json_is_one_strict_object_with_the_resolved_experiment(results):
     parsed = strict(as_json(results))
-    assert list(parsed) == ["experiment", "rows", "worst_cases", "branches", "consistency"]
+    assert list(parsed) == ["experiment", "rows", "worst_cases", "branches", "consistency", "loss_ranks"]
     assert parsed["experiment"] == results.index.experiment.model_dump(mode="json")
     whole = [row for row in parsed["rows"] if row["class"] is None]
     assert len(whole) == len(results.table) == 3 * 2 * (2 + 2 * len(ATTACK_METRICS))
