@@ -44,6 +44,13 @@ class Work(NamedTuple):
     weight: float = 100
 
 
+class Listed(NamedTuple):
+    """The records of a split as specs name them: the training part and what is withheld of it, and the test part."""
+
+    parts: Mapping[str, Part]
+    test: str
+
+
 class Graph:
     """Jobs by key; what several cells need is there once, and lists of records are cut, hashed and read once.
 
@@ -57,7 +64,7 @@ class Graph:
         self.store = store
         self.jobs: dict[str, Job] = {}
         self._known: dict[tuple[Hashable, ...], Any] = {}
-        self._parts: WeakKeyDictionary[Split, dict[tuple[Hashable, ...], dict[str, Part]]] = WeakKeyDictionary()
+        self._listed: WeakKeyDictionary[Split, dict[tuple[Hashable, ...], Listed]] = WeakKeyDictionary()
         self._sizes: dict[str, int] = {}
 
     def once(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
@@ -94,12 +101,13 @@ class Graph:
         """The records of one role, the same object each time."""
         return self.once(("split", site.dataset, role), lambda: site.protocol.split(role))
 
-    def parts(self, data: Data, split: Split, shares: Mapping[str, float]) -> Mapping[str, Part]:
-        """The training part of a split after some shares are withheld, and these."""
-        known = self._parts.setdefault(split, {})
+    def listed(self, data: Data, split: Split, shares: Mapping[str, float]) -> Listed:
+        """The records of a split after some shares are withheld."""
+        known = self._listed.setdefault(split, {})
         key = (data.identity, *shares.items())
         if key not in known:
-            known[key] = {name: self.part(data, rows) for name, rows in split.withhold(shares).items()}
+            parts = {name: self.part(data, rows) for name, rows in split.withhold(shares).items()}
+            known[key] = Listed(parts, self.put(split.test))
         return known[key]
 
     def outside(self, site: DataAndModel, role: str) -> str | None:
@@ -115,10 +123,10 @@ class Graph:
         """The artifact of a spec, whose job is added where it is new."""
         kind, gives = KINDS[type(spec)]
         ref = Ref(gives, spec.key)
-        if spec.key not in self.jobs:
-            self.jobs[spec.key] = Job(
+        if ref.key not in self.jobs:
+            self.jobs[ref.key] = Job(
                 kind=kind,
-                key=spec.key,
+                key=ref.key,
                 label=f"{kind} {work.what}",
                 dataset=site.choice,
                 identity=site.data.identity,
@@ -132,22 +140,24 @@ class Graph:
 
     def add_training(self, site: DataAndModel, spec: TrainingSpec, epoch: int, work: Work) -> str:
         """Add a training, or another snapshot of one that is there; the key of the network after an epoch."""
-        job = self.jobs.get(spec.key)
+        key = spec.key
+        job = self.jobs.get(key)
         epochs = sorted({epoch, *(job.snapshots if job else ())})
-        self.jobs[spec.key] = Job(
+        gives = {e: spec.network(e) for e in epochs}
+        self.jobs[key] = Job(
             kind="train",
-            key=spec.key,
+            key=key,
             label=job.label if job else f"train {work.what}",
             dataset=site.choice,
             identity=site.data.identity,
             spec=spec,
             needs=tuple(Ref("networks", key) for key in spec.given.values()),
-            gives=tuple(spec.network(e) for e in epochs),
+            gives=tuple(gives.values()),
             snapshots=tuple(epochs),
             plugins=work.plugins,
             weight=epochs[-1] * work.weight,
         )
-        return spec.network(epoch).key
+        return gives[epoch].key
 
 
 def united(*plugins: tuple[PluginFile, ...]) -> tuple[PluginFile, ...]:

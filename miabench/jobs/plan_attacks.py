@@ -94,7 +94,8 @@ def _plan_accuracy(graph: Graph, planned: PlannedCell, run: int, trained: Planne
 
 def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built: ConfiguredPlugin[Attack]) -> Entry:
     site, attack, target = planned.site, built.plugin, attackers.target
-    if reason := _unsupported(graph, site, attack):
+    key = ("unsupported", site.dataset, site.model.label, built.label)
+    if reason := graph.once(key, lambda: _unsupported(graph, site, attack)):
         return Entry(cell=planned.number, run=target.run, attacker=attackers.name, attack=built.label, reason=reason)
     compared = target.references if attack.references != "none" else ()
     used = dict.fromkeys((target.role, *target.shadows, *compared))

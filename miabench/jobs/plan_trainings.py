@@ -82,7 +82,7 @@ def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> Pla
     if depth > DEEPEST:
         raise UserError(f"{request.label}: trainings require each other in a circle")
     site, defense = request.site, request.defense
-    parts = graph.parts(site.data, request.records, defense.plugin.withhold())
+    parts, test = graph.listed(site.data, request.records, defense.plugin.withhold())
     given = _given(graph, request, depth)
     spec = TrainingSpec(
         parts=parts,
@@ -105,7 +105,7 @@ def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> Pla
         role=request.role,
         network=graph.add_training(site, spec, epoch, Work(request.label, plugins, float(members))),
         members=parts["train"].ids,
-        non_members=graph.put(request.records.test),
+        non_members=test,
         withheld=tuple(part.ids for name, part in parts.items() if name != "train"),
         plugins=plugins,
     )
