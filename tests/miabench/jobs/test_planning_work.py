@@ -87,8 +87,39 @@ def test_more_runs_hash_no_records_again(work):
     assert four["put_ids"] == one["put_ids"]
 
 
-def test_every_job_is_made_once_and_its_key_hashed_once(work):
+def test_what_several_trainings_start_from_is_hashed_once(work):
+    """The teachers of all settings are trained on the same records."""
+    one, _ = work(defense=[{"name": "dmp", "tau": 1.0}])
+    three, _ = work(defense=[{"name": "dmp", "tau": [1.0, 2.0, 3.0]}])
+    assert three["fingerprint"] == one["fingerprint"]
+
+
+def test_every_key_is_hashed_once(work):
     """A training has, beside its own key, that of its network."""
     found, jobs = work(defense=settings(4), attacks=MANY, runs=2)
-    assert found["Job"] == sum(jobs.values())
     assert found["digest"] == sum(jobs.values()) + 2 * jobs["train"]  # `network` hashes the training's again
+
+
+def test_every_job_is_made_once_whoever_wants_it(work):
+    """Without a defense, both attackers are one."""
+    found, jobs = work(defense=settings(4), attacks=MANY, runs=2, attacker={"shadow_defense": "both"})
+    assert found["Job"] == sum(jobs.values())
+
+
+@pytest.mark.parametrize("changes", [{}, PAIRS], ids=["disjoint", "pool"])
+def test_a_cell_has_the_same_jobs_alone_and_beside_others(tmp_path, tiny, changes):
+    defenses = [
+        "ce",
+        "advreg",
+        {"name": "advreg", "reference_fraction": 0.25},
+        "dmp",
+        {"name": "early-stopping", "patience": 2},
+    ]
+
+    def planned(defense):
+        given = tiny(defense=defense, attacks=MANY, **changes)
+        plan = make_plan(load_experiment({k: v for k, v in given.items() if v is not None}), Paths(tmp_path / "store"))
+        return {key: job.spec for key, job in plan.jobs.items()}
+
+    alone = [planned([defense]) for defense in defenses]
+    assert planned(defenses) == {key: spec for jobs in alone for key, spec in jobs.items()}
