@@ -28,6 +28,7 @@ from miabench.jobs.weights import sizes
 from miabench.plugins.process_state import isolated
 from miabench.results.index import Index
 from miabench.store.store import Ref
+from miabench.training.records import Records
 from miabench.training.task import Task, TaskConfig
 
 EPOCHS = 3  # the first warms up, the others are timed
@@ -229,9 +230,8 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
         dtype=DTYPES[spec.compute.precision],
         progress=lambda record: ticks.append((time.perf_counter(), task.meter.read()["forwarded"])),
     )
-    task = Task(
-        config, data.inputs(torch.arange(len(data)), resources.device, config.dtype), data.y.to(resources.device)
-    )
+    x = Records(data.x.to(resources.device), data.normalisation(resources.device, config.dtype))
+    task = Task(config, x, data.y.to(resources.device))
     begun = time.perf_counter()
     with arithmetic(spec.compute), isolated(code_of(job), spec.seed):
         defense.fit(task)

@@ -71,9 +71,9 @@ class Task:
         journal: what the engine keeps of the training; no business of a defense.
     """
 
-    def __init__(self, config: TaskConfig, x: Tensor, y: Tensor) -> None:
+    def __init__(self, config: TaskConfig, x: Tensor | Records, y: Tensor) -> None:
         self._config = config
-        self.x = Records(x)
+        self.x = x if isinstance(x, Records) else Records(x)
         self.y = y.clone()
         self.ids = {name: ids.to(config.device) for name, ids in config.ids.items()}
         self.given = dict(config.given)

@@ -258,7 +258,7 @@ def test_a_white_box_attack_scores_the_undefended_network(do):
     data = resources.pool(training.dataset, training.identity)
     undefended, defense, _ = resources.network(training.spec.given["net"], data)
     assert type(defense) is type(miabench.create_defense("ce"))
-    pool, undefended = resources.inputs(training, torch.float32).double(), undefended.double()
+    pool, undefended = resources.inputs(training, torch.float32)[:].double(), undefended.double()
     gradients, losses = [], []
     for row in scores["grad-x"]["target_row"]:
         x = pool[row : row + 1].clone().requires_grad_()
