@@ -22,6 +22,7 @@ from miabench.files.opened import ZIP, check_zip, opened
 
 BROKEN = (ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile)  # what reading one may raise
 LENGTH = np.lib.format.MAGIC_LEN  # bytes before that of a header's length
+ENTRY = 30  # bytes before an entry's name in a zip
 PIECE = 2**20  # bytes that are read at once: the zip's reader holds them twice
 
 
@@ -106,9 +107,10 @@ def _array(
             raise UserError(f"{path}: the array {name!r} has shape {head.shape}; expected {rows:,} rows")
         if head.dtype.hasobject:
             raise ValueError("object arrays cannot be loaded when allow_pickle=False")  # as NumPy says it
-        if file is not None and math.prod(head.shape):
+        size = math.prod(head.shape)
+        if file is not None and size:
             return _mapped(file, member, begin, head)
-        array = np.empty(math.prod(head.shape), head.dtype)
+        array = np.empty(size, head.dtype)
         content = array.view(np.uint8).data
         pieces = (content[at : at + PIECE] for at in range(0, len(content), PIECE))
         if any(stream.readinto(piece) < len(piece) for piece in pieces):
@@ -125,7 +127,7 @@ def _mapped(file: io.BufferedReader, member: zipfile.ZipInfo, begin: bytes, head
     if member.compress_type != zipfile.ZIP_STORED:
         raise zipfile.BadZipFile(f"{member.filename} is compressed")
     file.seek(member.header_offset)
-    entry = file.read(zipfile.sizeFileHeader)
+    entry = file.read(ENTRY)
     lengths = [int.from_bytes(entry[at : at + 2], "little") for at in (26, 28)]
     start = member.header_offset + len(entry) + sum(lengths) + len(begin)
     order: Literal["F", "C"] = "F" if head.fortran else "C"

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -223,7 +224,7 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
         num_classes=data.num_classes,
         augmentation=data.augmentation,
         ids=ids,
-        given={name: resources.untrained(spec_of(makers[key]), pool) for name, key in spec.given.items()},
+        given={name: partial(resources.untrained, spec_of(makers[key]), pool) for name, key in spec.given.items()},
         schedule=spec.schedule.model_copy(update=short),
         seed=spec.seed,
         device=resources.device,

@@ -49,8 +49,9 @@ class Records:
     @property
     def dtype(self) -> torch.dtype:
         """Of the inputs: the training's precision, or int64 for tokens."""
-        raw = self._normalise is None or self._x.dtype == torch.int64
-        return self._x.dtype if raw else self._normalise.dtype
+        if self._normalise is None or self._x.dtype == torch.int64:
+            return self._x.dtype
+        return self._normalise.dtype
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(

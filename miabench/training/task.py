@@ -20,6 +20,7 @@ from miabench.training.batches import How, batches
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.classifier import evaluate
 from miabench.training.descent import Step, descend
+from miabench.training.given import Given, Load
 from miabench.training.journal import Journal
 from miabench.training.records import Records
 from miabench.training.schedule import Schedule
@@ -44,7 +45,7 @@ class TaskConfig:
     build: Callable[[], nn.Module]
     num_classes: int
     ids: Mapping[str, Tensor]
-    given: Mapping[str, nn.Module]
+    given: Mapping[str, Load]
     schedule: Schedule
     seed: int
     device: torch.device
@@ -63,7 +64,8 @@ class Task:
         x: normalised inputs of the whole pool (N, ...), read-only: `x[ids]` is a new tensor on the device.
         y: classes (N,), on the device; a copy of its own, which may be changed.
         ids: pool rows of `"train"` (the members) and of every withheld part, on the device.
-        given: the networks that `requires` named, in eval mode, on the device; a copy of its own.
+        given: the networks that `requires` named, in eval mode, on the device, copies of its own; each is loaded when
+            it is used. `given.once(name)` keeps none: of many that are asked one after another, one takes memory.
         num_classes: C.
         schedule: epochs, learning rate and batch size.
         device: where everything lives.
@@ -76,14 +78,13 @@ class Task:
         self.x = x if isinstance(x, Records) else Records(x)
         self.y = y.clone()
         self.ids = {name: ids.to(config.device) for name, ids in config.ids.items()}
-        self.given = dict(config.given)
         self.num_classes = config.num_classes
         self.schedule = config.schedule
         self.device = config.device
         self._streams = Streams(config.seed, config.device)
         self.journal = Journal(self._streams, config.snapshots, config.checkpoint, config.progress)
         self.meter = self.journal.meter
-        self.meter.watch(*self.given.values())
+        self.given = Given(config.given, self.meter.watch)
         self._scheduled: list[Optimizer] = []
         self._trained: tuple[Any, ...] = ()
 
