@@ -13,39 +13,19 @@ softmax is the same in float64 are tied here too: the network sees nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from miabench.attacks._attack_network import Layer, forward, layers_of, train
-from miabench.attacks._distinct_rows import distinct_rows
+from miabench.attacks._learns_attack_network import LearnsAttackNetwork, log_odds_of_member
 from numpy.typing import NDArray
-from pydantic import field_validator
 
-from miabench import Attack, Field, Logits, Observed, Schedule, Scores, State, TrainingError
+from miabench import Logits, Observed, Scores, State
 from miabench.logprob import log_softmax
 
-SCHEDULE = Schedule(
-    epochs=100,
-    lr=0.1,
-    milestones={30: 0.01, 60: 0.001, 90: 0.0001},
-    momentum=0.9,
-    weight_decay=5e-4,
-    batch_size=256,
-)
 
-
-class NeuralNetwork(Attack, frozen=True):
+class NeuralNetwork(LearnsAttackNetwork, frozen=True):
     """A classifier of the target's answers, learnt on shadow models."""
-
-    schedule: Schedule = Field(SCHEDULE, description="training of the attack's network; keys left out stay as they are")
-
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _fill(cls, value: Any) -> Any:
-        """A table in an experiment changes some keys of this attack's schedule, not of the classifiers'."""
-        return {**SCHEDULE.model_dump(), **value} if isinstance(value, Mapping) else value
 
     def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> State:
         """Weights and biases of the four layers, learnt on the generator's device.
@@ -53,29 +33,21 @@ class NeuralNetwork(Attack, frozen=True):
         Raises:
             TrainingError: they are not finite.
         """
-        x = np.concatenate([attack_inputs(shadow).astype(np.float32) for shadow in shadows])
-        member = np.concatenate([np.asarray(shadow.member, dtype=np.int64) for shadow in shadows])
-        device = generator.device
-        vector = train(torch.from_numpy(x).to(device), torch.from_numpy(member).to(device), self.schedule, generator)
-        if not vector.isfinite().all():
-            raise TrainingError(
-                f"the training of the nn attack's network diverged: its weights are not finite with "
-                f"lr = {self.schedule.lr:g}; set a lower schedule.lr"
-            )
-        layers = enumerate(layers_of(vector.cpu(), x.shape[1]))
-        return {f"{part}{i}": value.numpy() for i, layer in layers for part, value in layer._asdict().items()}
+        p, y, member = (
+            np.concatenate(parts)
+            for parts in zip(*((_softmax(one), one.labels, one.member) for one in shadows), strict=True)
+        )
+        return self.learn(p, member, generator, y)
 
     def score(self, target: Observed, state: State) -> Scores:
         """Log odds of being a member (N,)."""
-        x, place = distinct_rows(attack_inputs(target))
-        weights = {name: torch.from_numpy(value).double() for name, value in state.items()}
-        layers = [Layer(weights[f"weight{i}"], weights[f"bias{i}"]) for i in range(len(state) // 2)]
-        output = forward(layers, torch.from_numpy(x))[-1].numpy()
-        odds: NDArray[np.float64] = output[:, 1] - output[:, 0]
-        return odds[place]
+        return log_odds_of_member(attack_inputs(target), state)
 
 
 def attack_inputs(observed: Observed) -> NDArray[np.float64]:
     """What the network sees of each record (N, 2C)."""
-    p = np.exp(log_softmax(observed[Logits()]))
-    return np.concatenate([p, np.eye(observed.num_classes)[observed.labels]], axis=1)
+    return np.concatenate([_softmax(observed), np.eye(observed.num_classes)[observed.labels]], axis=1)
+
+
+def _softmax(observed: Observed) -> NDArray[np.float64]:
+    return np.exp(log_softmax(observed[Logits()]))

@@ -15,31 +15,18 @@ fewer `schedule.epochs`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from miabench.attacks._distinct_rows import distinct_rows
+from miabench.attacks._learns_by_schedule import LearnsBySchedule
 from numpy.typing import NDArray
-from pydantic import field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from miabench import (
-    Attack,
-    Data,
-    Field,
-    Logits,
-    Model,
-    Observed,
-    Probe,
-    RecordNoise,
-    Schedule,
-    Scores,
-    State,
-    TrainingError,
-)
+from miabench import Data, Field, Logits, Model, Observed, Probe, RecordNoise, Schedule, Scores, State
 from miabench.logprob import log_softmax
 
 SCHEDULE = Schedule(
@@ -69,18 +56,12 @@ class Sensitivity(Probe, frozen=True):
         return (moved / (self.copies * self.epsilon)).float()
 
 
-class SelfAttention(Attack, frozen=True):
+class SelfAttention(LearnsBySchedule, frozen=True):
     """A transformer over the classes' confidences and sensitivities, learnt on shadow models."""
 
     epsilon: float = Field(0.001, gt=0, description="ε: standard deviation of the noise")
     copies: int = Field(10, ge=1, description="noisy copies asked about")
     schedule: Schedule = Field(SCHEDULE, description="training of the attack's network; keys left out stay as they are")
-
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _fill(cls, value: Any) -> Any:
-        """A table in an experiment changes some keys of this attack's schedule, not of the classifiers'."""
-        return {**SCHEDULE.model_dump(), **value} if isinstance(value, Mapping) else value
 
     def unsupported(self, protocol: str, data: Data, model: Model) -> str | None:
         """Token ids have no scale."""
@@ -102,13 +83,7 @@ class SelfAttention(Attack, frozen=True):
         member = np.concatenate([np.asarray(shadow.member, dtype=np.int64) for shadow in shadows])
         device = generator.device
         net = _trained(torch.from_numpy(x).to(device), torch.from_numpy(member).to(device), self.schedule, generator)
-        state = {name: value.cpu().numpy() for name, value in net.state_dict().items()}
-        if not all(np.isfinite(value).all() for value in state.values()):
-            raise TrainingError(
-                f"the training of the samia attack's network diverged: its weights are not finite with "
-                f"lr = {self.schedule.lr:g}; set a lower schedule.lr"
-            )
-        return state
+        return self.finite({name: value.cpu().numpy() for name, value in net.state_dict().items()})
 
     def score(self, target: Observed, state: State) -> Scores:
         """Log odds of being a member (N,)."""

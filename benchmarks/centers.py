@@ -2,13 +2,16 @@
 
     python benchmarks/centers.py bits --store FOLDER
     python benchmarks/centers.py location30 --path location30.tgz --store FOLDER --models 16 --seeds 3
+    python benchmarks/centers.py images --path cifar10-jpeg.tar.xz --store FOLDER --taus 1 --lambdas 0.5 2
 
-Trains pools of models (`mlp`, the data set's own schedule) under CE, RelaxLoss, ImpRelaxLoss, CRL by its defaults and
-CRL on a grid: alpha_rcl in multiples of the floor of L_ct (see `crl`), lambda and tau_rcl. One line for each:
+Trains pools of models (`mlp`, for 4,000 images `cnn`; the data set's own schedule) under CE, RelaxLoss, ImpRelaxLoss,
+CRL with a center part that never acts and CRL on a grid: alpha_rcl in multiples of the floor of L_ct (see `crl`),
+lambda and tau_rcl (0: no normalisation of logits either, which is relaxed-center-loss). One line for each:
 
     soft       share of steps of odd epochs in which the center part was in its soft branch
     gradient   mean share of lambda * L_rcl in the gradient at the features, |g_rcl| / (|g_rce| + |g_rcl|)
-    train, test, and AUC of the attacks: means over the models of all seeds, in percent
+    train, test, AUC of the attacks, and TPR at 1% FPR of lira: means over the models of all seeds, in percent
+    +-         after test, lira and TPR: standard deviation of a seed's mean
 
 A store that has some of it is gone on with. One cell is `models` trainings of each seed.
 """
@@ -33,8 +36,12 @@ from miabench.results.index import Cell
 from miabench.results.results import Results
 
 ATTACKS = ["entropy", "confidence", "lira"]
-FEATURES = 256  # of `mlp`
-LAMBDAS, TIMES_FLOOR, TAUS = (0.5, 2.0, 5.0), (1.5, 3.0, 5.0), (0.3, 1.0, 3.0)
+FEATURES = {"mlp": 256, "cnn": 128}
+DATASETS: dict[str, dict[str, Any]] = {
+    "bits": {"dataset": {}, "model": "mlp"},
+    "location30": {"dataset": {}, "model": "mlp"},
+    "images": {"dataset": {"records": 4000}, "model": "cnn"},
+}
 
 
 class Centers(CRL):
@@ -65,14 +72,17 @@ class _Watched(RelaxedLosses):
         return {**super().measured(), "gradient_share": share}
 
 
-def defenses() -> list[dict[str, Any]]:
+def defenses(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The cells."""
+    features = FEATURES[DATASETS[options.dataset]["model"]]
     grid = [
         {"name": "centers", "lambda_rcl": weight, "tau_rcl": tau, "alpha_rcl": round(times * floor, 3)}
-        for tau, times, weight in itertools.product(TAUS, TIMES_FLOOR, LAMBDAS)
-        for floor in [lowest_center_loss(FEATURES, tau)]
+        | ({} if tau else {"tau_rce": 0.0})
+        for tau, times, weight in itertools.product(options.taus, options.floors, options.lambdas)
+        for floor in [lowest_center_loss(features, tau)]
     ]
-    return [{"name": name} for name in ("ce", "relaxloss", "imp-relaxloss", "centers")] + grid
+    never = {"name": "centers", "lambda_rcl": 0.1, "tau_rcl": 1.0, "alpha_rcl": 0.1}
+    return [*({"name": name} for name in ("ce", "relaxloss", "imp-relaxloss")), never, *grid]
 
 
 def line(results: Results, cell: Cell) -> dict[str, float]:
@@ -89,17 +99,25 @@ def line(results: Results, cell: Cell) -> dict[str, float]:
         found[name] = 100 * own[own.metric == f"{name}_accuracy"].value.mean()
     for attack in ATTACKS:
         found[attack] = 100 * own[(own.metric == "auc") & (own.attack == attack)].value.mean()
+    found["tpr"] = 100 * own[(own.metric == "tpr@1%") & (own.attack == "lira")].value.mean()
     return found
 
 
 def study(options: argparse.Namespace) -> pd.DataFrame:
     """A row for each cell, means over the seeds."""
-    dataset = {"name": options.dataset, **({"path": options.path} if options.path else {})}
+    own = DATASETS[options.dataset]
+    dataset = {"name": options.dataset, **own["dataset"], **({"path": options.path} if options.path else {})}
     rows = []
     for seed in range(options.seeds):
         results, _ = perform(
             ("train", "attack"),
-            {"name": "centers", "dataset": dataset, "model": "mlp", "defense": defenses(), "attacks": ATTACKS},
+            {
+                "name": "centers",
+                "dataset": dataset,
+                "model": own["model"],
+                "defense": defenses(options),
+                "attacks": ATTACKS,
+            },
             progress=True,
             protocol="pool",
             models=options.models,
@@ -109,16 +127,23 @@ def study(options: argparse.Namespace) -> pd.DataFrame:
             store=options.store,
         )
         rows += [{"cell": cell.label, **line(results, cell)} for cell in results.index.cells]
-    return pd.DataFrame(rows).groupby("cell", sort=False).mean()
+    by_cell = pd.DataFrame(rows).groupby("cell", sort=False)
+    means, spread = by_cell.mean(), by_cell.std()
+    for name in ("test", "lira", "tpr"):
+        means.insert(means.columns.get_loc(name) + 1, f"+- {name}", spread[name])
+    return means
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", choices=["bits", "location30"])
-    parser.add_argument("--path", help="the published file of location30")
+    parser.add_argument("dataset", choices=list(DATASETS))
+    parser.add_argument("--path", help="the published file of location30, or an archive of images in class folders")
     parser.add_argument("--store", required=True, help="folder of trained models and results")
     parser.add_argument("--models", type=int, default=8, help="models in a pool, an even number from 6")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--lambdas", type=float, nargs="*", default=[0.5, 2.0, 5.0])
+    parser.add_argument("--floors", type=float, nargs="*", default=[1.5, 3.0, 5.0], help="alpha_rcl / floor")
+    parser.add_argument("--taus", type=float, nargs="*", default=[0.3, 1.0, 3.0])
     print(study(parser.parse_args()).to_string(float_format="%.1f", na_rep="-"))
 
 

@@ -156,10 +156,15 @@ def differences(rng: np.random.Generator, size: Size, metric: Metric) -> Iterato
 
 
 def worst_cases(rng: np.random.Generator, size: Size, metric: Metric) -> Iterator[str]:
-    """Coverage of the worst case over attacks, and what choosing among them does to its value."""
+    """Coverage of the worst case over attacks, and what choosing among them does to its value.
+
+    Alone, and as that of a level of access whose weaker level has the stronger half of the attacks.
+    """
     for attacks in (2, 4, 12):
         for runs in (1, *size.runs[1:]):
-            found, curse, corrected = [], [], []
+            curse = []
+            found: dict[str, list[float]] = {"alone": [], "level": []}
+            corrected: dict[str, list[float]] = {"alone": [], "level": []}
             for records in size.records:
                 for shift in SHIFTS[:2] if size is SMALL else SHIFTS:
                     for spread, alike, apart in ((0.0, 0.3, 0.0), (0.3, 0.3, 0.0), (0.3, 0.9, 0.0), (0.0, 0.3, 0.4)):
@@ -167,12 +172,20 @@ def worst_cases(rng: np.random.Generator, size: Size, metric: Metric) -> Iterato
                         shifts = [shift - apart * one for one in np.linspace(0, 1, attacks).tolist()]
                         truth = metric.truth(world, shift)
                         drawn = [metric.of(world.scores(rng, shifts), world) for _ in range(len(size.of(world)) // 3)]
-                        worst = [metrics.worst_of(one) for one in drawn]
-                        found.append(_covered(worst, truth))
                         curse.append(float(np.mean([one.values.mean(-1).max() for one in drawn])) - truth)
-                        corrected.append(float(np.mean([one.value for one in worst])) - truth)
-            too_high = f"largest {_signed(curse)}, value {_signed(corrected)} too high"
-            yield f"{attacks:4d} attacks  {runs:2d} runs   {_range(found)}   {too_high}"
+                        alone = [metrics.worst_of(one) for one in drawn]
+                        for name, worst in (("alone", alone), ("level", [*map(_of_level, drawn, alone)])):
+                            found[name].append(_covered(worst, truth))
+                            corrected[name].append(float(np.mean([one.value for one in worst])) - truth)
+            yield f"{attacks:4d} attacks  {runs:2d} runs   largest {_signed(curse)} too high"
+            for name, shares in found.items():
+                yield f"{name:>26s}   {_range(shares)}   value {_signed(corrected[name])} too high"
+
+
+def _of_level(influences: Influences, alone: metrics.WorstCase) -> metrics.WorstCase:
+    """The worst case of a level, the first half of whose attacks a weaker one has too."""
+    weaker = [influences.pick(k) for k in range(len(influences.values) // 2)]
+    return metrics.at_least(alone, metrics.worst_of(metrics.stacked(weaker)))
 
 
 def worst_differences(rng: np.random.Generator, size: Size, metric: Metric) -> Iterator[str]:

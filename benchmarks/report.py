@@ -184,7 +184,7 @@ def parts(path: Path) -> None:
     branches = part("branches of relaxed losses", lambda: branch_shares(results))
     tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent, branches=branches)
     part("csv", lambda: tidy.to_csv(results))
-    part("json", lambda: tidy.to_json(results, branches, consistency(results, summary)))
+    part("json", lambda: tidy.to_json(results, judged, branches, consistency(results, summary)))
     part("printing", lambda: show(open_console(io.StringIO()), tabled, (), details=True))
 
 

@@ -16,20 +16,19 @@ class Level(NamedTuple):
     Attributes:
         defense: its name.
         parameter: the field's name.
-        alpha: its value.
+        alpha: its value; None where a default stands for it.
         tau: strength of the normalisation, and the name of its field; 0 and "" where there is none.
     """
 
     defense: str
     parameter: str
-    alpha: float
+    alpha: float | None
     tau: float = 0.0
     tau_name: str = ""
 
-    @property
-    def here(self) -> str:
-        """The value in words."""
-        return f"{self.defense}: {self.parameter} = {self.alpha:g}"
+    def at(self, alpha: float) -> str:
+        """A value in words."""
+        return f"{self.defense}: {self.parameter} = {alpha:g}"
 
     @property
     def normalised(self) -> str:
@@ -39,6 +38,16 @@ class Level(NamedTuple):
     def instead(self, value: float) -> str:
         """The words to type for another value."""
         return f"for example --set {self.defense}.{self.parameter}={float(f'{value:.2g}'):g}"
+
+
+def cross_entropy_level(alpha: float | None, num_classes: int) -> float:
+    """A given level, or 1 nat, and half of what guessing has where that is less: with 2 to 7 classes."""
+    return min(1.0, math.log(num_classes) / 2) if alpha is None else alpha
+
+
+def center_loss_level(alpha: float | None, floors: float, feature_dim: int, tau: float) -> float:
+    """A given level, or a multiple of what `lowest_center_loss` says."""
+    return floors * lowest_center_loss(feature_dim, tau) if alpha is None else alpha
 
 
 def lowest_cross_entropy(num_classes: int, tau: float) -> float:
@@ -60,31 +69,33 @@ def lowest_center_loss(feature_dim: int, tau: float) -> float:
 
 def cross_entropy_advice(level: Level, num_classes: int) -> list[str]:
     """Warns where the cross entropy never comes down to alpha, or starts below it: guessing has ln C."""
+    alpha = cross_entropy_level(level.alpha, num_classes)
     floor, guessing = lowest_cross_entropy(num_classes, level.tau), math.log(num_classes)
     better = level.instead((floor + guessing) / 2)
-    if floor and level.alpha <= floor:
+    if floor and alpha <= floor:
         return [
-            f"{level.here} is at or below {floor:.2f}, the lowest value that L_lce can take {level.normalised}"
+            f"{level.at(alpha)} is at or below {floor:.2f}, the lowest value that L_lce can take {level.normalised}"
             f"{num_classes} classes: the CE part never relaxes. Raise {level.parameter} ({better}) or lower "
             f"{level.tau_name}"
         ]
-    if level.alpha >= guessing:
+    if alpha >= guessing:
         return [
-            f"{level.here} is at or above {guessing:.2f}, the cross entropy of guessing among {num_classes} classes: "
-            f"nothing is learnt that does not go down again. Lower {level.parameter}, {better}"
+            f"{level.at(alpha)} is at or above {guessing:.2f}, the cross entropy of guessing among {num_classes} "
+            f"classes: nothing is learnt that does not go down again. Lower {level.parameter}, {better}"
         ]
     return []
 
 
-def center_loss_advice(level: Level, data: Data, model: Model) -> list[str]:
+def center_loss_advice(level: Level, floors: float, data: Data, model: Model) -> list[str]:
     """Warns where the center loss never comes down to alpha."""
     features = features_of(model, data)
     floor = lowest_center_loss(features.shape[1], level.tau)
-    if level.alpha > floor or (features < 0).any():
+    alpha = center_loss_level(level.alpha, floors, features.shape[1], level.tau)
+    if alpha > floor or (features < 0).any():
         return []
     lower = f" or {level.tau_name}" if level.tau_name else ""
     return [
-        f"{level.here} is at or below {floor:.2g}, about the lowest value that L_ct can take {level.normalised}"
+        f"{level.at(alpha)} is at or below {floor:.2g}, about the lowest value that L_ct can take {level.normalised}"
         f"{features.shape[1]} features that are never negative: the center part never relaxes. "
         f"Raise {level.parameter}{lower}, {level.instead(3 * floor)}"
     ]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from miabench.defenses._levels import Level, cross_entropy_advice
+from miabench.defenses._levels import Level, cross_entropy_advice, cross_entropy_level
 from miabench.defenses._relaxation import Relaxation, confidence, soft_cross_entropy
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,13 +29,15 @@ class RelaxLoss(Defense, frozen=True):
 
     tune: ClassVar = {"alpha": Range(0.05, 3, log=True)}
 
-    alpha: float = Field(1.0, ge=0, description="α: level of the mean cross entropy, in nats")
+    alpha: float | None = Field(
+        None, ge=0, description="α: level of the mean cross entropy, in nats; none: 1, at most half of ln C"
+    )
     upper: float = Field(1.0, gt=0, le=1, description="upper bound on p_y in the soft targets; 1: off")
     variant: Literal["eq3", "original"] = Field("eq3", description="Eq. 3 of the CRL paper, or Chen et al.'s code")
 
     def criterion(self, num_classes: int, feature_dim: int) -> Criterion:
         """The relaxed cross entropy."""
-        return _RelaxLoss(self)
+        return _RelaxLoss(self, cross_entropy_level(self.alpha, num_classes))
 
     def advice(self, data: Data, model: Model) -> Sequence[str]:
         """Warns where nothing can be learnt."""
@@ -43,10 +45,10 @@ class RelaxLoss(Defense, frozen=True):
 
 
 class _RelaxLoss(Criterion):
-    def __init__(self, params: RelaxLoss) -> None:
+    def __init__(self, params: RelaxLoss, alpha: float) -> None:
         super().__init__()
         self.params = params
-        self.relax = Relaxation(params.alpha, "rce")
+        self.relax = Relaxation(alpha, "rce")
 
     def forward(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         log_p = logits.log_softmax(1)

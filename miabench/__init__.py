@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from miabench.experiment.model import Experiment as Experiment
     from miabench.plugins.attack import Access as Access
     from miabench.plugins.attack import Attack as Attack
+    from miabench.plugins.attack import Copy as Copy
     from miabench.plugins.attack import Logits as Logits
     from miabench.plugins.attack import Observed as Observed
     from miabench.plugins.attack import Probe as Probe
@@ -100,6 +101,7 @@ _HOME = {
     "Attack": "miabench.plugins.attack",
     "Audit": "miabench.auditing.result",
     "Claim": "miabench.plugins.defense",
+    "Copy": "miabench.plugins.attack",
     "Dataset": "miabench.plugins.dataset",
     "Defense": "miabench.plugins.defense",
     "EPOCHS": "miabench.plugins.base",

@@ -23,15 +23,29 @@ class UserError(Exception):
     """
 
     def __init__(self, *problems: str) -> None:
-        self.problems: Sequence[str] = tuple(harmless(problem, LONGEST_PROBLEM) for problem in problems)
+        self.problems: Sequence[str] = tuple(harmless(problem) for problem in problems)
         super().__init__("\n".join(self.problems))
 
 
-def harmless(text: str, longest: int) -> str:
-    """A stranger's text, cut, with control characters other than line ends escaped."""
+def harmless(text: str, longest: int = LONGEST_PROBLEM) -> str:
+    """A stranger's text, cut in its middle, with control characters other than line ends escaped.
+
+    What is wrong stands at the beginning of a message, what to do at its end; a name of any length is between them.
+    """
     if len(text) > longest:
-        text = f"{text[:longest]}... ({len(text) - longest:,} more characters)"
+        half = longest // 2
+        text = f"{text[:half]}... ({len(text) - 2 * half:,} more characters) ...{text[-half:]}"
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def indented(text: str) -> str:
+    """A text among other lines: no name in it that has a line end begins one of them."""
+    return text.replace("\n", "\n    ")
+
+
+def harmless_lines(text: str) -> str:
+    """Lines of any number, each harmless."""
+    return "\n".join(map(harmless, text.split("\n")))
 
 
 def text_of(error: BaseException) -> str:
@@ -40,7 +54,7 @@ def text_of(error: BaseException) -> str:
         said = str(error)
     except Exception as other:
         said = f"(its text cannot be made: {type(other).__name__})"
-    return harmless(said, LONGEST_PROBLEM)
+    return harmless(said)
 
 
 class MissingStepError(UserError):

@@ -1,6 +1,8 @@
 """What the guides show works as it is."""
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def test_a_worked_example_runs_to_a_row(name, tmp_path, tiny):
 
 def test_all_ways_are_shown():
     assert len(EXAMPLES) == 3
-    assert len(ATTACKS) == 4
+    assert len(ATTACKS) == 5
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -82,3 +84,45 @@ def test_the_readmes_defense_and_experiment(tmp_path, tiny):
     from miabench.experiment.load import load_experiment
 
     assert load_experiment(tmp_path / "location30.toml").shadows == 5
+
+
+@cache
+def texts():
+    """Every text that the package may print, with a NUL for what varies in it; docstrings are none."""
+    found, mute = [], []
+    for folder in ("miabench", "attacks", "defenses"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                    mute.append(node.value)
+                elif isinstance(node, ast.JoinedStr):
+                    parts = [part.value if isinstance(part, ast.Constant) else "\0" for part in node.values]
+                    found.append("".join(map(str, parts)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in mute:
+                    found.append(node.value)
+    return found
+
+
+def is_printed(message):
+    """Whether one text has all fixed parts of a message in this order, and something that varies between them."""
+    form = "(?s)" + ".+".join(map(re.escape, message.split("...")[1 if message.startswith("...") else 0 :]))
+    return any(re.search(form.removesuffix(".+"), text) for text in texts())
+
+
+TROUBLES = [
+    message
+    for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+    if line.startswith("| `")
+    for message in re.findall("`([^`]+)`", line.split(" | ")[0])
+]
+
+
+@pytest.mark.parametrize("message", TROUBLES)
+def test_a_message_of_the_troubleshooting_page_is_printed(message):
+    assert is_printed(message)
+
+
+def test_a_message_that_nothing_prints_is_seen():
+    assert len(TROUBLES) > 30
+    assert not is_printed("logits of ... records are not finite")
+    assert not is_printed("there is no network here")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from miabench.api.options import ExperimentOptions, RunOptions, StoredOptions, fields, option
-from miabench.errors import MissingStepError, UserError
+from miabench.errors import MissingStepError, UserError, harmless
 
 if TYPE_CHECKING:
     from miabench.experiment.model import Experiment
@@ -64,7 +64,7 @@ def planned(source: Source, options: RunOptions, say: bool) -> Plan:
 
     plan = make_plan(experiment, paths(options), executor_config(options).devices())
     for warning in plan.index.warnings if say else ():
-        sys.stderr.write(f"warning: {warning}\n")
+        sys.stderr.write(f"warning: {harmless(warning)}\n")
     return plan
 
 

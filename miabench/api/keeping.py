@@ -28,10 +28,11 @@ def store_ls(*, store: Folder = STORE) -> "Sequence[HeldExperiment]":
         store: its folder.
 
     Returns:
-        One for each experiment, by name, with what is stored of it and how much room that takes; printed, a line each.
+        One for each experiment, by name, with what is stored of it, how much room that takes, and what is damaged;
+        printed, a line each.
 
     Raises:
-        UserError: there is no such store; an index or a manifest is damaged.
+        UserError: there is no such store.
     """
     from miabench.results.inventory import held_experiments
     from miabench.store.store import Store
@@ -92,10 +93,11 @@ def store_gc(
             need, stays.
 
     Returns:
-        What was found and what was removed; printed, a line each.
+        What was found and what was removed; printed, a line each. Where a kept experiment is damaged, what jobs made
+        is not looked for, as it may be needed, and the damaged files are named.
 
     Raises:
-        UserError: there is no such store or experiment; an index is damaged; a search is running.
+        UserError: there is no such store or experiment; a search is running.
     """
     from miabench.jobs.collect import collect
     from miabench.store.store import Store
@@ -120,7 +122,7 @@ def store_export(
         What was written.
 
     Raises:
-        UserError: there is no such store or experiment; something is damaged.
+        UserError: there is no such store or experiment; something of these experiments is damaged.
     """
     from miabench.results.portable import export
     from miabench.store.store import Store

@@ -210,7 +210,7 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
         printed, a line of each.
 
     Raises:
-        UserError: whatever is wrong with the experiment, its files or its data.
+        UserError: whatever is wrong with the experiment, its files or its data; the folder is there and no store.
     """
     if found := watched(experiment, **options):
         return found
@@ -222,13 +222,15 @@ def status(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status"
 
 
 def watched(experiment: Source = None, **options: Unpack[RunOptions]) -> "Status | None":
-    """As `status`, from the store alone; None where the experiment was never run with it."""
+    """As `status`, from the store alone; None where the experiment was never run with it, or it is not made yet."""
     from miabench.jobs.status import status as status_of
     from miabench.results.job_list import JobList, begun
 
-    store, one = _existing(options), resolved(experiment, options)
-    listed = JobList.load(store, one) if store else None
-    return None if store is None or listed is None else status_of(listed.jobs, store, begun(store, one))
+    one = resolved(experiment, options)
+    with suppress(MissingStepError):
+        if (store := _existing(options)) and (listed := JobList.load(store, one)):
+            return status_of(listed.jobs, store, begun(store, one))
+    return None
 
 
 def _existing(options: RunOptions) -> "Store | None":

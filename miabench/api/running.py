@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 from miabench.api.experiments import Source, executor_config, paths, planned, resolved
 from miabench.api.options import Option, RunOptions, spelled_out
+from miabench.errors import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,7 @@ def estimate(experiment: Source = None, **options: Unpack[RunOptions]) -> "DryRu
     plan = planned(experiment, options, say=False)
     from miabench.jobs.estimate import estimate as estimate_of
 
-    return estimate_of(plan, executor_config(options).workers_on(plan.context.device))
+    return estimate_of(plan, executor_config(options).slots(plan.context))
 
 
 @spelled_out
@@ -164,4 +165,4 @@ def tune(
 
 def _say_trial(defense: str, number: int, trial: "Trial") -> None:
     result = trial.why or f"test accuracy {trial.accuracy:.3f}, AUC {trial.auc:.3f}"
-    sys.stderr.write(f"{defense}, trial {number}: {dict(trial.values)}: {result}\n")
+    sys.stderr.write(f"{defense}, trial {number}: {dict(trial.values)}: {harmless(result)}\n")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench.auditing.outputs import FORMS
+from miabench.data.cells import Style, is_number, number
 from miabench.errors import UserError
 from miabench.files.csv_rows import Row as CsvRow
 from miabench.files.csv_rows import csv_rows
@@ -97,7 +98,8 @@ def _read_csv(path: Path, features: bool) -> PredictionArrays:
         series["features"] = _series("f", header)
     names = [name for columns in series.values() for name in columns]
     rows = csv_rows(path, [*names, "label"], header=True)
-    table = np.array([_cells(path, one, names) for one in rows], dtype=np.float64).reshape(len(rows), len(names))
+    style = _style([one.cells[: len(series["probabilities"])] for one in rows])
+    table = np.array([_cells(path, one, names, style) for one in rows], dtype=np.float64).reshape(len(rows), len(names))
     arrays: dict[str, NDArray[Any]] = {"labels": np.array([one.cells[-1].strip() for one in rows], dtype=str)}
     start = 0
     for name, columns in series.items():
@@ -129,13 +131,19 @@ def _series(prefix: str, header: Sequence[str]) -> list[str]:
     return [f"{prefix}{i}" for i in range(first, first + len(numbers))]
 
 
-def _cells(path: Path, one: CsvRow, names: Sequence[str]) -> list[float]:
+def _style(probabilities: Sequence[Sequence[str]]) -> Style:
+    """Whether a file has decimal commas, which its probabilities tell: 0,123 is nothing else."""
+    cells = itertools.chain.from_iterable(probabilities)
+    return "comma" if any(not is_number(cell) and is_number(cell, "comma") for cell in cells) else "point"
+
+
+def _cells(path: Path, one: CsvRow, names: Sequence[str], style: Style) -> list[float]:
     numbers = []
     for name, cell in zip(names, one.cells, strict=False):  # the label comes after them
         try:
-            numbers.append(float(cell))
             if "_" in cell or not cell.isascii():  # numbers in Python alone
                 raise ValueError
+            numbers.append(number(cell, "comma") if style == "comma" and is_number(cell, "comma") else float(cell))
         except ValueError:
             what = repr(cell) if cell.strip() else "an empty cell"
             raise UserError(f"{path}, line {one.line}, column {name!r}: {what} where a number is expected") from None

@@ -28,6 +28,7 @@ NOTHING_TO_LEARN_ON = f"it learns on shadow models: {SHADOWS}"
 NO_REFERENCES = "it compares with other models' answers to the same records: give --reference-answers"
 NO_INSIDE = "it compares with references that trained on the record: give --reference-member"
 SHADOWS_LACK_REFERENCES = "what it learns on shadow models needs the references' answers to their records too"
+TRAINS = "it trains models of its own from the model's answers, which takes an experiment: miabench run"
 SHADOWS_ARE_FILES = "what it learns on shadow models needs these themselves, not their predictions"
 
 
@@ -97,6 +98,8 @@ def _named(name: str, result: AttackResult) -> AttackResult:
 
 def _why_not(attack: Attack, subject: Subject) -> str | None:
     """Why an attack cannot be run, or None."""
+    if attack.requires():
+        return TRAINS
     asks = [probe.root for probe in attack.probes() if probe.root != Logits()]
     if subject.network is None:
         if asks:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import binomtest, fisher_exact, mannwhitneyu
 
 from miabench.auditing.outputs import BINARY, sum_tolerance
@@ -25,6 +26,7 @@ from miabench.plugins.probes import LogOdds
 SURE = 0.001  # probability of a warning where nothing is wrong
 UNLIKE_CHANCE = 0.1  # of an accuracy as high as this by guessing: above it, accuracy on members shows no training
 SHOWN = 5  # numbers in a message
+ROUNDED = 1e-3  # probability to which a copy written with three decimals agrees on every record
 SAME = 4  # decimals to which outputs are compared: the last bits of equal records' depend on the batch
 
 
@@ -63,6 +65,13 @@ def doubts_of_model(seen: Observed) -> Iterator[str]:
 def doubts_of_references(seen: Observed, references: References) -> Iterator[str]:
     """Reference models that answer about other records, or trained on others than is said."""
     member = members_of(seen)
+    own = expit(log_odds(seen[Logits()], seen.labels))
+    twins = [k for k, one in enumerate(references.answers[LogOdds()]) if (np.abs(expit(one) - own) <= ROUNDED).all()]
+    if twins:
+        yield (
+            f"{_models(twins)} not differ from the target on any record but by rounding: references are other models, "
+            "and the target among them hides its members"
+        )
     unlike = [k for k, right in enumerate(references.correct) if _like_guessing(right, seen.num_classes)]
     if unlike:
         yield (

@@ -143,7 +143,9 @@ def _slabs(path: Path, form: str) -> Iterator[NDArray[Any]]:
             version = np.lib.format.read_magic(stream)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = header(stream)
-            if dtype.kind not in "biuf" or not shape or not shape[0]:
+            if shape[:1] == (0,):
+                raise UserError(f"{path}: {name} has shape {shape}: it holds no reference model; give one or more")
+            if dtype.kind not in "biuf" or not shape:
                 raise UserError(f"{path}: {name} has type {dtype} and shape {shape}; expected numbers (K, N, C)")
             if fortran:
                 yield from file[name]
@@ -208,4 +210,9 @@ def _mask(path: Path | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
         raise UserError(f"{path}: member has shape {mask.shape}; expected {shape}, a row for each reference model")
     if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise UserError(f"{path}: member has type {mask.dtype}; expected booleans, or the numbers 0 and 1")
+    if mask.all():
+        raise UserError(
+            f"{path}: every reference trained on every record: attacks compare with models that did not, so there is "
+            "nothing to compare with"
+        )
     return mask.astype(bool)

@@ -1,16 +1,18 @@
 """The command line: parse, call one function of the library, print."""
 
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from miabench.api import auditing, looking, running
 from miabench.cli import stores
 from miabench.cli.options import Given, again, command, taken
-from miabench.errors import DISK_FULL, UserError, disk_is_full
+from miabench.cli.say import say
+from miabench.errors import DISK_FULL, UserError, disk_is_full, indented
 
 if TYPE_CHECKING:
     from miabench.jobs.scheduler import Outcome
@@ -72,19 +74,25 @@ def _option(text: str, metavar: str) -> Any:
     return typer.Option(help=text, metavar=metavar, show_default=False)
 
 
+NoTitles = Annotated[bool, typer.Option("--no-titles", help="plots without headings: a paper has captions")]
+PlotWidths = Annotated[
+    PlotWidth | None, _option("of plots: column or page of a paper; without it for a screen", "NAME")
+]
+
+
 def main() -> None:
     """The `miabench` command."""
     try:
         app(prog_name="miabench")  # also where it was started as python -m miabench
     except UserError as error:
         for problem in error.problems:
-            typer.echo(f"error: {problem}", err=True)
+            say(f"error: {indented(problem)}", err=True)
         sys.exit(2)
     except OSError as error:
         if disk_is_full(error):
-            typer.echo(f"error: {DISK_FULL}" + (f" ({error.filename})" if error.filename else ""), err=True)
+            say(f"error: {DISK_FULL}" + (f" ({error.filename})" if error.filename else ""), err=True)
         elif error.filename is not None:  # a file or folder of the user's that cannot be used
-            typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+            say(f"error: {error.filename}: {error.strerror}", err=True)
         else:
             raise
         sys.exit(2)
@@ -128,7 +136,7 @@ def run(
 ) -> None:
     """Train, attack and report."""
     if dry_run:
-        typer.echo(running.estimate(**given))
+        say(running.estimate(**given))
         return
     results, outcome = running.perform(("train", "attack"), progress=True, **given)
     from miabench.reports import write  # imports pandas, and what is wrong is said before
@@ -152,12 +160,8 @@ def report(
     compare: Annotated[
         Published | None, _option("uai24: show the paper's published values beside these", "PAPER")
     ] = None,
-    no_titles: Annotated[
-        bool, typer.Option("--no-titles", help="plots without headings: a paper has captions")
-    ] = False,
-    plot_width: Annotated[
-        PlotWidth | None, _option("of plots: column or page of a paper; without it for a screen", "NAME")
-    ] = None,
+    no_titles: NoTitles = False,
+    plot_width: PlotWidths = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare scaled experiments and other data too")] = False,
 ) -> None:
     """Show the stored results; --out writes files and plots."""
@@ -169,11 +173,19 @@ def report(
         made = looking.report(**given)
         made.show(format.value)
         if out:
-            for path in made.save(out, None if plot_width is None else plot_width.value, titles=not no_titles):
-                typer.echo(f"wrote {path}", err=True)
-            typer.echo(f"open {out / 'report.html'}", err=True)
+            _written(out, made.save(out, _width(plot_width), titles=not no_titles))
         elif format is Format.TABLE:
-            typer.echo(_files(given), err=True)
+            say(_files(given), err=True)
+
+
+def _width(asked: PlotWidth | None) -> Literal["column", "page"] | None:
+    return None if asked is None else "page" if asked is PlotWidth.PAGE else "column"
+
+
+def _written(out: Path, paths: Iterable[Path]) -> None:
+    for path in paths:
+        say(f"wrote {path}", err=True)
+    say(f"open {out / 'report.html'}", err=True)
 
 
 def _compare(given: Given, paper: str, anyway: bool) -> None:
@@ -185,7 +197,7 @@ def _compare(given: Given, paper: str, anyway: bool) -> None:
 
 def _recommend(given: Given, budget: str) -> None:
     for advice in looking.recommend(**taken(looking.recommend, given), budget=budget):
-        typer.echo(advice)
+        say(advice)
 
 
 @command(app, running.tune)
@@ -195,8 +207,8 @@ def tune(given: Given) -> None:
     Needs the extra `tune`. Prints the Pareto fronts of all defenses as one experiment.
     """
     typer.echo(running.tune(**given, progress=True))
-    typer.echo("next: keep what was printed as a file, tuned.toml, and run it:", err=True)
-    typer.echo("miabench run tuned.toml", err=True)
+    say("next: keep what was printed as a file, tuned.toml, and run it:", err=True)
+    say("miabench run tuned.toml", err=True)
 
 
 @command(app, looking.gate)
@@ -207,7 +219,7 @@ def gate(given: Given) -> None:
     """
     findings = looking.gate(**given)
     for finding in findings:
-        typer.echo(finding)
+        say(finding)
     if not all(finding.passes for finding in findings):
         raise typer.Exit(1)
 
@@ -219,11 +231,16 @@ def audit(
         Format, _option("table (default), csv, json, markdown, latex or html, on standard output", "NAME")
     ] = Format.TABLE,
     out: Annotated[Path | None, _option("to write: all formats, the audit, and its ROC curves", "FOLDER")] = None,
+    no_titles: NoTitles = False,
+    plot_width: PlotWidths = None,
 ) -> None:
     """Attack predictions made elsewhere, or a network of yours."""
-    from miabench.reports.audit_table import write
+    from miabench.reports import audit_table
 
-    write(auditing.audit(**given), format.value, out)
+    found = auditing.audit(**given)
+    audit_table.write(found, format.value)
+    if out:
+        _written(out, audit_table.save(found, out, _width(plot_width), titles=not no_titles))
 
 
 @command(app, looking.status)
@@ -237,7 +254,7 @@ def status(
 
         show_until_done(lambda: looking.watched(**given))
     else:
-        typer.echo(looking.status(**given))
+        say(looking.status(**given))
 
 
 @app.command("list")
@@ -266,7 +283,7 @@ def new(
 
     path = write_new(kind.value, name)
     use = {"attack": f"--attack {path.stem}", "defense": f"--defense ce --defense {path.stem}"}
-    typer.echo(f"wrote {path}; try it: miabench run --plugin {path} {use.get(kind, f'--{kind} {path.stem}')}")
+    say(f"wrote {path}; try it: miabench run --plugin {path} {use.get(kind, f'--{kind} {path.stem}')}")
 
 
 def _files(given: Given) -> str:
@@ -275,6 +292,6 @@ def _files(given: Given) -> str:
 
 
 def _end(outcome: "Outcome", then: str) -> None:
-    typer.echo(then, err=True)
+    say(then, err=True)
     if outcome.failed:
         raise typer.Exit(1)

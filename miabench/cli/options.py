@@ -21,6 +21,7 @@ Given: TypeAlias = dict[str, Any]  # what the user gave, by keyword of the funct
 
 STEPS: dict[str, Function] = {}  # the function of every command, by the command's name
 EXPERIMENT = "experiment"
+KEPT = "; what was finished is kept, and the same command goes on from there"
 ARGUMENT = typer.Argument(
     help="a TOML file or a preset's name; without it the preset `bits`", metavar="EXPERIMENT", show_default=False
 )
@@ -44,7 +45,8 @@ def command(
         def wrapped(**values: Any) -> None:
             said = {one.name: _plain(values[one.name]) for one in (*common, *special)}
             given = {name: value for name, value in said.items() if _given(value)}
-            _ended(body, taken(function, given), {one.name: values[one.name] for one in own})
+            kept = KEPT if is_on_experiment(function) else ""
+            _ended(body, taken(function, given), {one.name: values[one.name] for one in own}, kept)
 
         keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in (*own, *special, *common)]
         wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
@@ -65,8 +67,8 @@ def again(step: str, given: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _ended(body: Callable[..., None], given: Given, own: Mapping[str, Any]) -> None:
-    """Call a command's body, and end it as a command-line tool should."""
+def _ended(body: Callable[..., None], given: Given, own: Mapping[str, Any], kept: str) -> None:
+    """Call a command's body, and end it as a command-line tool should; `kept` says what is not lost when it stops."""
     try:
         with on_stop(stop):
             body(given, **own)
@@ -74,7 +76,7 @@ def _ended(body: Callable[..., None], given: Given, own: Mapping[str, Any]) -> N
         raise UserError(f"{error.what}: {again(error.step, given)}") from None
     except KeyboardInterrupt as error:
         with suppress(OSError):  # SIGHUP: the terminal may have gone
-            typer.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+            typer.echo(f"stopped{kept}", err=True)
         raise typer.Exit(128 + getattr(error, "signal", SIGINT)) from None
 
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from miabench.errors import harmless_lines
+
 if TYPE_CHECKING:
     from miabench.jobs.status import Status
 
@@ -25,7 +27,7 @@ def show_until_done(look: Callable[[], Status | None], every: float = EVERY) -> 
         try:
             while True:
                 found = look()
-                text = WAITING if found is None else str(found)
+                text = WAITING if found is None else harmless_lines(str(found))
                 if console.is_terminal:
                     live.update(Text(text), refresh=True)
                 elif text != shown:

@@ -12,7 +12,9 @@ from typing import Literal, TypeAlias
 
 from miabench.errors import harmless
 
-MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "–", "—", ".", r"\n"})
+MISSING = frozenset(
+    {"", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "null", "none", "?", "-", "–", "—", ".", r"\n"}
+)
 LONG = 20  # characters with which a cell says something
 SHOWN = 40  # characters of a cell in a message
 LONGEST = 200  # characters of a name in a list

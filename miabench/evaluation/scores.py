@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench.evaluation.references import ReferenceCounts
-from miabench.store.store import Ref, Store
+from miabench.store.store import ARRAYS, Ref, Store
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 PARTS = ("", "_member", "_label", "_row")  # ends of the stored arrays' names; shadows have no rows
+KINDS = ("f", "b", "i", "i")  # of their numbers, as NumPy calls them
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,21 @@ class TargetValues:
         Raises:
             UserError: the artifact is damaged.
         """
-        return cls.of(store.arrays(ref, *(f"target{part}" for part in PARTS)))
+        return cls.of(store.arrays(ref, *(f"target{part}" for part in PARTS)), store, ref)
 
     @classmethod
-    def of(cls, arrays: Arrays) -> TargetValues:
-        """Those among the arrays that are stored."""
-        return cls(*(arrays[f"target{part}"] for part in PARTS))
+    def of(cls, arrays: Arrays, store: Store, ref: Ref) -> TargetValues:
+        """Those among the arrays of a stored artifact.
+
+        Raises:
+            UserError: they cannot be what was written.
+        """
+        one = cls(*_records(arrays, "target", PARTS, store, ref))
+        if len(np.unique(one.rows)) < len(one.rows) or one.members.all() or not one.members.any():
+            raise store.damaged(ref, ARRAYS, "its target has a record twice, or lacks members or non-members")
+        if ref.kind == "metrics" and not np.isin(one.values, (0, 1)).all():
+            raise store.damaged(ref, ARRAYS, "a record is neither classified correctly nor wrongly")
+        return one
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,25 @@ class AttackScores:
             UserError: the artifact is damaged.
         """
         arrays = store.arrays(ref)
-        shadows = ShadowScores(*(arrays[f"shadows{part}"] for part in PARTS[:3]))
+        shadows = ShadowScores(*_records(arrays, "shadows", PARTS[:3], store, ref))
         learnt = {name.removeprefix("state."): array for name, array in arrays.items() if name.startswith("state.")}
         counts = arrays.get("references")
-        references = None if counts is None else ReferenceCounts._make(counts.tolist())
-        return cls(TargetValues.of(arrays), shadows, learnt, references)
+        references = None if counts is None else _counts(counts, store, ref)
+        return cls(TargetValues.of(arrays, store, ref), shadows, learnt, references)
+
+
+def _records(arrays: Arrays, whose: str, parts: Sequence[str], store: Store, ref: Ref) -> list[NDArray[Any]]:
+    """What is known of records, an array for each part; a file whose checksum fits may still be a stranger's."""
+    each = [arrays.get(f"{whose}{part}", np.empty((0, 0))) for part in parts]
+    forms = [(one.dtype.kind, one.shape) for one in each]
+    if forms != [(kind, each[0].shape[:1]) for kind in KINDS[: len(parts)]]:
+        raise store.damaged(ref, ARRAYS, f"its arrays of {whose} are not of one length, or not of numbers")
+    if not np.isfinite(each[0]).all() or any((one < 0).any() for one in each[2:]):
+        raise store.damaged(ref, ARRAYS, f"a number of {whose} is not finite, or a class or row is negative")
+    return each
+
+
+def _counts(counts: NDArray[Any], store: Store, ref: Ref) -> ReferenceCounts:
+    if counts.dtype.kind != "f" or counts.shape != (len(ReferenceCounts._fields),):
+        raise store.damaged(ref, ARRAYS, "its counts of references are none")
+    return ReferenceCounts._make(counts.tolist())

@@ -8,13 +8,14 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from miabench.errors import harmless
 from miabench.plugins.base import Plugin
 from miabench.training.schedule import Schedule
 
 
 def cell_label(name: str, params: Mapping[str, Any]) -> str:
     """`crl alpha_rce=0.5`."""
-    return " ".join([name, *(f"{key}={value}" for key, value in params.items())])
+    return harmless(" ".join([name, *(f"{key}={value}" for key, value in params.items())]))
 
 
 def non_default(plugin: Plugin, also: Collection[str] = ()) -> dict[str, Any]:

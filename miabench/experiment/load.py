@@ -25,6 +25,7 @@ PRESETS = Path(__file__).parent / "presets"
 LARGEST = 2**24  # bytes of a file
 DIGITS = 18  # of whole numbers
 DEEPEST = 20  # tables and lists within one another
+OF_PAIRS = ("models", "population")  # keys of protocol pool alone
 DEFAULT = "bits"  # the preset that runs when no experiment is named
 
 
@@ -52,11 +53,16 @@ def load_experiment(
     apply(raw, overrides or {})
     if source is None and "runs" in replaced and "protocol" not in replaced:
         raw["protocol"] = "disjoint"  # whose word it is; the default preset's own protocol knows no runs
-        raw.pop("models", None)
-    paired = raw.get("protocol") in ("pool", "tune")
-    if paired and "protocol" in replaced:
-        for key in {"runs", "shadows"} - replaced:  # the source's are another protocol's
+        for key in set(OF_PAIRS) - replaced:
             raw.pop(key, None)
+    paired = raw.get("protocol") in ("pool", "tune")
+    if "protocol" in replaced:
+        for key in {"runs", "shadows"} - replaced if paired else set(OF_PAIRS) - replaced:
+            raw.pop(key, None)  # the source's are another protocol's
+    if raw.get("protocol") == "tune" and not isinstance(source, Experiment):
+        raise UserError(f"{where}: protocol = 'tune' is that of miabench tune's trials; choose pool or disjoint")
+    if not paired and not isinstance(source, Experiment):
+        _refuse_pairs_keys(where, raw, replaced)
     if paired and "runs" in raw and not isinstance(source, Experiment):
         raise UserError(
             f"{where}: runs = {raw['runs']!r}: under protocol {raw['protocol']} every model is a target: set models, "
@@ -68,6 +74,16 @@ def load_experiment(
     except ValidationError as error:
         raise UserError(*(_problem(where, replaced, item) for item in error.errors())) from None
     return on_own_schedules(experiment, raw.get("schedule", {})) if own else experiment
+
+
+def _refuse_pairs_keys(where: str, raw: Mapping[str, Any], replaced: set[str]) -> None:
+    """Refuse what protocol disjoint would ignore; a file may write out the defaults."""
+    for key in OF_PAIRS:
+        if key in raw and (key in replaced or raw[key] != Experiment.model_fields[key].default):
+            raise UserError(
+                f"{where}: {key} = {raw[key]!r}: protocol disjoint has no pairs of models: set runs and shadows, or "
+                "protocol = pool"
+            )
 
 
 def presets() -> list[str]:
@@ -119,8 +135,9 @@ def _refuse_odd_values(where: str, table: Mapping[Any, Any]) -> None:
             for key, inner in value.items():
                 look(inner, (*keys, str(key)))
         elif isinstance(value, list | tuple):
-            for i, inner in enumerate(value):
-                look(inner, (*keys, str(i)))
+            for i, inner in enumerate(value):  # of plugins: by name, as their parameters are called elsewhere
+                named = inner.get("name", i) if isinstance(inner, Mapping) else i
+                look(inner, (*keys, str(named)))
 
     look(table, ())
 

@@ -1,8 +1,14 @@
-"""What must be said beside every result of an experiment."""
+"""What must be said beside every result of an experiment, and over it."""
 
 from __future__ import annotations
 
 from miabench.experiment.model import Experiment
+
+
+def subject(experiment: Experiment) -> str:
+    """What is measured, whatever the experiment is called: its datasets and models."""
+    kinds = (experiment.dataset, experiment.model)
+    return ", ".join(dict.fromkeys(choice.name for kind in kinds for choice in kind))
 
 
 def remarks(experiment: Experiment) -> list[str]:

@@ -27,10 +27,10 @@ def checksum(path: Path) -> str:
         return hash_of(file)
 
 
-def stamp_of(path: Path) -> Stamp | None:
+def stamp_of(path: str) -> Stamp | None:
     """What changes when a file is written: size, time in nanoseconds, and inode; None where there is none."""
     try:
-        about = path.stat()
+        about = os.stat(path)  # noqa: PTH116 - a Path takes longer to make than this call
     except OSError:
         return None
     return about.st_size, about.st_mtime_ns, about.st_ino

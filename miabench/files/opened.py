@@ -39,6 +39,7 @@ MOST_DEFLATED = 1032  # bytes that one byte can become (zlib's own figure)
 LONGEST_LINE = 2**26  # characters of a line of text
 LARGEST_TEXT = 2**31  # bytes of text in all
 HEAD = 512  # bytes that tell a format
+TAR_MARK = 257  # byte at which a tar archive says that it is one
 
 EXCEL = "save the sheet as CSV UTF-8"
 CSV = "save it as CSV (UTF-8), or its arrays as npz"
@@ -202,7 +203,10 @@ def text_lines(path: Path) -> Iterator[Iterator[str]]:
     """
     try:
         with _single(path) as stream:
-            refuse_format(path, stream.peek(HEAD)[:HEAD])
+            head = stream.peek(HEAD)[:HEAD]
+            if head.startswith((ZIP, *COMPRESSED)) or head[TAR_MARK:].startswith(b"ustar"):
+                raise UserError(f"{path} is or holds an archive; unpack it, and give the file that is meant")
+            refuse_format(path, head)
             with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
                 yield _lines(path, text)
     except BROKEN as error:
@@ -272,4 +276,6 @@ def _lines(path: Path, text: IO[str]) -> Iterator[str]:
                 raise UserError(f"{path} holds more than {LARGEST_TEXT / 2**30:.0f} GiB of text; use an npz file")
             yield line
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}, after line {number}: not UTF-8 text: {error.reason}; save it as UTF-8") from None
+        raise UserError(
+            f"{path}, from line {number + 1} on: not UTF-8 text: {error.reason}; save it as UTF-8"
+        ) from None

@@ -38,5 +38,6 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        quoted = json.dumps(value, ensure_ascii=False)  # which leaves some that turn text around or hide it
+        return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
     return json.dumps(value) if isinstance(value, bool) else repr(value)

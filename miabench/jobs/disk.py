@@ -34,8 +34,10 @@ def kind_of(job: Job) -> tuple[str, ...]:
 def label_of(job: Job) -> str:
     """What trainings of a kind are called."""
     spec = spec_of(job)
-    start = f" from {' and '.join(spec.given)}" if spec.given else ""
-    return f"{job.dataset.name} {spec.model.name} {spec.defense.name}{start}"
+    sources = [*spec.given, *(f"answers of {name}" for name in spec.answers)]
+    start = f" from {' and '.join(sources)}" if sources else ""
+    kept_from_it = ", some records withheld" if spec.answers and len(spec.parts) > 1 else ""
+    return f"{job.dataset.name} {spec.model.name} {spec.defense.name}{start}{kept_from_it}"
 
 
 class Disk:

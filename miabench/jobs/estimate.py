@@ -19,8 +19,11 @@ import numpy as np
 import torch
 
 from miabench.data.pool import Data
+from miabench.errors import UserError
+from miabench.experiment.remarks import subject
 from miabench.jobs.arithmetic import DTYPES, arithmetic, warm_up
 from miabench.jobs.disk import Disk, Makers, kind_of, label_of, spec_of
+from miabench.jobs.machine import devices_here
 from miabench.jobs.plan import Plan
 from miabench.jobs.resources import Resources
 from miabench.jobs.runner import code_of
@@ -61,6 +64,7 @@ class DryRun:
     """What is left to do of a plan.
 
     Attributes:
+        subject: datasets and models.
         possible: cells that can be run; impossible: cells that are n/a.
         stored: trainings that the store has.
         workers: trainings at once.
@@ -69,6 +73,7 @@ class DryRun:
     """
 
     name: str
+    subject: str
     device: str
     possible: int
     impossible: int
@@ -102,8 +107,16 @@ def estimate(plan: Plan, workers: int) -> DryRun:
 
     Args:
         plan: what would be done.
-        workers: trainings at once, as the executor would run them.
+        workers: trainings at once, as the executor would run them; each is taken to be as fast as it is here.
+
+    Raises:
+        UserError: a cluster would train on a device that this machine does not have.
     """
+    if plan.context.device not in devices_here():
+        raise UserError(
+            f"a dry run times a few batches here, and this machine has no {plan.context.device}, which the cluster "
+            "has; start it on a machine that has one"
+        )
     resources = Resources(plan.context)
     warm_up()
     trainings = [job for job in plan.jobs.values() if isinstance(job.spec, TrainingSpec)]
@@ -117,6 +130,7 @@ def estimate(plan: Plan, workers: int) -> DryRun:
     possible = sum(cell.reason is None for cell in plan.index.cells)
     return DryRun(
         name=plan.index.experiment.name,
+        subject=subject(plan.index.experiment),
         device=plan.context.device,
         possible=possible,
         impossible=len(plan.index.cells) - possible,
@@ -151,7 +165,7 @@ def describe(found: DryRun) -> str:
     records, seconds = (sum(getattr(work, name) for work in found.work) for name in ("records", "seconds"))
     at_once = f", {found.workers} at once" if found.workers > 1 else ""
     lines = [
-        f"{found.name}: a dry run, nothing was trained",
+        f"{found.name} ({found.subject}): a dry run, nothing was trained",
         f"cells      {found.possible} to run, {found.impossible} n/a",
         f"trainings  {sum(work.trainings for work in found.work):,} to do, {found.stored:,} stored",
         f"epochs     {sum(work.epochs for work in found.work):,}",
@@ -225,6 +239,7 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
         augmentation=data.augmentation,
         ids=ids,
         given={name: partial(resources.untrained, spec_of(makers[key]), pool) for name, key in spec.given.items()},
+        answers={name: torch.zeros(len(data), data.num_classes) for name in spec.answers},
         schedule=spec.schedule.model_copy(update=short),
         seed=spec.seed,
         device=resources.device,

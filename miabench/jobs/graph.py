@@ -151,7 +151,10 @@ class Graph:
             dataset=site.choice,
             identity=site.data.identity,
             spec=spec,
-            needs=tuple(Ref("networks", key) for key in spec.given.values()),
+            needs=(
+                *(Ref("networks", key) for key in spec.given.values()),
+                *(Ref("observations", key) for key in spec.answers.values()),
+            ),
             gives=tuple(gives.values()),
             snapshots=tuple(epochs),
             plugins=work.plugins,

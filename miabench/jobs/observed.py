@@ -74,6 +74,7 @@ class Gatherer:
             answers=self._answers(view, rows),
             references={},
             inputs=self.data.x.numpy()[rows] if self.attack.inputs else None,
+            copies={name: [self._copy(rows, copy) for copy in each] for name, each in view.copies.items()},
         )
         if not references:
             return seen
@@ -86,6 +87,10 @@ class Gatherer:
             reference_in=inside,
             reference_out=~inside & ~withheld,
         )
+
+    def _copy(self, rows: NDArray[np.int64], copy: ModelView) -> Observed:
+        """What one of the attacker's own models answers about some rows; it knows which it trained on."""
+        return replace(self._about(rows, copy, ()), member=self._holds(copy.members, rows))
 
     def _holds(self, ids: str | None, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether a list holds each of some rows."""

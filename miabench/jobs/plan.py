@@ -53,8 +53,12 @@ class Plan:
 
     def stage(self, *stages: Stage) -> dict[str, Job]:
         """The jobs that belong to some stages (where none is named, to any), by key."""
-        kinds = {kind for stage in stages or STAGES for kind in STAGES[stage]}
-        return {key: job for key, job in self.jobs.items() if job.kind in kinds}
+        return {key: job for key, job in self.jobs.items() if job.stage in (stages or STAGES)}
+
+    @property
+    def trainings(self) -> list[Job]:
+        """All trainings, those of the attackers' copies too."""
+        return [job for job in self.jobs.values() if job.kind == "train"]
 
     @property
     def listed(self) -> JobList:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from miabench import metrics
 from miabench.data.protocols import Target
@@ -11,8 +12,9 @@ from miabench.evaluation.measure import NO_SHADOWS
 from miabench.jobs.cells import DataAndModel, PlannedCell
 from miabench.jobs.configured import ConfiguredPlugin
 from miabench.jobs.graph import Graph, Work, united
-from miabench.jobs.plan_observations import plan_probe, plan_view
+from miabench.jobs.plan_observations import plan_probe
 from miabench.jobs.plan_trainings import PlannedNetwork, plan_role
+from miabench.jobs.plan_views import plan_view
 from miabench.jobs.specs import AttackSpec, MeasureSpec, ProbeSpec
 from miabench.plugins.attack import Attack, Logits
 from miabench.results.index import Entry
@@ -110,7 +112,8 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
         compute=graph.configured.compute,
         others=[] if compared == target.shadows else [views[role] for role in compared],
     )
-    needs = [Ref("observations", key) for view in views.values() for key in view.observations]
+    seen = [each for view in views.values() for each in (view, *chain(*view.copies.values()))]
+    needs = [Ref("observations", key) for view in seen for key in view.observations]
     what = (
         f"{built.label} ({attackers.name}) on {planned.cell.dataset} {planned.cell.model} {planned.cell.label} "
         f"run {target.run}"
@@ -144,11 +147,14 @@ def _unsupported(graph: Graph, site: DataAndModel, attack: Attack) -> str | None
     if not all(probe.root.whole_pool for probe in attack.probes()):
         if attack.references != "none":
             return "it compares with reference models through a probe that is not stored for the whole pool"
-        if attack.population:
+        if attack.population or attack.requires():
             return "it looks at other records through a probe that is not stored for the whole pool"
     first = site.protocol.targets()[0]
-    if attack.population == "needed" and graph.outside(site, first.role) is None:
-        return "it compares with records known to be outside a model's training, and there are none"
+    if graph.outside(site, first.role) is None:
+        if attack.population == "needed":
+            return "it compares with records known to be outside a model's training, and there are none"
+        if attack.requires():
+            return "it trains models on records known to be outside a model's training, and there are none"
     learns = type(attack).fit is not Attack.fit
     if (learns and not first.shadows) or (attack.references != "none" and not first.references):
         return NO_SHADOWS

@@ -6,33 +6,12 @@ import numpy as np
 
 from miabench.data.pool import Data
 from miabench.jobs.cells import DataAndModel
-from miabench.jobs.configured import ConfiguredPlugin
 from miabench.jobs.graph import Graph, Work, united
 from miabench.jobs.plan_trainings import PlannedNetwork
-from miabench.jobs.specs import DerivedSpec, ModelView, ObservationSpec, Part, ProbeSpec
+from miabench.jobs.specs import DerivedSpec, ObservationSpec, Part, ProbeSpec
 from miabench.plugins.attack import Attack, Logits, Probe
 from miabench.plugins.discover import PluginFile
 from miabench.store.store import Ref
-
-
-def plan_view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack: ConfiguredPlugin[Attack]) -> ModelView:
-    """One model as an attack sees it, after the observations that takes."""
-    key = ("view", site.dataset, trained.network, attack.label)
-    return graph.once(key, lambda: _view(graph, site, trained, attack.plugin))
-
-
-def _view(graph: Graph, site: DataAndModel, trained: PlannedNetwork, attack: Attack) -> ModelView:
-    limits = [probe.root.records for probe in attack.probes() if probe.root.records is not None]
-    withheld = trained.withheld if attack.references != "none" else ()
-    return ModelView(
-        observations=[plan_probe(graph, site, trained, probe, attack).key for probe in attack.probes()],
-        members=trained.members,
-        non_members=trained.non_members,
-        withheld=graph.once(("joined", *withheld), lambda: graph.put(graph.joined(withheld))) if withheld else None,
-        scored=_own_part(graph, site.data, trained, min(limits)).ids if limits else None,
-        population=graph.outside(site, trained.role) if attack.population else None,
-        pair=site.protocol.pair(trained.role) if attack.references != "none" else None,
-    )
 
 
 def plan_probe(
@@ -66,7 +45,7 @@ def _plan_derived(
 def _plan_observation(
     graph: Graph, site: DataAndModel, trained: PlannedNetwork, probe: Probe, attack: Attack | None
 ) -> Ref:
-    part = graph.pool(site.data) if probe.whole_pool else _own_part(graph, site.data, trained, probe.records)
+    part = graph.pool(site.data) if probe.whole_pool else own_part(graph, site.data, trained, probe.records)
     asked = ProbeSpec.of(probe if probe.base is None else Logits())  # under whose name the engine's own is stored
     spec = ObservationSpec(
         network=trained.network,
@@ -81,7 +60,7 @@ def _plan_observation(
     return graph.add(site, spec, [Ref("networks", trained.network)], work)
 
 
-def _own_part(graph: Graph, data: Data, trained: PlannedNetwork, records: int | None) -> Part:
+def own_part(graph: Graph, data: Data, trained: PlannedNetwork, records: int | None) -> Part:
     """A model's members, then its non-members; of each at most some, drawn by content."""
 
     def part() -> Part:

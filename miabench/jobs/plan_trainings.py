@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -26,10 +26,12 @@ class PlannedNetwork:
 
     Attributes:
         role: which model it is.
+        seed: of its streams.
         plugins: the plugin files whose code its training runs.
     """
 
     role: str
+    seed: int
     network: str
     members: str
     non_members: str
@@ -43,6 +45,7 @@ class TrainingRequest:
 
     Attributes:
         epochs: None: all of the schedule's.
+        answers: of a copy: keys of the observations that it learns from, by name.
     """
 
     role: str
@@ -53,6 +56,7 @@ class TrainingRequest:
     label: str
     schedule: Schedule
     epochs: int | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_role(
@@ -93,6 +97,7 @@ def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> Pla
         seed=request.seed,
         compute=graph.configured.compute,
         given={name: network.network for name, network in given.items()},
+        answers=dict(request.answers),
     )
     last = spec.schedule.epochs
     epoch = last if request.epochs is None else request.epochs
@@ -103,6 +108,7 @@ def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> Pla
     plugins = united(own, *(network.plugins for network in given.values()), site.plugins)
     return PlannedNetwork(
         role=request.role,
+        seed=request.seed,
         network=graph.add_training(site, spec, epoch, Work(request.label, plugins, float(members))),
         members=parts["train"].ids,
         non_members=test,

@@ -16,6 +16,7 @@ from miabench.data.pool import Data
 from miabench.errors import UserError
 from miabench.experiment.model import Choice
 from miabench.jobs.arithmetic import DTYPES, PRODUCTS
+from miabench.jobs.observe import ANSWERS
 from miabench.jobs.specs import Context, Job, ProbeSpec, TrainingSpec
 from miabench.plugins.attack import Probe
 from miabench.plugins.defense import Defense
@@ -72,6 +73,10 @@ class Resources:
     def rows(self, name: str) -> Tensor:
         """A list of pool rows as a CPU tensor."""
         return torch.from_numpy(self.store.ids(name))
+
+    def answers(self, key: str) -> Tensor:
+        """The logits (N, C) of the whole pool in a stored observation, float32 on the CPU."""
+        return torch.from_numpy(self.store.arrays(Ref("observations", key), ANSWERS)[ANSWERS])
 
     def network(self, key: str, data: Data) -> tuple[nn.Module, Defense, TrainingSpec]:
         """A stored network in eval mode on the device, with what it was trained under."""

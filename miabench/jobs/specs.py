@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel
 
@@ -17,7 +16,7 @@ from miabench.training.schedule import Schedule
 
 Precision: TypeAlias = Literal["float32", "tf32", "bf16", "float64"]
 Stage: TypeAlias = Literal["train", "attack"]
-STAGES: Mapping[Stage, tuple[str, ...]] = {"train": ("train",), "attack": ("observe", "attack", "measure")}
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class Spec(BaseModel, frozen=True, extra="forbid"):
@@ -121,7 +120,7 @@ class Compute(Spec, frozen=True):
 
 
 class TrainingSpec(Spec, frozen=True):
-    """One training."""
+    """One training; `answers`: of an attacker's copy, keys of the observations that it learns from, by name."""
 
     tag: ClassVar[str] = "TrainingSpec"
 
@@ -133,6 +132,7 @@ class TrainingSpec(Spec, frozen=True):
     seed: int
     compute: Compute
     given: dict[str, str]
+    answers: Annotated[dict[str, str], LATER] = {}
 
     def network(self, epoch: int) -> Ref:
         """The network after an epoch of this training."""
@@ -181,6 +181,7 @@ class ModelView(Spec, frozen=True):
         population: rows known to be outside its training, none of which is scored; None where there are none or
             the attack does not look at them.
         pair: number of its pair, under protocol pool and for attacks that compare with references.
+        copies: the attacker's own models that learnt from this one's answers, by name: one for each epoch.
     """
 
     tag: ClassVar[str] = "View"
@@ -192,6 +193,7 @@ class ModelView(Spec, frozen=True):
     scored: Annotated[str | None, LATER] = None
     population: Annotated[str | None, LATER] = None
     pair: Annotated[int | None, LATER] = None
+    copies: Annotated[dict[str, list[ModelView]], LATER] = {}
 
 
 class AttackSpec(Spec, frozen=True):
@@ -275,6 +277,11 @@ class Job(BaseModel, frozen=True):
     snapshots: tuple[int, ...] = ()
     plugins: tuple[PluginFile, ...] = ()
     weight: float = 1.0
+
+    @property
+    def stage(self) -> Stage:
+        """When it is done; an attacker's copies, which learn from a network's answers, are part of the attack."""
+        return "train" if isinstance(self.spec, TrainingSpec) and not self.spec.answers else "attack"
 
     @property
     def sort(self) -> tuple[str, ...]:

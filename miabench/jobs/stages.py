@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from miabench.errors import MissingStepError
 from miabench.jobs.executors.base import Event, Executor
@@ -15,6 +16,9 @@ from miabench.jobs.scheduler import Outcome, run_jobs
 from miabench.jobs.specs import Context, Job, Stage
 from miabench.jobs.tidying import tidy
 from miabench.jobs.weights import remove_weights
+
+if TYPE_CHECKING:
+    from miabench.jobs.executors.ray import Share
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,36 @@ class ExecutorConfig:
 
             return Inline(context, on_event)
         if self.executor == "ray":
-            from miabench.jobs.executors.ray import Ray, Share
+            from miabench.jobs.executors.ray import Ray
 
-            gpus = 0.0 if context.device == "cpu" else 1 / self.jobs_per_gpu
-            return Ray(context, self.workers, Share(context.threads, gpus), self.job_timeout)
+            return Ray(context, self.workers, self._share(context), self.job_timeout)
         from miabench.jobs.executors.local import Local
 
-        slots = self.workers_on(context.device)
+        slots = self.slots(context)
         return Local(context.model_copy(update={"workers": slots}), slots, self.job_timeout)
 
-    def workers_on(self, device: str) -> int:
-        """How many workers there are on this machine."""
+    def slots(self, context: Context) -> int:
+        """How many jobs run at once, on a cluster as large as it is now.
+
+        Raises:
+            UserError: there is no such cluster.
+        """
+        if self.executor == "inline":
+            return 1
+        if self.workers is not None:
+            return self.workers
+        if self.executor == "ray":
+            from miabench.jobs.executors.ray import joined, places
+
+            return max(1, places(joined(self.ray_address).nodes(), self._share(context)))
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.workers or (cores if device == "cpu" else self.jobs_per_gpu)
+        return cores if context.device == "cpu" else self.jobs_per_gpu
+
+    def _share(self, context: Context) -> Share:
+        """What a job holds of a cluster's machine."""
+        from miabench.jobs.executors.ray import Share
+
+        return Share(context.threads, 0.0 if context.device == "cpu" else 1 / self.jobs_per_gpu)
 
 
 def run_stages(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from miabench.errors import UserError
 from miabench.files.atomic import write_file
 from miabench.files.lock import LockedError
 from miabench.jobs.plan import Plan
 from miabench.jobs.specs import Job
-from miabench.results.holdings import Holder, Holdings
+from miabench.results.holdings import Holdings
 from miabench.results.index import Index, file_name
 from miabench.results.inventory import readable
 from miabench.store.folder import refuse_link
@@ -34,24 +33,22 @@ def remove_weights(plan: Plan) -> int:
     """
     if plan.index.experiment.keep_weights == "all" or plan.missing():
         return 0
-    trainings = {ref: job.key for job in plan.stage("train").values() for ref in job.gives}
+    trainings = {ref: job.key for job in plan.trainings for ref in job.gives}
     droppable = {ref for ref in trainings if not keeps(plan.index, ref) and plan.store.has_whole(ref)}
     if not droppable:
         return 0
-    try:
-        holdings = Holdings(plan.store)
-    except UserError:  # what a damaged index refers to cannot be told
-        return 0
+    holdings = Holdings(plan.store)
     own = file_name(plan.index.experiment).removesuffix(".json")
     for name, other in holdings.holders.items():
         if name != own:
-            droppable -= _claimed(holdings, name, other)
+            droppable -= _claimed(holdings, name, other.index)
     return sum(_remove(plan.store, ref, trainings[ref]) for ref in droppable)
 
 
 def retrained(plan: Plan) -> Sequence[Job]:
     """The trainings that are to be done again, as their weights were removed and something new is asked of them."""
-    return [job for job in plan.missing("train").values() if plan.store.has_all(job.gives)]
+    missing = plan.missing()
+    return [job for job in plan.trainings if job.key in missing and plan.store.has_all(job.gives)]
 
 
 def sizes(plan: Plan, of_network: Callable[[Job], int]) -> str:
@@ -61,7 +58,7 @@ def sizes(plan: Plan, of_network: Callable[[Job], int]) -> str:
         plan: the experiment.
         of_network: bytes of one network that a training makes.
     """
-    sizes = {ref: of_network(job) for job in plan.stage("train").values() for ref in job.gives}
+    sizes = {ref: of_network(job) for job in plan.trainings for ref in job.gives}
     kept = sum(size for ref, size in sizes.items() if keeps(plan.index, ref))
     policy = plan.index.experiment.keep_weights
     return (
@@ -70,11 +67,13 @@ def sizes(plan: Plan, of_network: Callable[[Job], int]) -> str:
     )
 
 
-def _claimed(holdings: Holdings, name: str, other: Holder) -> set[Ref]:
-    """The networks whose weights another experiment keeps, or may still ask."""
-    refs, _ = holdings.of((name,))
+def _claimed(holdings: Holdings, name: str, index: Index | None) -> set[Ref]:
+    """The networks whose weights another experiment keeps, or may still ask: all where that cannot be told."""
+    needed = holdings.of((name,))
+    if index is None or needed.problems:
+        return set(holdings.artifacts)
     finished = holdings.is_finished(name)
-    return {ref for ref in refs if ref.kind == "networks" and (not finished or keeps(other.index, ref))}
+    return {ref for ref in needed.refs if ref.kind == "networks" and (not finished or keeps(index, ref))}
 
 
 def _remove(store: Store, ref: Ref, job: str) -> bool:

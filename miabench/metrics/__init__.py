@@ -29,6 +29,8 @@ from miabench.metrics.over_runs import difference as difference
 from miabench.metrics.over_runs import differences as differences
 from miabench.metrics.over_runs import mean_over_runs as mean_over_runs
 from miabench.metrics.over_runs import means_over_runs as means_over_runs
+from miabench.metrics.rank_correlation import rank_correlation_influences as rank_correlation_influences
+from miabench.metrics.rank_correlation import rank_correlation_over_runs as rank_correlation_over_runs
 from miabench.metrics.ranking import auc as auc
 from miabench.metrics.ranking import tnr_at_fnr as tnr_at_fnr
 from miabench.metrics.ranking import tpr_at_fpr as tpr_at_fpr
@@ -39,5 +41,6 @@ from miabench.metrics.thresholds import threshold as threshold
 from miabench.metrics.union import over_union as over_union
 from miabench.metrics.union import stacked as stacked
 from miabench.metrics.worst_case import WorstCase as WorstCase
+from miabench.metrics.worst_case import at_least as at_least
 from miabench.metrics.worst_case import worst_difference as worst_difference
 from miabench.metrics.worst_case import worst_of as worst_of

@@ -13,7 +13,8 @@ where each half-width is at least that of the runs alone and the ends are on the
 upper end needs no correction: the attack that is truly strongest has its own interval. Simulated coverage
 (benchmarks/coverage.py, a small run) with 1 to 16 runs and 2 to 12 attacks is on average over cases 97 to 100% for AUC
 and 99 to 100% for TPR at 1% FPR. The value takes back about half of the curse in AUC, a third to a half in TPR, and
-hardly ever understates a leak.
+hardly ever understates a leak. Of a level of access that is kept from being below a weaker one (`at_least`) it takes
+back less: of .012 in AUC with 2 attacks and 3 runs .001 instead of .005; its interval covers as often.
 """
 
 from __future__ import annotations
@@ -73,6 +74,15 @@ def worst_of(influences: Influences) -> WorstCase:
     low, high = _interval(influences, noise)
     value = float(np.clip(means[strongest] - _curse(means, noise), low, high))
     return WorstCase(value, low, high, strongest, attacks)
+
+
+def at_least(stronger: WorstCase, weaker: WorstCase) -> WorstCase:
+    """The worst case of a level of access that has all attacks of a weaker one: its value is not below the weaker's.
+
+    Among more attacks the correction takes more, also where those that were added are no stronger. The upper end is
+    likewise not below the weaker's, so that it covers no less; the lower end stays.
+    """
+    return stronger._replace(value=max(stronger.value, weaker.value), high=max(stronger.high, weaker.high))
 
 
 def worst_difference(a: Influences, b: Influences) -> Difference:

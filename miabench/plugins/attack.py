@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field, model_validator
@@ -113,6 +113,35 @@ class Logits(Probe, frozen=True):
     stored_as: ClassVar[tuple[str, str] | None] = ("miabench.contracts", "Logits")
 
 
+class Copy:
+    """A model that an attacker trains itself from what a model answers: once for the target, once for every shadow.
+
+    It is trained on records known to be outside the model's training (its population), as a network like the model's
+    and from weights of its own. The logits that the model serves are `task.answers_of["original"]` (N, C), those of
+    the whole pool. A shadow's copy learns from that shadow's answers, which know nothing of the target's membership,
+    though its records may be the target's (protocol disjoint).
+
+    Args:
+        defense: name of the defense that trains it, for example `"copy"`; what that withholds is left out.
+        epochs: take the network after each of these epochs, snapshots of one training; none means the last.
+        schedule: keys of the experiment's schedule to replace, for example `{"epochs": 100}`.
+        **params: hyper-parameters of that defense.
+    """
+
+    def __init__(
+        self,
+        defense: str,
+        *,
+        epochs: Sequence[int] = (),
+        schedule: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
+        self.defense = defense
+        self.epochs = tuple(epochs)
+        self.schedule = schedule or {}
+        self.params = params
+
+
 AnswersName: TypeAlias = Probe | tuple[Probe, str]  # a probe; where it answers several arrays, with the array's name
 
 
@@ -135,6 +164,9 @@ class Observed:
         population: the same of records known to be outside the model's training, none of which is scored; None
             where the attack asks for none or the protocol has none.
         inputs: the records' raw inputs (N, ...), not normalised; None where the attack does not ask for them.
+        copies: of each name in `requires`, what the attacker's own models answer to the same records: one for each
+            epoch, in that order. Their `member` is known: what the copy itself was trained on, which no scored record
+            is.
     """
 
     labels: NDArray[np.int64]
@@ -146,6 +178,7 @@ class Observed:
     reference_out: NDArray[np.bool_] | None = None
     population: Observed | None = None
     inputs: NDArray[Any] | None = None
+    copies: Mapping[str, Sequence[Observed]] = field(default_factory=dict)
 
     def __getitem__(self, name: AnswersName) -> NDArray[Any]:
         """The answers to one probe (N, ...)."""
@@ -166,6 +199,7 @@ class Observed:
             reference_in=None if self.reference_in is None else self.reference_in[:, rows],
             reference_out=None if self.reference_out is None else self.reference_out[:, rows],
             inputs=None if self.inputs is None else self.inputs[rows],
+            copies={name: [copy.at(rows) for copy in each] for name, each in self.copies.items()},
         )
 
 
@@ -193,6 +227,10 @@ class Attack(Plugin, frozen=True):
     def probes(self) -> tuple[Probe, ...]:
         """The questions the attack asks."""
         return (Logits(),)
+
+    def requires(self) -> Mapping[str, Copy]:
+        """Models that the attacker trains itself; what they answer to the same probes is in `Observed.copies`."""
+        return {}
 
     def fit(self, shadows: Sequence[Observed], generator: torch.Generator) -> State:
         """What the attacker learns from shadow models with known membership: named arrays."""

@@ -30,7 +30,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
     "black-box@1": _BLACK_BOX,
     "white-box@1": _WHITE_BOX,
     "all@1": _ALL,
-    "all@2": (*_ALL, "samia", "adversarial-distance"),
+    "all@2": (*_ALL, "samia", "adversarial-distance", "trajectory", "l-leaks"),
 }
 NEWEST: Mapping[str, str] = {"label-only": "@1", "black-box": "@1", "white-box": "@1", "all": "@2"}  # by bare name
 

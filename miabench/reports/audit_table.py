@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
@@ -25,6 +25,9 @@ from miabench.reports.tables.terminal_layout import open_console, print_note
 from miabench.reports.words.footnotes import Reasons
 from miabench.reports.write import FILES, PLOTS
 
+if TYPE_CHECKING:
+    from miabench.reports.plots.sheet import Width
+
 SAVED = "audit.npz"
 
 
@@ -35,24 +38,27 @@ class Measured(NamedTuple):
     metric: str
 
 
-def write(audit: Audit, form: str, out: Path | None = None) -> None:
+def write(audit: Audit, form: str) -> None:
     """Print an audit on standard output.
 
     Args:
         audit: what was found.
         form: `table`, or one of FORMS.
-        out: folder that also gets all forms, the audit itself and its ROC curves.
     """
     if form == "table":
         show(open_console(), audit)
     else:
         sys.stdout.write(FORMS[form](audit))
-    for path in save(audit, out) if out else ():
-        sys.stderr.write(f"wrote {path}\n")
 
 
-def save(audit: Audit, folder: str | Path) -> list[Path]:
+def save(audit: Audit, folder: str | Path, width: Width | None = None, titles: bool = True) -> list[Path]:
     """Write all forms, the audit itself (`Audit.load` reads it) and, in the folder's `plots`, its ROC curves.
+
+    Args:
+        audit: what was found.
+        folder: made if need be.
+        width: of the figure, `column` or `page` of a paper in two columns; None for a screen.
+        titles: whether the figure has a heading; a paper has captions.
 
     Returns:
         What was written.
@@ -61,7 +67,7 @@ def save(audit: Audit, folder: str | Path) -> list[Path]:
         UserError: the folder cannot be written.
     """
     try:
-        return list(_save(audit, Path(folder)))
+        return list(_save(audit, Path(folder), width, titles))
     except OSError as error:
         raise UserError(
             f"cannot write the audit to {folder}: {error.strerror or error}; choose another folder with --out"
@@ -130,10 +136,11 @@ FORMS: Mapping[str, Callable[[Audit], str]] = {
 }
 
 
-def _save(audit: Audit, folder: Path) -> Iterator[Path]:
+def _save(audit: Audit, folder: Path, width: Width | None, titles: bool) -> Iterator[Path]:
     from miabench.reports.plots import audit_roc
     from miabench.reports.plots.figure import SUFFIXES
     from miabench.reports.plots.figure import save as save_figures
+    from miabench.reports.plots.sheet import Sheet
 
     remove_leftovers(folder)  # an audit that was killed may have left some
     for form, render in FORMS.items():
@@ -143,7 +150,7 @@ def _save(audit: Audit, folder: Path) -> Iterator[Path]:
     with replace_file(folder / SAVED) as temporary:
         audit.save(temporary)
     yield folder / SAVED
-    figure = audit_roc.draw(audit)
+    figure = audit_roc.draw(audit, Sheet(width, titles))
     if figure is not None:
         yield from save_figures({Site("", ""): figure}, folder / PLOTS / "roc", SUFFIXES)
 

@@ -25,10 +25,11 @@ from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import Judgement, judge
 from miabench.reports.numbers.lines import Summary
+from miabench.reports.numbers.loss_ranks import LossRanks, loss_ranks
 from miabench.reports.numbers.recommendation import Recommendation, recommend
 from miabench.reports.numbers.selection import ALL, Selection, select
 from miabench.reports.numbers.summary import MAX_ACCURACY_LOSS, summarize
-from miabench.reports.tables.csv_json import to_csv, to_json
+from miabench.reports.tables.csv_json import loss_ranks_csv, to_csv, to_json
 from miabench.reports.tables.latex import to_latex
 from miabench.reports.tables.markdown import to_markdown
 from miabench.reports.tables.report_tables import Tabled
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from miabench.reports.plots.sheet import Width
 
 PLOTS = "plots"  # folder of the figures in the report's folder
+LOSS_RANKS = "loss-ranks.csv"  # beside it
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ class Report:
             costs=costs(self.results),
             branches=self.branches,
             consistency=lambda: self.consistency,
+            loss_ranks=lambda: self.loss_ranks,
         )
 
     @cached_property
@@ -154,6 +157,11 @@ class Report:
         """How alike the networks behave on members and non-members."""
         return consistency(self.results, self.summary)
 
+    @cached_property
+    def loss_ranks(self) -> Sequence[LossRanks]:
+        """Whether the defenses find the same records hard."""
+        return loss_ranks(self.results, self.summary)
+
 
 def _html(made: Report) -> str:
     """The page, with all figures of the lines that are shown."""
@@ -162,7 +170,7 @@ def _html(made: Report) -> str:
 
     figures = {
         f"{site.dataset}, {site.model}: {plots.TITLES[name]}": figure
-        for name, figures in plots.all_figures(made.results, made.summary, made.judged)
+        for name, figures in plots.all_figures(made.results, made.tabled)
         for site, figure in figures.items()
     }
     return to_html(made.results, made.tabled, made.answer, figures)
@@ -170,7 +178,7 @@ def _html(made: Report) -> str:
 
 FORMS: Mapping[str, Callable[[Report], str]] = {
     "csv": lambda made: to_csv(made.results),
-    "json": lambda made: to_json(made.results, made.branches, made.consistency),
+    "json": lambda made: to_json(made.results, made.judged, made.branches, made.consistency, made.loss_ranks),
     "markdown": lambda made: to_markdown(made.tabled, made.answer, provenance.made_with(made.results)),
     "latex": lambda made: to_latex(made.tabled, provenance.made_with(made.results)),
     "html": _html,
@@ -218,4 +226,8 @@ def _write(made: Report, folder: Path, width: Width | None, titles: bool) -> lis
         paths.append(folder / FILES[form])
         with replace_file(paths[-1]) as temporary:
             temporary.write_text(render(made), encoding="utf-8")
-    return paths + plots.all_plots(made.results, made.summary, made.judged, folder / PLOTS, Sheet(width, titles))
+    if made.loss_ranks:
+        paths.append(folder / LOSS_RANKS)
+        with replace_file(paths[-1]) as temporary:
+            temporary.write_text(loss_ranks_csv(made.loss_ranks), encoding="utf-8")
+    return paths + plots.all_plots(made.results, made.tabled, folder / PLOTS, Sheet(width, titles))

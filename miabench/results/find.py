@@ -59,5 +59,6 @@ def _has(held: Sequence[Index]) -> str:
 def _described(experiment: Experiment) -> str:
     kinds = (experiment.dataset, experiment.model, experiment.defense, experiment.attacks)
     dataset, model, defense, attacks = (", ".join(dict.fromkeys(one.name for one in kind)) for kind in kinds)
-    size = f"{experiment.schedule.epochs} epochs, {experiment.runs} run{'s' * (experiment.runs > 1)}"
-    return f"{experiment.name!r} ({dataset}; {model}; {defense}; {attacks}; {size}, seed {experiment.seed})"
+    models, runs = f"{experiment.models} models", f"{experiment.runs} run{'s' * (experiment.runs > 1)}"
+    size = f"{experiment.schedule.epochs} epochs, {models if experiment.paired else runs}, seed {experiment.seed}"
+    return f"{experiment.name!r} ({dataset}; {model}; {defense}; {attacks}; {size})"

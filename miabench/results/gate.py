@@ -84,6 +84,7 @@ def gate(results: Results, limits: list[Limit], attacks: Collection[str] = ("all
         raise UserError(f"every attack of experiment {results.index.experiment.name!r} is n/a: nothing was measured")
     for limit in limits:
         for row in counting[counting.metric == limit.metric].to_dict("records"):
-            what = f"{row['dataset']} {row['model']} {row['defense']} {row['params']} run {row['run']} {row['attack']}"
+            settings = "" if row["params"] == "{}" else f" {row['params']}"
+            what = f"{row['dataset']} {row['model']} {row['defense']}{settings} run {row['run']} {row['attack']}"
             value, high = (None if pd.isna(row[name]) else float(row[name]) for name in ("value", "high"))
             yield Finding(f"{what} ({row['attacker']})", value, high, limit, row["reason"])

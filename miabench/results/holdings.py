@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from miabench.errors import UserError
 from miabench.results import index as indexes
@@ -17,6 +18,8 @@ from miabench.results.job_list import JobList
 from miabench.store.store import KEY, Artifact, Ref, Store
 
 KINDS: tuple[Artifact, ...] = get_args(Artifact)
+A = TypeVar("A")
+T = TypeVar("T")
 NAME = re.compile(r"[\w.@ -]+")  # of an experiment's file
 
 
@@ -26,19 +29,36 @@ class Holder:
 
     Attributes:
         name: the experiment's and its hash.
-        index: its results.
-        jobs: all that it needs; None where an older version ran it.
+        index: its results; None where the file that says them is damaged.
+        jobs: all that it needs; None where an older version ran it, or the file is damaged.
+        problems: which of these files are damaged, each with what to do.
     """
 
     name: str
-    index: Index
+    index: Index | None
     jobs: JobList | None
+    problems: tuple[str, ...] = ()
 
     @property
     def roots(self) -> set[Ref]:
         """The artifacts that it names itself."""
-        named = {ref for entry in self.index.entries for ref in (entry.metrics, entry.records, entry.network) if ref}
+        entries = self.index.entries if self.index else ()
+        named = {ref for entry in entries for ref in (entry.metrics, entry.records, entry.network) if ref}
         return named | {ref for job in (self.jobs.jobs if self.jobs else ()) for ref in job.gives}
+
+
+class Needed(NamedTuple):
+    """What some experiments refer to, and what that is made from.
+
+    Attributes:
+        refs: artifacts, stored or not.
+        lists: of records, by name.
+        problems: what is damaged, each with what to do: what else it refers to cannot be told.
+    """
+
+    refs: set[Ref]
+    lists: set[str]
+    problems: tuple[str, ...]
 
 
 class Holdings:
@@ -49,15 +69,12 @@ class Holdings:
 
     Attributes:
         holders: the experiments that were run with it, by name.
-
-    Raises:
-        UserError: an index or a list of jobs is damaged: whose things are, cannot be told.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.holders = {path.stem: _holder(path) for path in sorted((store.folder / indexes.FOLDER).glob("*.json"))}
-        self._needs: dict[Ref, tuple[set[Ref], set[str]]] = {}
+        self._needs: dict[Ref, Needed] = {}
 
     @cached_property
     def artifacts(self) -> Mapping[Ref, int]:
@@ -65,45 +82,58 @@ class Holdings:
         found = (Ref(kind, path.name) for kind in KINDS for path in _inside(self.store.folder / kind))
         return {ref: size_of(self.store.path(ref)) for ref in found if self.store.has(ref)}
 
-    def of(self, names: Iterator[str] | set[str] | tuple[str, ...]) -> tuple[set[Ref], set[str]]:
-        """All artifacts and lists of records that some experiments refer to, and what those are made from."""
+    def of(self, names: Collection[str]) -> Needed:
+        """All that some experiments refer to, and what it is made from, as far as it can be told."""
         todo = {ref for name in names for ref in self.holders[name].roots}
-        found: set[Ref] = set()
-        lists: set[str] = set()
+        found = Needed(set(), set(), ())
+        problems = [problem for name in sorted(names) for problem in self.holders[name].problems]
         while todo:
             ref = todo.pop()
-            found.add(ref)
-            needs, of_records = self._named_by(ref)
-            lists |= of_records
-            todo |= needs - found
-        return found, lists
+            found.refs.add(ref)
+            named = self._named_by(ref)
+            found.lists.update(named.lists)
+            problems += named.problems
+            todo |= named.refs - found.refs
+        return found._replace(problems=tuple(problems))
 
-    def _named_by(self, ref: Ref) -> tuple[set[Ref], set[str]]:
+    def _named_by(self, ref: Ref) -> Needed:
         """What stands in an artifact's description: keys of 128 bits are nothing else by chance."""
         if ref not in self._needs:
-            known = ref in self.artifacts
-            keys = set(_keys(self.store.manifest(ref).spec)) if known else set()
+            manifest, problems = _read(self.store.manifest, ref) if ref in self.artifacts else (None, ())
+            keys = set(_keys(manifest.spec)) if manifest else set()
             named = {Ref(kind, key) for kind in KINDS for key in keys} & self.artifacts.keys()
-            self._needs[ref] = named, {key for key in keys if (self.store.folder / "ids" / f"{key}.npy").exists()}
+            lists = {key for key in keys if (self.store.folder / "ids" / f"{key}.npy").exists()}
+            self._needs[ref] = Needed(named, lists, problems)
         return self._needs[ref]
 
     def is_finished(self, name: str) -> bool:
-        """Whether all that an experiment needs is stored."""
-        return all(ref in self.artifacts for ref in self.holders[name].roots)
+        """Whether all that an experiment needs is stored, as far as it can be told."""
+        holder = self.holders[name]
+        return not holder.problems and all(ref in self.artifacts for ref in holder.roots)
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder; links are not followed."""
+    """Bytes of a file, or of all files below a folder; links are not followed, what goes meanwhile has none."""
     if path.is_symlink():
         return 0
-    if path.is_dir():
-        return sum(size_of(inner) for inner in path.iterdir())
-    return path.stat().st_size if path.exists() else 0
+    with suppress(FileNotFoundError):
+        return sum(map(size_of, path.iterdir())) if path.is_dir() else path.stat().st_size
+    return 0
 
 
 def _holder(path: Path) -> Holder:
     listed = path.parents[1] / job_list.FOLDER / path.name
-    return Holder(path.stem, Index.read(path), JobList.read(listed) if listed.exists() else None)
+    index, problems = _read(Index.read, path)
+    jobs, more = _read(JobList.read, listed) if listed.exists() else (None, ())
+    return Holder(path.stem, index, jobs, (*problems, *more))
+
+
+def _read(read: Callable[[A], T], what: A) -> tuple[T | None, tuple[str, ...]]:
+    """What is read; where it is damaged None, and what is to be done."""
+    try:
+        return read(what), ()
+    except UserError as error:
+        return None, tuple(error.problems)
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import BaseModel, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, TypeAdapter, model_validator
 
-from miabench.errors import MissingStepError, UserError
+from miabench.errors import MissingStepError, UserError, harmless
 from miabench.experiment.cell_names import cell_label
 from miabench.experiment.model import FORMER_BASELINE, Experiment
 from miabench.files.atomic import replace_file, write_file
@@ -22,6 +22,9 @@ from miabench.store.store import Ref, Store, digest
 FOLDER = "experiments"  # of a store
 ANEW = "make it anew with"
 REMEDY = f"{ANEW}: miabench run"
+
+
+Shown = Annotated[str, AfterValidator(harmless)]  # an index may be a stranger's
 
 
 class CellKey(NamedTuple):
@@ -44,13 +47,13 @@ class Cell(BaseModel, frozen=True):
         counts: members, non-members and withheld records of the target, by name.
     """
 
-    dataset: str
-    model: str
-    defense: str
+    dataset: Shown
+    model: Shown
+    defense: Shown
     params: dict[str, Any]
     by_default: list[str] = []
     is_baseline: bool = False
-    reason: str | None = None
+    reason: Shown | None = None
     claim: Claim | None = None
     counts: dict[str, int] = {}
 
@@ -82,7 +85,7 @@ class AttackInfo(BaseModel, frozen=True):
         params: all its parameters.
     """
 
-    label: str
+    label: Shown
     access: Access
     params: dict[str, Any] = {}
 
@@ -101,12 +104,12 @@ class Entry(BaseModel, frozen=True):
 
     cell: int
     run: int
-    attacker: str | None = None
-    attack: str | None = None
+    attacker: Shown | None = None
+    attack: Shown | None = None
     metrics: Ref | None = None
     records: Ref | None = None
     network: Ref | None = None
-    reason: str | None = None
+    reason: Shown | None = None
 
 
 class Index(BaseModel, frozen=True):
@@ -122,8 +125,8 @@ class Index(BaseModel, frozen=True):
     attacks: Sequence[AttackInfo] = ()
     cells: Sequence[Cell]
     entries: Sequence[Entry]
-    notes: Sequence[str]
-    warnings: Sequence[str]
+    notes: Sequence[Shown]
+    warnings: Sequence[Shown]
 
     def save(self, store: Store) -> None:
         """Keep the index in the store, under the resolved experiment's hash."""

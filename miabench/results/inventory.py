@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from miabench.errors import indented
 from miabench.results import index as indexes
-from miabench.results.holdings import Holdings, size_of
-from miabench.store.store import WEIGHTS, Ref, Store
+from miabench.results.holdings import Holdings, Needed, size_of
+from miabench.store.store import WEIGHTS, Store
 
 
 @dataclass(frozen=True)
@@ -20,22 +21,26 @@ class HeldExperiment:
         needed: artifacts that it needs.
         stored: how many of them are stored.
         size: bytes of these, and of what they are made from.
-        alone: bytes of them that no other experiment refers to.
+        alone: bytes of them that no other experiment refers to; None where another's files are damaged.
         changed: when it was last run.
+        problems: what of it is damaged, each with what to do; what that refers to is in no number.
     """
 
     name: str
     needed: int
     stored: int
     size: int
-    alone: int
+    alone: int | None
     changed: datetime
+    problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}  {self.stored}/{self.needed} stored, {readable(self.size)} "
-            f"({readable(self.alone)} of it alone), run {self.changed:%Y-%m-%d %H:%M}"
+        alone = "" if self.alone is None else f" ({readable(self.alone)} of it alone)"
+        line = (
+            f"{self.name}  {self.stored}/{self.needed} stored, {readable(self.size)}{alone}, "
+            f"run {self.changed:%Y-%m-%d %H:%M}"
         )
+        return indented("\n".join([line, *self.problems]))
 
 
 @dataclass(frozen=True)
@@ -57,27 +62,26 @@ class Room:
 
 
 def held_experiments(store: Store) -> Sequence[HeldExperiment]:
-    """The experiments of a store, by name.
-
-    Raises:
-        UserError: an index or manifest is damaged.
-    """
+    """The experiments of a store, by name."""
     holdings = Holdings(store)
-    refs = {name: holdings.of((name,))[0] for name in holdings.holders}
-    return [_held(holdings, name, refs) for name in holdings.holders]
+    needed = {name: holdings.of((name,)) for name in holdings.holders}
+    return [_held(holdings, name, needed) for name in holdings.holders]
 
 
-def _held(holdings: Holdings, name: str, refs: Mapping[str, set[Ref]]) -> HeldExperiment:
-    sizes, own = holdings.artifacts, refs[name]
-    others = set().union(*(found for other, found in refs.items() if other != name))
+def _held(holdings: Holdings, name: str, needed: Mapping[str, Needed]) -> HeldExperiment:
+    sizes, own = holdings.artifacts, needed[name].refs
+    others = [found for other, found in needed.items() if other != name]
+    known = not any(found.problems for found in others)
+    alone = own.difference(*(found.refs for found in others))
     path = holdings.store.folder / indexes.FOLDER / f"{name}.json"
     return HeldExperiment(
         name=name,
         needed=len(own),
         stored=sum(ref in sizes for ref in own),
         size=sum(sizes.get(ref, 0) for ref in own),
-        alone=sum(sizes.get(ref, 0) for ref in own - others),
-        changed=datetime.fromtimestamp(path.stat().st_mtime).astimezone(),
+        alone=sum(sizes.get(ref, 0) for ref in alone) if known else None,
+        changed=datetime.fromtimestamp(path.lstat().st_mtime).astimezone(),
+        problems=needed[name].problems,
     )
 
 

@@ -13,7 +13,7 @@ from miabench.files.atomic import replace_file, write_file
 from miabench.files.json import read_json, sealed
 from miabench.plugins.discover import PluginFile
 from miabench.plugins.plugin_files import file_hash
-from miabench.results.index import REMEDY, file_name
+from miabench.results.index import REMEDY, Shown, file_name
 from miabench.store.store import Ref, Store
 
 FOLDER = "plans"  # of a store
@@ -33,7 +33,7 @@ class ListedJob(BaseModel, frozen=True):
 
     kind: str
     key: str
-    label: str
+    label: Shown
     gives: tuple[Ref, ...]
     weight: float = 1.0
     epochs: int = 0

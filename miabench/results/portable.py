@@ -7,6 +7,7 @@ nothing is used before it is compared with its checksums.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -64,12 +65,14 @@ def export(store: Store, file: Path, experiments: tuple[str, ...]) -> Transfer:
         experiments: by name; all of the store if empty.
 
     Raises:
-        UserError: no such experiment; something is damaged.
+        UserError: no such experiment; something of these is damaged.
         OSError: the file cannot be written.
     """
     holdings = Holdings(store)
     names = named(holdings, experiments) or tuple(holdings.holders)
-    refs, lists = holdings.of(names)
+    refs, lists, problems = holdings.of(names)
+    if problems:
+        raise UserError(*problems, *_others(holdings))
     stored = sorted(refs & holdings.artifacts.keys())
     remove_leftovers(file.absolute().parent)  # an export that was killed may have left one, of any size
     with replace_file(file.absolute()) as temporary, tarfile.open(temporary, "w") as archive:
@@ -87,6 +90,13 @@ def export(store: Store, file: Path, experiments: tuple[str, ...]) -> Transfer:
                 if path.exists():
                     archive.add(path, f"{folder}/{name}.json")
     return Transfer(file, names, len(stored))
+
+
+def _others(holdings: Holdings) -> Iterator[str]:
+    """What can be exported although something is damaged, in words."""
+    whole = [f"--only {shlex.quote(name)}" for name in holdings.holders if not holdings.of((name,)).problems]
+    if whole:
+        yield f"nothing is exported; what is whole is with: {' '.join(whole)}"
 
 
 def import_(store: Store, file: Path) -> Transfer:

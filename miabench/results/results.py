@@ -14,9 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from miabench.errors import harmless
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
 from miabench.evaluation.scores import AttackScores, TargetValues
 from miabench.results.index import Cell, CellKey, Entry, Index
+from miabench.results.kept import Kept
+from miabench.results.rows import CLASS_ROWS, ROWS
 from miabench.store.store import Ref, Store
 
 ESTIMATE = ("value", "low", "high")
@@ -27,7 +30,8 @@ COLUMNS = (
     "realised_fpr",
 )  # fmt: skip
 NOT_COMPUTED = "not computed yet"
-ROWS = TypeAdapter(list[dict[str, Any]])  # as evaluation/measure.py makes them
+
+
 HISTORY = TypeAdapter(list[dict[str, float]])
 
 
@@ -37,12 +41,14 @@ class Answers:
 
     Attributes:
         members: (N,), bool.
+        rows: of the pool (N,).
         labels: true classes (N,).
         logits: as the model's API answers them (N, C), float32.
         feature_norm: length of each record's feature vector (N,).
     """
 
     members: NDArray[np.bool_]
+    rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     logits: NDArray[np.float32]
     feature_norm: NDArray[np.float32]
@@ -64,6 +70,11 @@ class Results:
     store: Store
 
     @cached_property
+    def kept(self) -> Kept:
+        """What a report reads several times."""
+        return Kept()
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
         rows = [row for entry in self.index.entries for row in self._rows(entry, self.measured(entry))]
@@ -76,7 +87,7 @@ class Results:
             (*row, one["class"])
             for entry in self.index.entries
             if entry.attack and entry.metrics and self._has_classes(entry.metrics)
-            for measured in [self.store.json(entry.metrics, "classes.json", ROWS)]
+            for measured in [self.store.json(entry.metrics, "classes.json", CLASS_ROWS)]
             for row, one in zip(self._rows(entry, measured), measured, strict=True)
         ]
         return pd.DataFrame(rows, columns=[*COLUMNS, "class"]).astype(dict.fromkeys(FRACTIONS, "float64"))
@@ -113,14 +124,19 @@ class Results:
 
         Of runs with members of their own (pairs of models) it is the first alone.
         """
+        for _, answers in self.answers_by_run(cell):
+            yield answers
+            if self.index.experiment.paired:
+                return
+
+    def answers_by_run(self, cell: Cell) -> Iterator[tuple[int, Answers]]:
+        """Each finished run with what its target answers."""
         for entry in self.accuracy_entries(cell):
             if entry.network and entry.metrics and self.store.has(entry.metrics):
                 target = TargetValues.load(self.store, entry.metrics)
                 pool = self.store.arrays(Ref("observations", self.store.manifest(entry.metrics).logits))
                 logits, norms = pool["answers"][target.rows], pool["feature_norm"][target.rows]
-                yield Answers(target.members, target.labels, logits, norms)
-                if self.index.experiment.paired:
-                    return
+                yield entry.run, Answers(target.members, target.rows, target.labels, logits, norms)
 
     def accuracy_entries(self, cell: Cell) -> Sequence[Entry]:
         """The cell's entries of accuracy, one per run."""
@@ -152,4 +168,6 @@ class Results:
         if entry.metrics and self.store.has(entry.metrics):
             return self.store.json(entry.metrics, "rows.json", ROWS)
         reason = entry.reason or (entry.metrics and self.store.failure(entry.metrics.key)) or NOT_COMPUTED
-        return [{"metric": name, "reason": reason} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)]
+        return [
+            {"metric": name, "reason": harmless(reason)} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)
+        ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from miabench.errors import UserError
+from miabench.errors import UserError, indented
 from miabench.files.atomic import TEMPORARY
 from miabench.results import index as indexes
 from miabench.results import job_list
@@ -33,7 +33,7 @@ class Verification:
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([*self.problems, f"{self.read:,} read, {len(self.problems)} damaged"])
+        return "\n".join([*map(indented, self.problems), f"{self.read:,} read, {len(self.problems)} damaged"])
 
 
 def verify(store: Store) -> Verification:

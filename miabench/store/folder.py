@@ -15,6 +15,13 @@ from miabench.files.paths import expanded
 VERSION = 2  # of the format; 1 had no format.json, and manifests, indexes and failures without checksums
 
 FORMAT_FILE = "format.json"
+ROOMS = (
+    "networks", "observations", "scores", "metrics", "ids", "checkpoints", "failures", "experiments", "plans", "tuning",
+    "running", "locks",
+)  # fmt: skip
+KEYED = "[0-9a-f]" * 32 + "*"  # what artifacts and lists are called; no file of other programs is, by chance
+OF_NOBODY = "lost+found"  # of a file system's own root
+MOST_NAMED = 5  # strangers that an error names
 
 
 class Format(BaseModel, frozen=True, extra="forbid"):
@@ -34,7 +41,7 @@ def open_folder(folder: Path, create: bool) -> None:
         create: whether it is made where there is none, and must be writable.
 
     Raises:
-        UserError: it is a file, a newer version's, cannot be made or written; there is none.
+        UserError: it is a file, a newer version's, cannot be made or written; there is none; it holds other things.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the store {folder} is a file; choose a folder with --store")
@@ -42,6 +49,10 @@ def open_folder(folder: Path, create: bool) -> None:
         _make(folder)
     elif not folder.exists():
         raise MissingStepError(f"there is no store {folder}; choose another with --store, or", "run")
+    if not _is_store(folder):
+        _refuse_strangers(folder)
+        if not create:
+            raise MissingStepError(f"no store is in {folder}: it is empty; choose another with --store, or", "run")
     if not check_format(folder) and create:
         with replace_file(folder / FORMAT_FILE) as temporary:
             write_file(temporary, sealed(Format(format=VERSION).model_dump_json().encode()))
@@ -71,6 +82,26 @@ def refuse_link(path: Path) -> None:
     """
     if path.is_symlink():
         raise UserError(f"{path} is a link; in a store no link is written through: put the folder itself there")
+
+
+def _is_store(folder: Path) -> bool:
+    """Whether a folder says so, or has what one of an older version has from its first plan on."""
+    return (folder / FORMAT_FILE).exists() or any(any(folder.glob(f"{room}/{KEYED}")) for room in ("ids", "networks"))
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """See that a folder that is no store holds nothing else, hidden files aside: it may become one.
+
+    Raises:
+        UserError: it does.
+    """
+    strangers = sorted(path.name for path in folder.iterdir() if path.name not in (*ROOMS, OF_NOBODY))
+    if strangers := [name for name in strangers if not name.startswith(".")]:
+        more = f" and {len(strangers) - MOST_NAMED:,} more" if len(strangers) > MOST_NAMED else ""
+        raise UserError(
+            f"no store is in {folder}: it holds {', '.join(strangers[:MOST_NAMED])}{more}; choose a store, or a new or "
+            "empty folder, with --store"
+        )
 
 
 def _make(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
@@ -44,6 +45,7 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
     Attributes:
         kind: of the artifact, with `key` its address.
         files: SHA-256 of each file.
+        made: on which day, in UTC; None of what an older version made.
         spec: of the job that made it, as JSON.
         environment: versions of libraries, `cpu` and `gpu`; empty where nothing depends on them.
         epoch: of a network, after which it was taken.
@@ -53,6 +55,7 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
     kind: str
     key: str
     files: Mapping[Name, str]
+    made: date | None = None
     spec: Mapping[str, Any] = {}
     environment: Mapping[str, str | None] = {}
     epoch: int | None = None

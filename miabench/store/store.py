@@ -22,6 +22,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -47,6 +48,7 @@ KEY = re.compile(f"[0-9a-f]{{{KEY_LENGTH}}}")
 Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 
 MANIFEST_FILE = "manifest.json"
+ARRAYS = "arrays.npz"
 WEIGHTS = "weights.safetensors"
 REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
 SETTLED = 2 * 10**9  # nanoseconds; a file that changed later than that may change again and show the same time
@@ -84,7 +86,7 @@ class Artifacts:
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete; a network's weights may have been removed since."""
-        return self._within(ref, MANIFEST_FILE).exists()
+        return stamp_of(self._text(ref, MANIFEST_FILE)) is not None
 
     def has_all(self, refs: Iterable[Ref]) -> bool:
         """Whether several artifacts are complete."""
@@ -108,7 +110,8 @@ class Artifacts:
         with replace_folder(self.path(ref)) as folder:
             yield folder
             files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
-            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, **about)
+            made = datetime.now(UTC).date()
+            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, made=made, **about)
             content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
             write_file(folder / MANIFEST_FILE, sealed(content))
 
@@ -146,6 +149,10 @@ class Artifacts:
         path = self.file(ref, name)
         return parse_json(path.read_bytes(), form, path, _remedy(self.path(ref)))
 
+    def damaged(self, ref: Ref, name: str, why: str) -> UserError:
+        """The refusal of a file whose content cannot be what was written."""
+        return UserError(f"{self._within(ref, name)} is damaged ({why}); {_remedy(self.path(ref))}")
+
     def arrays(self, ref: Ref, *names: str, rows: int | None = None, mapped: bool = False) -> dict[str, NDArray[Any]]:
         """The arrays of an artifact that is whole, by name: those named, or all.
 
@@ -158,7 +165,7 @@ class Artifacts:
         Raises:
             UserError: the artifact is not what was written.
         """
-        path = self.file(ref, "arrays.npz")
+        path = self.file(ref, ARRAYS)
         try:
             return read_npz(path, *names, rows=rows, mapped=mapped)
         except UserError as error:
@@ -186,13 +193,17 @@ class Artifacts:
 
     def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
         """How an artifact's files look from outside."""
-        return tuple(stamp_of(self._within(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
+        return tuple(stamp_of(self._text(ref, name)) for name in (MANIFEST_FILE, *manifest.files))
 
     def _within(self, ref: Ref, name: str) -> Path:
-        """A path in an artifact's folder, put together at once: a report asks for a hundred thousand."""
+        """A path in an artifact's folder."""
+        return Path(self._text(ref, name))
+
+    def _text(self, ref: Ref, name: str) -> str:
+        """The same as text: a report asks whether a hundred thousand files are there, and paths are dear."""
         if not KEY.fullmatch(ref.key):
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
-        return Path(f"{self.folder}/{ref.kind}/{ref.key}/{name}")
+        return f"{self.folder}/{ref.kind}/{ref.key}/{name}"
 
 
 def _remedy(folder: Path) -> str:

@@ -40,6 +40,7 @@ class TaskConfig:
         snapshots: epochs after which the network is kept.
         checkpoint: where the state is kept between epochs, or None.
         progress: called with each epoch's record.
+        answers: (N, C) by name; see `Task.answers_of`.
     """
 
     build: Callable[[], nn.Module]
@@ -55,6 +56,7 @@ class TaskConfig:
     snapshots: frozenset[int] = frozenset()
     checkpoint: Checkpoint | None = None
     progress: Callable[[dict[str, float]], None] = field(default=lambda record: None)
+    answers: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Task:
@@ -66,6 +68,8 @@ class Task:
         ids: pool rows of `"train"` (the members) and of every withheld part, on the device.
         given: the networks that `requires` named, in eval mode, on the device, copies of its own; each is loaded when
             it is used. `given.once(name)` keeps none: of many that are asked one after another, one takes memory.
+        answers_of: of an attacker's copy: the logits (N, C) that the model `"original"` serves for the whole pool, on
+            the device.
         num_classes: C.
         schedule: epochs, learning rate and batch size.
         device: where everything lives.
@@ -78,6 +82,7 @@ class Task:
         self.x = x if isinstance(x, Records) else Records(x)
         self.y = y.clone()
         self.ids = {name: ids.to(config.device) for name, ids in config.ids.items()}
+        self.answers_of = {name: logits.to(config.device, config.dtype) for name, logits in config.answers.items()}
         self.num_classes = config.num_classes
         self.schedule = config.schedule
         self.device = config.device

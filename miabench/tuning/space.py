@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class Dimension:
         high: largest value.
         log: values are spread evenly over orders of magnitude.
         integer: whole numbers only.
-        first: what the first trial takes: the default, or the range's nearest value to it.
+        first: what the first trial takes: the range's nearest value to the default, or its middle without a default.
     """
 
     name: str
@@ -62,8 +63,8 @@ def search_space(defense: type[Defense], choice: DefenseChoice, schedule: Schedu
 def _dimension(defense: type[Defense], name: str, schedule: Schedule) -> Dimension:
     declared, field = defense.tune[name], defense.model_fields[name]
     high = schedule.epochs if declared.high == "epochs" else declared.high
-    start = declared.low if field.is_required() else field.default
-    first = min(max(start, declared.low), high)
+    middle = math.sqrt(declared.low * high) if declared.log else (declared.low + high) / 2
+    first = min(max(field.default if isinstance(field.default, int | float) else middle, declared.low), high)
     integer = field.annotation is int or EPOCHS in field.metadata
     return Dimension(name, declared.low, high, declared.log, integer, first)
 

@@ -4,6 +4,7 @@ Small networks memorise random labels, so whatever tells members from non-member
 probe can be asked.
 """
 
+import copy
 import io
 import math
 from dataclasses import replace
@@ -36,6 +37,7 @@ class Model:
     """A network that has memorised the first half of its records."""
 
     def __init__(self, seed):
+        self.seed = seed
         random = torch.Generator().manual_seed(seed)
         self.x = torch.randn(RECORDS, *SHAPE, generator=random)
         self.y = torch.randint(CLASSES, (RECORDS,), generator=random)
@@ -50,6 +52,24 @@ class Model:
             nn.functional.cross_entropy(self.net(self.x[self.member])[0], self.y[self.member]).backward()
             sgd.step()
         self.net.eval()
+
+    def copies(self, label_weight):
+        """A network that learns this one's answers to half of the outside records, after 20, 40 and 60 steps."""
+        x, snapshots = outside().x[outside().member], []
+        with torch.no_grad():
+            answers = self.net(x)[0].softmax(1)
+        classes = nn.functional.one_hot(outside().y[outside().member], CLASSES)
+        wanted = (1 - label_weight) * answers + label_weight * classes
+        net = copy.deepcopy(Model(SHADOWS + 2 + self.seed).net)
+        sgd = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9)
+        for step in range(1, 61):
+            sgd.zero_grad()
+            nn.functional.cross_entropy(net(x)[0], wanted).backward()
+            sgd.step()
+            if step % 20 == 0:
+                snapshots.append(copy.copy(self))
+                snapshots[-1].net = copy.deepcopy(net).eval()
+        return snapshots
 
     def answers(self, probes, of):
         """Answers to probes about another model's records, by probe."""
@@ -81,10 +101,19 @@ class Model:
             num_classes=CLASSES,
             inputs=about.x.numpy() if attack.inputs else None,
             answers=self.answers(probes, about),
+            copies={name: self._copied(wanted, about, probes) for name, wanted in attack.requires().items()},
             references={p: np.stack([answers[p] for answers in references]) for p in (references or [{}])[0]},
             reference_in=np.zeros((len(references), RECORDS), dtype=bool) if references else None,
             reference_out=np.ones((len(references), RECORDS), dtype=bool) if references else None,
         )
+
+    def _copied(self, wanted, about, probes):
+        """What copies of this model answer about some model's records."""
+        trained = outside().member if about is outside() else np.zeros(RECORDS, dtype=bool)
+        return [
+            Observed(about.y.numpy(), trained, CLASSES, copied.answers(probes, about), {})
+            for copied in self.copies(wanted.params.get("label_weight", 0))[-len(wanted.epochs or [0]) :]
+        ]
 
 
 @cache
@@ -119,6 +148,7 @@ def test_there_are_the_attacks_of_the_paper_and_the_strongest_since():
     assert {"nn", "entropy", "m-entropy", "confidence", "loss", "grad-x", "grad-w"} <= set(NAMES)
     assert {"lira", "rmia", "base", "attack-r", "attack-p", "calibrated", "quantile", "privacy-risk-score"} <= {*NAMES}
     assert {"gap", "augmentation-agreement", "noise-agreement", "boundary"} <= set(NAMES)
+    assert {"trajectory", "l-leaks"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

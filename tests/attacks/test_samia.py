@@ -106,7 +106,7 @@ def test_default_schedule_is_the_authors():
 
 def test_divergence_is_an_error():
     attack = create_attack("samia", schedule={"epochs": 30, "lr": 1e30, "milestones": {}})
-    with pytest.raises(TrainingError, match="samia attack's network diverged"):
+    with pytest.raises(TrainingError, match="attack's network diverged"):
         attack.fit([observed(attack, 0)], torch.Generator().manual_seed(0))
 
 

@@ -97,20 +97,35 @@ def test_the_floor_of_the_center_loss(dim, tau, floor):
     assert ((nearest - u).square().sum(1) / 2).mean().item() == pytest.approx(lowest_center_loss(dim, tau), rel=0.02)
 
 
+@pytest.mark.parametrize(("name", "tau"), [("crl", 1), ("crl", 0.3), ("relaxed-center-loss", 0)])
+def test_a_center_part_whose_level_is_not_given_lies_above_the_floor(name, tau):
+    """In multiples of what normalised features of 256 numbers can reach at best."""
+    params = {"tau_rcl": tau} if tau else {}
+    floor = 256 / 4 / (1 + 16 * tau) ** 2
+    for floors in (1.5, 7.0):
+        losses = miabench.create_defense(name, floors=floors, **params).criterion(10, 256)
+        assert losses.rcl.alpha == pytest.approx(floors * floor)
+        assert advice(name, floors=floors, **params) == []
+    assert miabench.create_defense(name, floors=7, alpha_rcl=0.4, **params).criterion(10, 256).rcl.alpha == 0.4
+    (warning,) = advice(name, floors=0.9, **params)
+    assert "the center part never relaxes" in warning
+
+
 def test_a_center_part_that_never_relaxes():
-    assert advice("crl") == [
+    assert advice("crl", alpha_rcl=0.1) == [
         "crl: alpha_rcl = 0.1 is at or below 0.22, about the lowest value that L_ct can take with tau_rcl = 1 and 256 "
         "features that are never negative: the center part never relaxes. Raise alpha_rcl or tau_rcl, for example "
         "--set crl.alpha_rcl=0.66"
     ]
-    assert advice("relaxed-center-loss") == [
+    assert advice("relaxed-center-loss", alpha_rcl=1) == [
         "relaxed-center-loss: alpha_rcl = 1 is at or below 64, about the lowest value that L_ct can take with 256 "
         "features that are never negative: the center part never relaxes. Raise alpha_rcl, for example "
         "--set relaxed-center-loss.alpha_rcl=190"
     ]
-    assert advice("crl", alpha_rcl=0.66) == advice("crl", tau_rcl=3) == advice("crl", lambda_rcl=0) == []
-    assert advice("crl", model=Features(negative=True)) == [], "such features reach every center"
-    assert "at or below 0.21" in advice("crl", model=Features(dim=100))[0]
+    assert advice("crl", alpha_rcl=0.66) == advice("crl", alpha_rcl=0.1, tau_rcl=3) == []
+    assert advice("crl", alpha_rcl=0.1, lambda_rcl=0) == []
+    assert advice("crl", alpha_rcl=0.1, model=Features(negative=True)) == [], "such features reach every center"
+    assert "at or below 0.21" in advice("crl", alpha_rcl=0.1, model=Features(dim=100))[0]
 
 
 CE_LEVELS = {"crl": "alpha_rce", "imp-relaxloss": "alpha_rce", "relaxed-center-loss": "alpha_rce", "relaxloss": "alpha"}
@@ -118,13 +133,29 @@ CE_LEVELS = {"crl": "alpha_rce", "imp-relaxloss": "alpha_rce", "relaxed-center-l
 
 @pytest.mark.parametrize(("name", "parameter"), CE_LEVELS.items())
 def test_a_level_above_guessing(name, parameter):
-    """On two classes the default of 1 nat is above ln 2."""
-    (warning,) = (line for line in advice(name, 2) if f"{parameter} = 1 " in line)
+    """On two classes 1 nat is above ln 2."""
+    (warning,) = (line for line in advice(name, 2, **{parameter: 1.0}) if f"{parameter} = 1 " in line)
     assert "is at or above 0.69, the cross entropy of guessing among 2 classes" in warning
     value = float(warning.rpartition(f"--set {name}.{parameter}=")[2])
     assert 0 < value < math.log(2)
     assert not any("guessing" in line for line in advice(name, 2, **{parameter: value}))
-    assert not any("guessing" in line for line in advice(name, 3))
+    assert not any("guessing" in line for line in advice(name, 3, **{parameter: 1.0}))
+
+
+@pytest.mark.parametrize(("name", "parameter"), CE_LEVELS.items())
+@pytest.mark.parametrize(("num_classes", "level"), [(2, math.log(2) / 2), (7, math.log(7) / 2), (8, 1.0), (100, 1.0)])
+def test_a_level_that_is_not_given_lies_below_guessing(name, parameter, num_classes, level):
+    """The first loss of an untrained network, in an even epoch: |L - alpha|, read off at two given levels."""
+    assert advice(name, num_classes) == []
+    logits, targets = torch.zeros(4, num_classes), torch.zeros(4, dtype=torch.long)
+
+    def loss(**params):
+        torch.manual_seed(0)
+        criterion = miabench.create_defense(name, **params).criterion(num_classes, 6)
+        return criterion(logits, torch.zeros(4, 6), targets, 2).item()
+
+    assert loss() == pytest.approx(loss(**{parameter: level}))
+    assert loss() != pytest.approx(loss(**{parameter: 0.9 * level}))
 
 
 @pytest.mark.parametrize("name", ["crl", "imp-relaxloss"])

@@ -123,10 +123,18 @@ def test_online_attacks_are_not_for_halves(tiny, tmp_path):
     assert reason.startswith("it needs reference models trained with and without each record")
 
 
-@pytest.mark.parametrize("protocol", ["disjoint", "tune", "pool"])
+@pytest.mark.parametrize("protocol", ["disjoint", "pool"])
 def test_an_experiment_reads_back_as_its_file_says(tiny, protocol):
-    experiment = load_experiment(pool(tiny) | {"protocol": protocol})
+    experiment = load_experiment(pool(tiny), {"protocol": protocol})
     assert load_experiment(tomllib.loads(toml_text(experiment.as_file()))) == experiment
+
+
+@pytest.mark.parametrize(("key", "value"), [("models", 16), ("population", 0.1)])
+def test_an_option_of_pairs_is_refused_beside_protocol_disjoint(tiny, key, value):
+    """Also where it is the default: whoever gives it expects that it does something."""
+    with pytest.raises(miabench.UserError, match=f"{key} = {value}: protocol disjoint has no pairs of models"):
+        load_experiment(pool(tiny), {"protocol": "disjoint", key: value})
+    assert load_experiment(pool(tiny), {"protocol": "disjoint"}).protocol == "disjoint"  # the file's are the pool's
 
 
 @pytest.mark.parametrize(
@@ -138,11 +146,12 @@ def test_an_experiment_reads_back_as_its_file_says(tiny, protocol):
         ({"shadows": 3}, "shadows = 3: protocol pool with 6 models takes an even number, 0 to 4"),
         ({"shadows": 6}, "shadows = 6: protocol pool with 6 models takes an even number, 0 to 4"),
         ({"population": 1}, "population = 1"),
+        ({"protocol": "tune"}, "protocol = 'tune' is that of miabench tune's trials; choose pool or disjoint"),
+        ({"protocol": "disjoint", "models": 8}, "models = 8: protocol disjoint has no pairs of models"),
         (
-            {"protocol": "tune", "shadows": 2, "runs": 1},
-            "runs = 1: under protocol tune every model is a target: set models",
+            {"protocol": "disjoint", "models": 16, "population": 0.2},
+            "population = 0.2: protocol disjoint has no pairs of models",
         ),
-        ({"protocol": "tune", "shadows": 6}, "shadows = 6: protocol tune with 6 models takes an even number, 0 to 4"),
     ],
     ids=str,
 )

@@ -51,6 +51,7 @@ def train(
         augmentation=data.augmentation,
         ids={name: resources.rows(part.ids) for name, part in spec.parts.items()},
         given={name: partial(_network, resources, key, data) for name, key in spec.given.items()},
+        answers={name: resources.answers(key) for name, key in spec.answers.items()},
         schedule=spec.schedule.model_copy(deep=True),
         seed=spec.seed,
         device=resources.device,

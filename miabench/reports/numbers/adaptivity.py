@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from miabench.reports.numbers.evidence import Change, Stored, attack_change
+from miabench.reports.numbers.evidence import Change, attack_change
 from miabench.reports.numbers.influences import shared
 from miabench.reports.numbers.lines import Summary
+from miabench.reports.numbers.stored import Stored
 from miabench.results.index import CellKey
 from miabench.results.results import Results
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from miabench.reports.numbers.lines import RowKey, Site, SiteKey, TableRow, printed
+from miabench.reports.numbers.lines import RowKey, Site, SiteKey, Summary, TableRow, printed
 from miabench.results.index import Cell, CellKey
 
 TOLERANCE = 1e-9  # far below a record's weight, above the rounding of a difference of two means
@@ -101,6 +101,21 @@ def best_setting(settings: Sequence[TableRow], baseline: TableRow | None, max_ac
     if keeping:
         return min(keeping, key=worst_case)
     return max((line for line in settings if line.test.mean is not None), key=accurate, default=None)
+
+
+def one_per_defense(summary: Summary, lines: Sequence[TableRow]) -> Iterator[TableRow]:
+    """The setting that stands for each defense, as `best_setting` chooses it.
+
+    Args:
+        summary: which the lines are of.
+        lines: of one dataset, model and attacker.
+    """
+    bases = baselines(summary.lines)
+    for defense in dict.fromkeys(line.cell.defense for line in lines):
+        settings = [line for line in lines if line.cell.defense == defense]
+        best = best_setting(settings, bases.get(settings[0].site_key), summary.max_accuracy_loss)
+        if best is not None:
+            yield best
 
 
 # --- marks ---

@@ -30,7 +30,7 @@ def standing(results: Results) -> Iterator[str]:
     for entry in results.index.entries:
         for row in results.measured(entry) if entry.attack else ():
             if row.get("references"):
-                references[str(entry.attack)].append(ReferenceCounts(**row["references"]))
+                references[str(entry.attack)].append(row["references"])
             if row.get("classes_without_threshold"):
                 without[results.index.cells[entry.cell].dataset].add(row["classes_without_threshold"])
     groups: dict[str, list[str]] = defaultdict(list)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miabench.metrics import win_tie_loss
-from miabench.reports.numbers.best import baselines, best_setting
-from miabench.reports.numbers.evidence import Judgement, Stored, worst_change
+from miabench.reports.numbers.best import one_per_defense
+from miabench.reports.numbers.evidence import Judgement, worst_change
 from miabench.reports.numbers.influences import shared
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow
+from miabench.reports.numbers.stored import Stored
 from miabench.results.results import Results
 
 
@@ -41,21 +42,11 @@ def duels(results: Results, summary: Summary, judged: Judgement) -> Matrices:
     column = Column(known[-1], summary.metric)
     found = {}
     for site_key in dict.fromkeys(line.site_key for line in summary.lines):
-        lines = [line for line in _speakers(summary, site_key) if column in judged.lines[line.key].worst]
+        able = [line for line in summary.lines if line.site_key == site_key and not line.collapsed]
+        lines = [line for line in one_per_defense(summary, able) if column in judged.lines[line.key].worst]
         if len(lines) > 2:
             found[site_key] = _matrix([Stored(results, summary, line) for line in lines], column)
     return found
-
-
-def _speakers(summary: Summary, site_key: SiteKey) -> list[TableRow]:
-    """One setting of each defense, in the order of the experiment."""
-    own = [line for line in summary.lines if line.site_key == site_key and not line.collapsed]
-    base = baselines(summary.lines).get(site_key)
-    settings = [
-        best_setting([line for line in own if line.cell.defense == defense], base, summary.max_accuracy_loss)
-        for defense in dict.fromkeys(line.cell.defense for line in own)
-    ]
-    return [line for line in settings if line is not None]
 
 
 def _matrix(lines: list[Stored], column: Column) -> Duels:

@@ -15,55 +15,27 @@ from miabench.metrics import (
     Difference,
     Estimate,
     Verdict,
-    WorstCase,
     difference,
-    mean_over_runs,
     stacked,
     verdicts,
     worst_difference,
-    worst_of,
 )
 from miabench.reports.numbers.best import baselines, best_values
 from miabench.reports.numbers.influences import (
-    RANKED,
     Runs,
     Scope,
-    attacked,
-    correctness,
     numbers,
     of_all,
     shared,
 )
-from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.levels import Column
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow
+from miabench.reports.numbers.stored import ACCURACY, Stored, Worst
 from miabench.results.results import Results
 
-WORST_METRICS = ("auc", "tpr@1%")  # of the worst cases that are always shown
-ACCURACY = "test_accuracy"
 UNDECIDED = Verdict("not distinguishable", 1.0, None)  # before its family is known
 
 Quantity: TypeAlias = str | Column  # `test_accuracy`, an attack's label, or a column of worst cases
-
-
-@dataclass(frozen=True)
-class Worst:
-    """The strongest attack of a level of access against one line.
-
-    Attributes:
-        case: its value over runs, corrected for choosing among the attacks, with a 95% interval.
-        attack: its label.
-        missing: labels of the level's attacks that are not among those compared.
-    """
-
-    case: WorstCase
-    attack: str
-    missing: tuple[str, ...]
-
-    @property
-    def among(self) -> str:
-        """Of how many attacks, in words."""
-        measured = self.case.attacks
-        return f"{measured} of {measured + len(self.missing)}" if self.missing else str(measured)
 
 
 @dataclass(frozen=True)
@@ -158,62 +130,6 @@ def _lower(line: TableRow, evidence: Evidence) -> Iterator[tuple[Quantity, float
                 yield quantity, line.attacks[quantity].mean or 0.0
 
 
-class Stored:
-    """One line's stored numbers, each read once."""
-
-    def __init__(self, results: Results, summary: Summary, line: TableRow) -> None:
-        self.results = results
-        self.metric = summary.metric
-        self.line = line
-        self.levels = levels(summary.index)
-        self.correct: Runs = correctness(results, line)
-        self._attacks: dict[tuple[str, str], Runs] = {}
-
-    def attack(self, name: str, metric: str) -> Runs:
-        """Scores or decisions of one attack, by run; none where it is not finished."""
-        key = name, "" if metric in RANKED else metric  # scores are the same for all metrics that rank
-        if key not in self._attacks:
-            self._attacks[key] = attacked(self.results, self.line, name, metric)
-        return self._attacks[key]
-
-    def mean(self, metric: str, runs: Runs) -> Estimate | None:
-        """The mean of a number over its finished runs."""
-        scope = of_all(shared([self.correct]), [runs])
-        (found,) = [None] if scope is None else numbers(metric, [runs], scope)
-        return None if found is None else _as_asked(metric, mean_over_runs(found))
-
-    def means(self) -> Iterator[tuple[str, Estimate]]:
-        """Of every attack, in the summary's metric."""
-        for name in self.line.attacks:
-            estimate = self.mean(self.metric, self.attack(name, self.metric))
-            if estimate is not None:
-                yield name, estimate
-
-    def columns(self) -> list[Column]:
-        """Levels and metrics of worst cases."""
-        metrics = dict.fromkeys((*WORST_METRICS, self.metric))
-        return [Column(level, metric) for level in self.levels for metric in metrics]
-
-    def level(self, column: Column) -> dict[str, Runs]:
-        """The finished attacks of a level."""
-        known = {name: self.attack(name, column.metric) for name in self.levels[column.level]}
-        return {name: runs for name, runs in known.items() if runs}
-
-    def worst_cases(self) -> Iterator[tuple[Column, Worst]]:
-        """Of every level, by every metric that is shown."""
-        for column in self.columns():
-            attacks = self.level(column)
-            scope = of_all(shared([self.correct]), [*attacks.values()])
-            if scope is None:
-                continue
-            found = dict(zip(attacks, numbers(column.metric, [*attacks.values()], scope), strict=True))
-            measured = {name: one for name, one in found.items() if one is not None}
-            if measured:
-                case = worst_of(stacked([*measured.values()]))
-                missing = tuple(name for name in self.levels[column.level] if name not in measured)
-                yield column, Worst(_worst_as_asked(column.metric, case), [*measured][case.attack], missing)
-
-
 # --- differences ---
 
 
@@ -275,15 +191,3 @@ def _with_verdicts(found: Lines) -> Lines:
         key: replace(evidence, changes={name: judged[key][name] for name in evidence.changes})
         for key, evidence in found.items()
     }
-
-
-# --- the advantage, whose influences are those of balanced accuracy ---
-
-
-def _as_asked(metric: str, estimate: Estimate) -> Estimate:
-    return Estimate(*(2 * one - 1 for one in estimate)) if metric == "advantage" else estimate
-
-
-def _worst_as_asked(metric: str, case: WorstCase) -> WorstCase:
-    value, low, high = _as_asked(metric, Estimate(*case[:3]))
-    return case._replace(value=value, low=low, high=high)

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from miabench.errors import UserError
 from miabench.evaluation.decisions import called_members
 from miabench.evaluation.scores import TargetValues
 from miabench.metrics import (
@@ -52,7 +53,7 @@ class Scope(NamedTuple):
 
 def correctness(results: Results, line: TableRow) -> Runs:
     """Whether each record of each finished target is classified correctly."""
-    return results.targets(line.cell)
+    return _ascending(results.targets(line.cell))
 
 
 def attacked(results: Results, line: TableRow, attack: str, metric: str) -> Runs:
@@ -61,14 +62,24 @@ def attacked(results: Results, line: TableRow, attack: str, metric: str) -> Runs
     Runs whose shadows are too few to learn a decision are left out.
     """
     if metric in RANKED:
-        return results.targets(line.cell, line.attacker, attack)
+        return _ascending(results.targets(line.cell, line.attacker, attack))
     decided = {}
     for run, scores in results.scores(line.cell, line.attacker, attack).items():
         called = called_members(metric, scores)
         if called is not None:
             target = scores.target
             decided[run] = TargetValues(called.astype(np.float64), target.members, target.labels, target.rows)
-    return decided
+    return _ascending(decided)
+
+
+def _ascending(runs: Runs) -> Runs:
+    """The same, the rows of each run ascending as a scope's are: they are not sorted again for every number."""
+    return {run: _by_row(values) for run, values in runs.items()}
+
+
+def _by_row(one: TargetValues) -> TargetValues:
+    at = np.argsort(one.rows)
+    return TargetValues(one.values[at], one.members[at], one.labels[at], one.rows[at])
 
 
 def shared(lines: Sequence[Runs]) -> Scope | None:
@@ -108,24 +119,28 @@ def numbers(metric: str, parts: Sequence[Runs], scope: Scope) -> list[Influences
     Returns:
         None in place of a number that has no influences (a predictive value), or too few records in some run.
     """
-    cut = [[_cut(part[run], scope.rows[run]) for run in scope.rows] for part in parts]
+    parted = [[cut(part[run], scope.rows[run]) for run in scope.rows] for part in parts]
     alike = _alike([*scope.rows.values()]) and _alike([*scope.members.values()])
-    whole = all(len(one.rows) == len(rows) for own in cut for one, rows in zip(own, scope.rows.values(), strict=True))
+    whole = all(
+        len(one.rows) == len(rows) for own in parted for one, rows in zip(own, scope.rows.values(), strict=True)
+    )
     if not (alike and whole):
-        return [_apart(metric, own, scope.union) for own in cut]
+        return [_apart(metric, own, scope.union) for own in parted]
     step = max(1, TOGETHER // sum(len(rows) for rows in scope.rows.values()))
-    return [one for at in range(0, len(cut), step) for one in _dense(metric, cut[at : at + step])]
+    return [one for at in range(0, len(parted), step) for one in _dense(metric, parted[at : at + step])]
 
 
 def _alike(arrays: Sequence[NDArray[np.generic]]) -> bool:
     return all(np.array_equal(arrays[0], other) for other in arrays[1:])
 
 
-def _cut(values: TargetValues, rows: NDArray[np.int64]) -> TargetValues:
+def cut(values: TargetValues, rows: NDArray[np.int64]) -> TargetValues:
     """The scope's records among those of one run, ascending."""
     if np.array_equal(values.rows, rows):  # as in most reports: sorting them again is a tenth of the time
         return values
     _, at, _ = np.intersect1d(values.rows, rows, assume_unique=True, return_indices=True)
+    if values.members[at].all() or not values.members[at].any():  # only in a store that somebody forged
+        raise UserError("an attack's scores are of other records than its accuracies; remove the store and run again")
     return TargetValues(values.values[at], values.members[at], values.labels[at], values.rows[at])
 
 

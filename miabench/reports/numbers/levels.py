@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 from miabench.plugins.attack import Access
+from miabench.plugins.suites import SUITES, suite_name
 from miabench.results.index import Index
 
 NAMES: Mapping[Access, str] = {"label": "label-only", "black-box": "black-box", "white-box": "white-box"}
@@ -32,3 +33,13 @@ def levels(index: Index) -> Mapping[str, tuple[str, ...]]:
             weaker = order[: order.index(access) + 1]
             found[NAMES[access]] = tuple(attack.label for attack in index.attacks if attack.access in weaker)
     return found
+
+
+def left_out(index: Index, level: str) -> tuple[str, ...]:
+    """Attacks of the newest suite of a level's name that the experiment has in no form.
+
+    A worst case means the same in two reports only where both have all of them.
+    """
+    asked = {attack.label.partition(" ")[0] for attack in index.attacks}
+    suite = suite_name(level) if level in NAMES.values() else None
+    return () if suite is None else tuple(name for name in SUITES[suite] if name not in asked)

@@ -15,10 +15,11 @@ from miabench.metrics import Verdict, verdicts
 from miabench.metrics.dominance import dominates
 from miabench.metrics.names import TITLES
 from miabench.reports.numbers.best import baselines, largest_loss
-from miabench.reports.numbers.evidence import Judgement, Stored, Worst, worst_change
+from miabench.reports.numbers.evidence import Judgement, worst_change
 from miabench.reports.numbers.influences import shared
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow, printed, signed
+from miabench.reports.numbers.stored import Stored, Worst
 from miabench.results.results import Results
 
 

@@ -12,7 +12,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from miabench.evaluation.measure import ACCURACIES
+from miabench.experiment.remarks import subject
 from miabench.files.toml import toml_text
 from miabench.reports.numbers.lines import Summary, printed
 from miabench.reports.numbers.names import DAGGER
@@ -76,7 +76,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     experiment = summary.index.experiment
     return template("page.html").render(
-        name=experiment.name,
+        title=subject(experiment),
         overview=overview(summary),
         sentences=[*said, *sentences(summary, made.judged)],
         alerts=list(dict.fromkeys(alerts(summary, made.judged))),
@@ -94,7 +94,7 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
         protocol=list(provenance.protocol(experiment)),
         versions=provenance.versions(results),
         experiment=toml_text(experiment.as_file()),
-        date=datetime.now(UTC).strftime("%d %B %Y"),
+        made=provenance.made_on(results),
         key=digest(experiment.model_dump(mode="json")),
         style=Markup(style),  # the package's own, like the script
         script=Markup(script),

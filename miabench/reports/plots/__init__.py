@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from miabench.reports.numbers.cost import costs
-from miabench.reports.numbers.evidence import Judgement
-from miabench.reports.numbers.lines import Summary
-from miabench.reports.plots import against_cost, heat_map, histograms, origin_boundary, roc, worst_cases
+from miabench.reports.plots import against_cost, heat_map, histograms, origin_boundary, rank_map, roc, worst_cases
 from miabench.reports.plots.against_accuracy import draw, draw_ablation, trade_off
 from miabench.reports.plots.figure import SUFFIXES, Figures, save
 from miabench.reports.plots.records import load_records
 from miabench.reports.plots.sheet import SCREEN, Sheet
+from miabench.reports.tables.report_tables import Tabled
 from miabench.results.results import Results
 
 TITLES = {  # of the figures, on the page
@@ -26,6 +24,7 @@ TITLES = {  # of the figures, on the page
     "cost": "cost against the strongest attack",
     "attacks": "every defense under every attack",
     "roc": "ROC of each attack",
+    "lrc": "loss-rank correlation of every two defenses",
     "boundary-histograms": "distance to the decision boundary, members and non-members",
     "confidence-histograms": "confidence, members and non-members",
     "origin-boundary": "distance to the origin and to the decision boundary",
@@ -34,40 +33,38 @@ TITLES = {  # of the figures, on the page
 __all__ = ["TITLES", "all_figures", "all_plots", "draw", "draw_ablation", "trade_off"]
 
 
-def all_plots(results: Results, summary: Summary, judged: Judgement, folder: Path, sheet: Sheet = SCREEN) -> list[Path]:
+def all_plots(results: Results, made: Tabled, folder: Path, sheet: Sheet = SCREEN) -> list[Path]:
     """Write every figure that the results support, as PNG, SVG and PDF: `worst-cases`, `trade-off`, `cost` and so on.
 
     Args:
         results: of an experiment, finished or not.
-        summary: see `all_figures`.
-        judged: of the same lines.
+        made: see `all_figures`.
         folder: made if need be.
         sheet: how they are laid out.
 
     Returns:
         The files that were written; a figure without data is none of them.
     """
-    made = all_figures(results, summary, judged, sheet)
-    return [path for name, figures in made for path in save(figures, folder / name, SUFFIXES)]
+    every = all_figures(results, made, sheet)
+    return [path for name, figures in every for path in save(figures, folder / name, SUFFIXES)]
 
 
-def all_figures(
-    results: Results, summary: Summary, judged: Judgement, sheet: Sheet = SCREEN
-) -> Iterator[tuple[str, Figures]]:
+def all_figures(results: Results, made: Tabled, sheet: Sheet = SCREEN) -> Iterator[tuple[str, Figures]]:
     """Every kind of figure by name, one after the other, so that those of one kind at a time are in memory.
 
     Args:
-        results: what the summary was made from.
-        summary: its metric is that of the trade-off, of the cost and of the heat map; its lines are shown.
-        judged: of the same lines.
+        results: what was tabled.
+        made: what the tables show; the summary's metric is that of the trade-off, of the cost and of the heat map.
         sheet: how they are laid out.
     """
-    yield "worst-cases", worst_cases.draw(summary, judged, sheet)
+    summary = made.summary
+    yield "worst-cases", worst_cases.draw(summary, made.judged, sheet)
     yield "trade-off", draw(summary, sheet)
     yield "ablation", draw_ablation(summary, sheet)
-    yield "cost", against_cost.draw(summary, costs(results), sheet)
+    yield "cost", against_cost.draw(summary, made.costs, sheet)
     yield "attacks", heat_map.draw(summary, sheet)
     yield "roc", roc.draw(results, summary, sheet)
+    yield "lrc", rank_map.draw(made.loss_ranks(), sheet)
     views = load_records(results, summary)
     yield "boundary-histograms", histograms.draw(views, histograms.BOUNDARY, sheet)
     yield "confidence-histograms", histograms.draw(views, histograms.CONFIDENCE, sheet)

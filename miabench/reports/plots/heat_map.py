@@ -12,15 +12,16 @@ from matplotlib.image import AxesImage
 from miabench.reports.numbers.lines import Site, SiteKey, Summary, TableRow
 from miabench.reports.numbers.names import title_of
 from miabench.reports.plots.axis import Measure
+from miabench.reports.plots.shades import CELL, LETTER, numbered
 from miabench.reports.plots.sheet import LEGEND, SCREEN, WIDTHS, Sheet
 from miabench.reports.plots.sites import choose, sites
 from miabench.reports.plots.style import LABEL_WIDTH
 from miabench.reports.plots.words import mean_over, records_of, wrapped
 
 MOST_ROWS = 40
-CELL = (0.72, 0.26)  # inches
-LETTER = 0.075  # inches
-EQUAL_CONTRAST = 0.179  # luminance at which white and black are equally legible
+PAPER = 7.0  # points of names on paper
+DIGITS = 4.5  # letters of a number and the room beside it
+PAPER_LABEL = 18  # characters of a row's name on paper before it goes on in the next line
 LEAST_SPAN = 20.0  # points that the shades cover at least
 
 
@@ -43,22 +44,28 @@ def draw(summary: Summary, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
 def _figure(summary: Summary, lines: Sequence[TableRow], choice: str, sheet: Sheet) -> Figure:
     rows, columns, panels = len(lines) // len(summary.attackers), len(lines[0].attacks), len(summary.attackers)
     names = LETTER * max(len(title_of(line.cell)) for line in lines)
-    wanted = max(names + panels * columns * CELL[0] + 1.2, 6.0) + LEGEND
-    width = wanted if sheet.width is None else WIDTHS[sheet.width]
-    letters = 8 * min(1.0, max(0.5, width / wanted))  # of the numbers, which have less room on paper
-    figure = Figure(figsize=(width, rows * CELL[1] + 1.4), layout="constrained")
+    if sheet.width is None:
+        width, down, size, letters = max(names + panels * columns * CELL[0] + 1.2, 6.0) + LEGEND, 1, 8.0, 8.0
+    else:
+        width, down, size = WIDTHS[sheet.width], panels if sheet.width == "column" else 1, PAPER
+        room = (width - min(names, LETTER * PAPER_LABEL)) * down / (panels * columns)
+        letters = min(PAPER, 8 * room / (DIGITS * LETTER))  # of the numbers
+    figure = Figure(figsize=(width, down * (rows * CELL[1] + 0.6) + 0.8), layout="constrained")
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
     measure = Measure.of(summary)
     low = min(measure.guessing, float(np.nanmin(values)))
     limits = low, max(low + LEAST_SPAN, float(np.nanmax(values)))
     for i, attacker in enumerate(summary.attackers):
-        axes = figure.add_subplot(1, panels, i + 1)
+        axes = figure.add_subplot(down, panels // down, i + 1)
         own = [line for line in lines if line.attacker == attacker]
         image = _draw_panel(axes, own, limits, letters)
         axes.set_title(f"{attacker} attacker", fontsize=9)
-        axes.set_yticks(range(rows), [wrapped(title_of(line.cell), LABEL_WIDTH) for line in own] if i == 0 else [])
-        axes.tick_params(labelsize=letters)
-    bar = figure.colorbar(image, ax=figure.axes, fraction=0.05, pad=0.02)
+        broken_at = LABEL_WIDTH if sheet.width is None else PAPER_LABEL
+        titles = [wrapped(title_of(line.cell), broken_at) for line in own]
+        axes.set_yticks(range(rows), titles if i % (panels // down) == 0 else [])
+        axes.tick_params(labelsize=size)
+    place = "right" if sheet.width is None else "bottom"
+    bar = figure.colorbar(image, ax=figure.axes, location=place, fraction=0.05, pad=0.02)
     bar.set_label(f"{measure.name} (%), less is better", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     cells, runs = [line.cell for line in lines], max(line.test.runs for line in lines)
@@ -73,24 +80,12 @@ def _figure(summary: Summary, lines: Sequence[TableRow], choice: str, sheet: She
 
 def _draw_panel(axes: Axes, lines: Sequence[TableRow], limits: tuple[float, float], letters: float) -> AxesImage:
     values = np.array([[_percent(line, attack) for attack in line.attacks] for line in lines])
-    image = axes.imshow(values, cmap="Blues", vmin=limits[0], vmax=limits[1], aspect="auto")
+    states = [[value.state for value in line.attacks.values()] for line in lines]
+    image = numbered(axes, values, states, limits, "{:.1f}", letters)
     axes.set_xticks(
         range(values.shape[1]), [wrapped(name, LABEL_WIDTH) for name in lines[0].attacks], rotation=45, ha="right"
     )
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for (row, column), value in np.ndenumerate(values):
-        text = lines[row].attacks[[*lines[row].attacks][column]].state if np.isnan(value) else f"{value:.1f}"
-        color = "black" if np.isnan(value) else _legible([*image.to_rgba(np.array([value]))[0, :3]])
-        axes.text(column, row, text, ha="center", va="center", fontsize=letters, color=color)
     return image
-
-
-def _legible(shade: Sequence[float]) -> str:
-    """White or black, whichever has the higher contrast with a shade (relative luminance of WCAG 2)."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shade]
-    luminance = float(np.dot((0.2126, 0.7152, 0.0722), linear))
-    return "black" if luminance > EQUAL_CONTRAST else "white"
 
 
 def _percent(line: TableRow, attack: str) -> float:

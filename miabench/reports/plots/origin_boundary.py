@@ -32,13 +32,14 @@ def _figure(site: Site, view: SiteRecords, sheet: Sheet) -> Figure:
         _draw_panel(axes, seen)
     cells = [seen.cell for seen in view.cells]
     lines = [
-        f"{site[0]}, {site[1]}: distance to the origin against distance to the decision boundary",
+        f"{site[0]}, {site[1]}: distance to the origin against distance to the decision boundary, which is the largest "
+        "minus the second largest softmax probability",
         f"one training; {records_of(cells)}, at most {MOST_POINTS:,} of each drawn; "
         "each panel has its own horizontal scale",
         *([view.choice] if view.choice else []),
     ]
     x = "distance to the origin: length of the feature vector"
-    y = "distance to the decision boundary: largest minus second largest softmax probability"
+    y = "distance to the decision boundary"
     sheet.label(figure, "\n".join(lines), x, y)
     sheet.add_legend(figure, [handle("members", MEMBERS), handle("non-members", OTHERS, "o")])
     return figure

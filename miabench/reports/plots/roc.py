@@ -13,11 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from miabench import metrics
+from miabench.reports.numbers.best import one_per_defense
 from miabench.reports.numbers.lines import Site, Summary, TableRow
 from miabench.reports.numbers.names import how_chosen, title_of
 from miabench.reports.plots.roc_band import Curve, roc
 from miabench.reports.plots.sheet import ABREAST, LARGE_PANEL, SCREEN, Sheet
-from miabench.reports.plots.sites import one_per_defense, sites
+from miabench.reports.plots.sites import sites
 from miabench.reports.plots.style import LABEL_WIDTH, Look, choose_looks
 from miabench.reports.plots.words import escaped, mean_over, records_of, wrapped
 from miabench.results.results import Results
@@ -33,12 +34,13 @@ BANDS = 2  # in a panel: more would hide the curves
 
 
 class Drawn(NamedTuple):
-    """One curve: of a cell, in the look of its defense; the AUC is the mean over the curve's runs."""
+    """One curve: of a cell, in the look of its defense; the AUC is the mean over the curve's `runs`."""
 
     line: TableRow
     curve: Curve
     look: Look
     auc: float
+    runs: int
 
 
 def draw(results: Results, summary: Summary, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
@@ -74,7 +76,7 @@ def _curves(results: Results, lines: Sequence[TableRow], attack: str, looks: Map
             alike = [one for one in runs if np.array_equal(one.members, runs[0].members)]
             scores = np.stack([one.values for one in alike])
             auc = float(np.mean([metrics.auc(one.values, one.members).value for one in alike]))
-            yield Drawn(line, roc(scores, runs[0].members), looks[line.cell.defense], auc)
+            yield Drawn(line, roc(scores, runs[0].members), looks[line.cell.defense], auc, len(alike))
 
 
 def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Sequence[Drawn]], sheet: Sheet) -> Figure:
@@ -91,7 +93,7 @@ def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Se
         aucs = [f"{100 * one.auc:.1f}" for one in drawn]
         axes.legend(curves, aucs, title="AUC (%)", loc="lower right", **KEY)
     shown = {one.line.cell.label: one for drawn in panels.values() for one in drawn}
-    cells, runs = [one.line.cell for one in shown.values()], max(one.line.test.runs for one in shown.values())
+    cells, runs = [one.line.cell for one in shown.values()], max(one.runs for one in shown.values())
     text = [
         f"{cells[0].dataset}, {cells[0].model}: ROC of each attack",
         f"{mean_over(runs)}, band: pointwise 95% interval over records and runs, of no defense and of the least AUC; "

@@ -109,6 +109,8 @@ class Sheet:
         figure.set_figheight(height)
         figure.supxlabel(figure.get_supxlabel(), y=legend / height, verticalalignment="bottom", fontsize=9)
         bottom = (legend + label) / height
+        top = 1 - LINE * (str(figure.get_label()).count("\n") + 1) / height if self.titles else 1.0
+        figure.supylabel(figure.get_supylabel(), y=(bottom + top) / 2, fontsize=9)  # beside the panels
         figure.set_layout_engine("constrained", rect=(0, bottom, 1, 1 - bottom))
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from miabench.reports.numbers.best import baselines, best_setting
+from miabench.reports.numbers.best import one_per_defense
 from miabench.reports.numbers.lines import Site, Summary, TableRow
 from miabench.reports.numbers.names import how_chosen
 
@@ -31,13 +31,3 @@ def choose(summary: Summary, lines: Sequence[TableRow], most: int) -> tuple[list
     if len(lines) <= most:
         return list(lines), ""
     return [*one_per_defense(summary, lines)], how_chosen(summary)
-
-
-def one_per_defense(summary: Summary, lines: Sequence[TableRow]) -> Iterator[TableRow]:
-    """The setting that stands for each defense, as `best.best_setting` chooses it."""
-    bases = baselines(summary.lines)
-    for defense in dict.fromkeys(line.cell.defense for line in lines):
-        settings = [line for line in lines if line.cell.defense == defense]
-        best = best_setting(settings, bases.get(settings[0].site_key), summary.max_accuracy_loss)
-        if best is not None:
-            yield best

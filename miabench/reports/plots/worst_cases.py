@@ -39,9 +39,18 @@ def _panels(summary: Summary, judged: Judgement, lines: Sequence[TableRow], metr
         for attacker in summary.attackers:
             for metric in metrics:
                 own = [line for line in lines if line.attacker == attacker]
-                points = [*_points(judged, own, Column(level, metric))]
-                who = f"{level} attacks" + (f" ({attacker})" if len(summary.attackers) > 1 else "")
-                yield Panel(f"{who}, {TITLES[metric]}", points, Measure(TITLES[metric], 100 * GUESSING[metric]))
+                column = Column(level, metric)
+                who = f"{level} attacks{_among(judged, own, column)}"
+                who += f" ({attacker})" if len(summary.attackers) > 1 else ""
+                measure = Measure(TITLES[metric], 100 * GUESSING[metric])
+                yield Panel(f"{who}, {TITLES[metric]}", [*_points(judged, own, column)], measure)
+
+
+def _among(judged: Judgement, lines: Sequence[TableRow], column: Column) -> str:
+    """Of how many attacks the worst cases are, where not all of the level were measured for every line."""
+    cases = [worst for line in lines if (worst := judged.lines[line.key].worst.get(column))]
+    counts = dict.fromkeys(worst.among for worst in cases)
+    return f" ({' or '.join(counts)})" if any(worst.missing for worst in cases) else ""
 
 
 def _points(judged: Judgement, lines: Sequence[TableRow], column: Column) -> Iterator[Point]:

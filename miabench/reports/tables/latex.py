@@ -11,12 +11,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
+from miabench.reports.tables.between_defenses import duel_tables, loss_rank_tables
 from miabench.reports.tables.report_tables import (
     Tabled,
     attack_tables,
     branch_tables,
     consistency_tables,
-    duel_tables,
     gaps_tables,
     results_tables,
     worst_tables,
@@ -106,9 +106,10 @@ def to_latex(made: Tabled, made_with: str) -> str:
         *([f"made with {made_with}"] if made_with else ()),
     ]
     floats = [text for table in worst_tables(made, reasons) for text in latex_floats(table, said)]
-    more = [*results_tables(made, reasons), *attack_tables(made, reasons), *duel_tables(made), *gaps_tables(made)]
+    more = [*results_tables(made, reasons), *attack_tables(made, reasons)]
+    more += [*duel_tables(made.duels, summary.metric), *gaps_tables(made)]
     more += branch_tables(summary, made.branches)
-    more += consistency_tables(made)
+    more += [*consistency_tables(made), *loss_rank_tables(made.loss_ranks())]
     floats += [text for table in more for text in latex_floats(table, [])]
     notes = [*footnotes.beside(summary, made.judged, reasons)]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]

@@ -43,8 +43,9 @@ def escape(text: str) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """One table with its title; the best values are bold."""
-    return f"**{escape(table.title)}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in _rows(table))
+    """One table with its title and what stands below it; the best values are bold."""
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in _rows(table))
+    return "\n\n".join([f"**{escape(table.title)}**", rows, *map(escape, table.below)])
 
 
 def _rows(table: Table) -> Iterator[list[str]]:

@@ -13,23 +13,21 @@ from miabench.reports.numbers.branches import BRANCHES, BranchShares, Shares, re
 from miabench.reports.numbers.consistency import QUANTITIES, Consistency
 from miabench.reports.numbers.cost import Cost, Costs
 from miabench.reports.numbers.duels import Matrices
-from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
+from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import STATES, RunStats, Summary, TableRow
+from miabench.reports.numbers.loss_ranks import LossRanks
 from miabench.reports.numbers.names import approach, baseline_name
+from miabench.reports.numbers.stored import ACCURACY, Worst
+from miabench.reports.tables.between_defenses import duel_tables, loss_rank_tables
 from miabench.reports.tables.table import Row, Table, Value, change, interval, mean_over_runs, number, overlap
+from miabench.reports.words.collapse import remedies
 from miabench.reports.words.footnotes import Reasons
 
 COST_HEADERS = (
-    "trainings",
-    "CPU seconds",
-    "ratio to {}",
-    "wall seconds",
-    "records forward",
-    "records backward",
-    "withheld",
+    "trainings", "CPU seconds", "ratio to {}", "wall seconds", "records forward", "records backward", "withheld",
     "s per 1,000 answers",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Tabled:
         costs: of the cells; what is missing is left out.
         branches: of the cells with relaxed losses.
         consistency: how alike networks behave on members and non-members; read from the store when it is asked for.
+        loss_ranks: whether defenses find the same records hard; read from the store when it is asked for.
     """
 
     summary: Summary
@@ -53,6 +52,7 @@ class Tabled:
     costs: Costs
     branches: BranchShares
     consistency: Callable[[], Sequence[Consistency]] = tuple
+    loss_ranks: Callable[[], Sequence[LossRanks]] = tuple
 
 
 def report_tables(made: Tabled, reasons: Reasons) -> list[Table]:
@@ -65,10 +65,11 @@ def detailed_tables(made: Tabled, reasons: Reasons) -> list[Table]:
     return [
         *results_tables(made, reasons),
         *attack_tables(made, reasons),
-        *duel_tables(made),
+        *duel_tables(made.duels, made.summary.metric),
         *gaps_tables(made),
         *branch_tables(made.summary, made.branches),
         *consistency_tables(made),
+        *loss_rank_tables(made.loss_ranks()),
         *cost_tables(made.summary, made.costs),
     ]
 
@@ -87,7 +88,8 @@ def worst_tables(made: Tabled, reasons: Reasons) -> list[Table]:
             ]
             headers = ("test acc. ↑", *(f"{TITLES[metric]} ↓" for metric in metrics))
             title = f"{_about(lines)}: the strongest attack of each kind, in percent [95% interval]"
-            tables.append(Table(title, ("attacks", *shown), headers, tuple(sections)))
+            below = tuple(remedies(made.summary, lines))
+            tables.append(Table(title, ("attacks", *shown), headers, tuple(sections), below))
     return tables
 
 
@@ -165,24 +167,6 @@ def _detailed(
     word = Value("") if change_ is None else Value(change_.verdict.word)
     difference = Value("") if change_ is None else change(change_)
     return mean_over_runs(value, reasons, best), between, difference, word
-
-
-def duel_tables(made: Tabled) -> list[Table]:
-    """Which defense leaks less than which in the worst case."""
-    words = {1: "less", 0: "≈", -1: "more"}
-    tables = []
-    for site_key, found in made.duels.items():
-        names = [approach(line) for line in found.lines]
-        rows = tuple(
-            Row((name,), tuple(Value("" if i == j else words[int(one)]) for j, one in enumerate(outcomes)), line)
-            for i, (name, outcomes, line) in enumerate(zip(names, found.outcomes, found.lines, strict=True))
-        )
-        title = (
-            f"{', '.join(site_key)}: worst case of the row against that of the column, {TITLES[made.summary.metric]} "
-            "(less: it leaks less; ≈: not distinguishable)"
-        )
-        tables.append(Table(title, ("approach",), tuple(line.cell.label for line in found.lines), (rows,)))
-    return tables
 
 
 def gaps_tables(made: Tabled) -> list[Table]:

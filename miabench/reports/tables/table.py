@@ -80,12 +80,14 @@ class Table:
         names: headers of the columns that say what a row is about.
         headers: of the values.
         sections: rows that belong together; a rule is drawn between sections.
+        below: sentences that stand right under the table.
     """
 
     title: str
     names: tuple[str, ...]
     headers: tuple[str, ...]
     sections: tuple[tuple[Row, ...], ...]
+    below: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -12,7 +12,6 @@ from miabench.reports.tables.table import Table, Value, new_names
 from miabench.reports.tables.terminal_layout import Column, Item, print_columns, print_note
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned
-from miabench.reports.words.collapse import remedies
 
 
 def show(console: Console, made: Tabled, said: Sequence[str], details: bool) -> None:
@@ -27,8 +26,6 @@ def show(console: Console, made: Tabled, said: Sequence[str], details: bool) -> 
     reasons = footnotes.Reasons()
     for table in report_tables(made, reasons) if details else worst_tables(made, reasons):
         print_table(console, table)
-    for line in remedies(made.summary):
-        print_note(console, line)
     for sentence in said:
         print_note(console, sentence)
     if said:
@@ -47,6 +44,8 @@ def print_table(console: Console, table: Table) -> None:
     for i, header in enumerate(table.headers):
         columns.append(Column(header, [_item(row.values[i], row.is_quiet) for row in rows]))
     print_columns(console, table.title, list(_ends(table)), columns)
+    for sentence in table.below:
+        print_note(console, sentence)
 
 
 def _notes(made: Tabled, reasons: footnotes.Reasons) -> Iterator[str]:

@@ -28,13 +28,19 @@ class Form(NamedTuple):
     Attributes:
         stacked: whether the parts of an item stand below each other.
         name_width: columns of a name before it goes on in the next line.
+        below_width: columns of what stands below, likewise.
     """
 
     stacked: bool
     name_width: int
+    below_width: int
 
 
-FORMS = (Form(False, 26), Form(True, 26), Form(True, 16))  # the first that fits; else several tables of the last
+FORMS = (
+    Form(False, 26, 32),
+    Form(True, 26, 20),
+    Form(True, 16, 20),
+)  # the first that fits; else several tables of the last
 
 
 class Item(NamedTuple):
@@ -70,7 +76,8 @@ class Column(NamedTuple):
         if self.names:
             return "\n".join(textwrap.wrap(plain(" ".join(item.parts)), form.name_width, break_on_hyphens=False))
         beside = ("\n" if form.stacked else " ").join(item.parts)
-        return f"{beside}\n{plain(item.below)}" if item.below else beside
+        below = textwrap.wrap(plain(item.below), form.below_width, break_on_hyphens=False, break_long_words=False)
+        return "\n".join([beside, *below])
 
 
 def open_console(file: TextIO | None = None) -> Console:

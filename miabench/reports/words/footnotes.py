@@ -9,9 +9,10 @@ from typing import TypeAlias
 from miabench.metrics.comparison import FEWEST_RUNS
 from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.evidence import Change, Judgement
-from miabench.reports.numbers.levels import levels
+from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import Summary, TableRow, printed
 from miabench.reports.numbers.names import DAGGER, baseline_name
+from miabench.reports.numbers.stored import Worst
 
 Groups: TypeAlias = dict[tuple[str, str], dict[str, None]]  # cells (in order) by dataset and a fact about them
 MANY_RUNS = 5  # below, a difference of some points in AUC is rarely shown
@@ -40,6 +41,7 @@ def beside(summary: Summary, judged: Judgement, reasons: Reasons) -> Iterator[st
     yield from tuned_on_target(summary.lines)
     yield from claims(summary.lines)
     yield from dict.fromkeys(unfinished(summary))
+    yield from worst_of(summary, judged)
     yield from records(summary)
     yield from differences(summary, judged)
     yield from (f"note: {note}" for note in summary.notes)
@@ -75,10 +77,9 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
     elif runs < MANY_RUNS:
         yield f"with {runs} runs differences are rarely distinguishable: {MANY_RUNS} or more find more of them"
     if any(evidence.worst for evidence in judged.lines.values()):
-        counts = ", ".join(f"{level} {len(attacks)}" for level, attacks in levels(summary.index).items())
         yield (
-            f"the strongest of so many attacks: {counts}; its value and 95% interval, over runs and records, are "
-            "corrected for choosing among them"
+            "the strongest attack's value and 95% interval, over runs and records, are corrected for choosing among "
+            "the attacks of its level; 11 of 13: so many of the level's attacks were measured"
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
@@ -129,6 +130,17 @@ def unfinished(summary: Summary) -> Iterator[str]:
             yield f"{cell.dataset} {cell.model} {cell.label}: {runs} of {wanted} runs finished{which}: {reason}"
 
 
+def worst_of(summary: Summary, judged: Judgement) -> Iterator[str]:
+    """Which attacks worst cases are without, and why, by level; lines with the same together."""
+    for level in levels(summary.index):
+        groups: Groups = defaultdict(dict)
+        for line in summary.lines:
+            known = {column: worst for column, worst in judged.lines[line.key].worst.items() if column.level == level}
+            if any(worst.missing for worst in known.values()):
+                groups[line.cell.dataset, _without(known)][f"{line.cell.model} {line.cell.label}"] = None
+        yield from (f"{where}: {level}: {what}" for where, what in _named(groups))
+
+
 def records(summary: Summary) -> Iterator[str]:
     """Members, non-members and withheld records of the cells, those with the same ones together."""
     groups: Groups = defaultdict(dict)
@@ -146,7 +158,8 @@ def differences(summary: Summary, judged: Judgement) -> Iterator[str]:
     groups: Groups = defaultdict(dict)
     for line in summary.lines:
         for change in judged.lines[line.key].changes.values():
-            groups[line.cell.dataset, _paired(change)][f"{line.cell.model} {line.cell.label}"] = None
+            over = _paired(change, summary.index.experiment.paired)
+            groups[line.cell.dataset, over][f"{line.cell.model} {line.cell.label}"] = None
     if groups:
         yield (
             f"differences to {baseline_name(summary.lines)} are paired by run and record; [ ] is their 95% interval, "
@@ -156,15 +169,33 @@ def differences(summary: Summary, judged: Judgement) -> Iterator[str]:
         yield f"{where}: differences over {over}"
 
 
+def _without(known: Mapping[Column, Worst]) -> str:
+    """What the worst cases of one level are without: said once where it is the same by every metric."""
+    metrics: dict[str, list[str]] = defaultdict(list)
+    for column, worst in known.items():
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for attack, why in worst.missing.items():
+            reasons[why].append(attack)
+        without = "; ".join(f"{', '.join(own)} ({why})" for why, own in reasons.items())
+        text = f"worst of {worst.among} attacks" + (f", without {without}" if without else "")
+        metrics[text].append(TITLES[column.metric])
+    if len(metrics) == 1:
+        return next(iter(metrics))
+    return "; ".join(f"{', '.join(own)}: {text}" for text, own in metrics.items())
+
+
 def _counted(counts: Mapping[str, int]) -> str:
     withheld = {name: count for name, count in counts.items() if name not in ("members", "non-members")}
     parts = ", ".join(f"{count:,} withheld ({name})" for name, count in withheld.items())
     return f"{counts['members']:,} members, {counts['non-members']:,} non-members, {parts or 'none withheld'}"
 
 
-def _paired(change: Change) -> str:
+def _paired(change: Change, pool: bool) -> str:
+    counts = f"{change.n_members:,} members and {change.n_nonmembers:,} non-members under both"
+    if pool:
+        return f"{change.runs} models, each with members of its own: at least {counts} in each"
     runs = "one training (its interval is over records alone)" if change.runs == 1 else f"{change.runs} trainings"
-    return f"{runs}, {change.n_members:,} members and {change.n_nonmembers:,} non-members under both"
+    return f"{runs}, {counts}"
 
 
 def _named(groups: Groups) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from miabench.experiment.model import Experiment
 from miabench.results.results import Results
@@ -49,6 +50,13 @@ def versions(results: Results) -> dict[str, str]:
     environments = (results.store.manifest(ref).environment for ref in _stored(results))
     found = next((environment for environment in environments if environment), {})
     return {name: str(value) for name, value in found.items() if value}
+
+
+def made_on(results: Results) -> date | None:
+    """The day on which the newest result was made: the same results give the same report on any day."""
+    stored = (entry.metrics for entry in results.index.entries)
+    known = (results.store.manifest(ref).made for ref in stored if ref and results.store.has(ref))
+    return max(filter(None, known), default=None)
 
 
 def made_with(results: Results) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.best import baselines, best_setting, finished_attacks, keeps_accuracy
-from miabench.reports.numbers.evidence import ACCURACY, Change, Judgement, Worst
+from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow, printed, signed
 from miabench.reports.numbers.recommendation import Recommendation, in_words
+from miabench.reports.numbers.stored import ACCURACY, Worst
 
 
 def overview(summary: Summary) -> str:
@@ -21,9 +22,9 @@ def overview(summary: Summary) -> str:
     trainings = "one training" if runs == 1 else f"{runs} trainings"
     guessing = f"{100 * GUESSING[summary.metric]:g}%"
     return (
-        f"{cells} {'cell' if cells == 1 else 'cells'} (dataset, model and defense), {trainings} each, attacked by "
-        f"{'one attack' if attacks == 1 else f'{attacks} attacks'}; attacks are measured by "
-        f"{TITLES[summary.metric]}. {guessing} would be guessing."
+        f"Experiment {experiment.name}: {cells} {'cell' if cells == 1 else 'cells'} (dataset, model and defense), "
+        f"{trainings} each, attacked by {'one attack' if attacks == 1 else f'{attacks} attacks'}; attacks are measured "
+        f"by {TITLES[summary.metric]}. {guessing} would be guessing."
     )
 
 
@@ -49,7 +50,7 @@ def sentences(summary: Summary, judged: Judgement) -> Iterator[str]:
             yield f"{where}: there is no finished cell without defense to compare with."
             continue
         yield (
-            f"{where}: without defense the strongest attack, {worst.attack}, reaches {printed(worst.case.value)}% "
+            f"{where}: without defense the strongest attack, {_named(worst)}, reaches {printed(worst.case.value)}% "
             f"{TITLES[summary.metric]} at {printed(base.test.mean)}% test accuracy."
         )
         yield from _of_defenses(summary, judged, base, lines)
@@ -97,7 +98,7 @@ def _why_not(lines: Sequence[TableRow]) -> str:
 
 
 def _privacy(name: str, worst: Worst, change: Change | None, metric: str) -> str:
-    value = f"{printed(worst.case.value)}% {metric} ({worst.attack})"
+    value = f"{printed(worst.case.value)}% {metric} ({_named(worst)})"
     reaches = f"against {name} the strongest attack reaches {value}"
     if change is None:
         return f"{reaches}, on other records or runs than without defense"
@@ -106,6 +107,11 @@ def _privacy(name: str, worst: Worst, change: Change | None, metric: str) -> str
         return f"{reaches}, {apart}: not distinguishable from no defense ({_needed(change)})"
     verb = "lowers" if change.verdict.word == "lower" else "raises"
     return f"{name} {verb} the strongest attack to {value}, {apart}"
+
+
+def _named(worst: Worst) -> str:
+    """The strongest attack, and of how many it is where not all of its level were measured."""
+    return f"{worst.attack}, worst of {worst.among}" if worst.missing else worst.attack
 
 
 def _needed(change: Change) -> str:

@@ -104,6 +104,76 @@ def test_no_garbage_is_looked_for_while_a_search_runs(store):
         miabench.store_gc(store=store)
 
 
+@pytest.fixture(params=["experiments/tiny-*", "plans/tiny-*", "observations/*/manifest.json"])
+def damaged(request, store):
+    """A file that says what the experiment `tiny`, or one of its results, refers to: half of it is lost."""
+    path = sorted(store.glob(request.param))[0]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def test_what_is_whole_is_listed_beside_what_is_damaged(store, damaged, run_command):
+    whole, tiny = miabench.store_ls(store=store)
+    both = "observations" in str(damaged)  # which the two experiments share
+    assert bool(whole.problems) == both
+    assert (whole.needed, whole.stored) == (11, 11)
+    assert whole.alone is None, "the damaged one may need all of it"
+    assert (tiny.alone is None) == both
+    assert all(str(damaged) in problem and "; " in problem for problem in (*whole.problems, *tiny.problems))
+    code, out, _ = run_command("store", "ls", "--store", str(store))
+    assert code == 1
+    assert f"{whole.name}  11/11 stored" in out
+    assert f"    {damaged} is damaged" in out
+
+
+def test_nothing_that_a_damaged_file_may_refer_to_is_removed(store, damaged, run_command):
+    Store(store).set_failure("f" * 32, "of a job that the damaged list may have")
+    (store / "checkpoints" / "kept").mkdir()
+    left = store / "networks" / ".another-host.1.2.0123abcd.tmp"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    (store / "locks" / f"{'e' * 32}.lock").touch()
+    (store / "scores" / ("d" * 32)).mkdir()
+    before = files(store)
+    code, out, _ = run_command("store", "gc", "--store", str(store), "--forget", "other", "--remove")
+    assert code == 1
+    assert f"{damaged} is damaged" in out
+    assert "all that jobs made stays" in out
+    gone = set(before) - set(files(store))
+    assert {name.partition("/")[0] for name in gone} == {"experiments", "plans", "locks"}
+    assert all("/other-" in name or name.endswith(".lock") for name in gone), "what nobody can need goes"
+    assert not left.exists()
+    assert not (store / "scores" / ("d" * 32)).exists(), "half of an artifact is none"
+    assert (store / "checkpoints" / "kept").exists()
+
+
+def test_what_is_damaged_can_be_forgotten(store, damaged):
+    held = miabench.store_ls(store=store)
+    forgotten = miabench.store_gc(store=store, forget=[one.name for one in held if one.problems], remove=True)
+    assert not damaged.exists()
+    assert forgotten.problems == ()
+    assert [one.name for one in miabench.store_ls(store=store)] == [one.name for one in held if not one.problems]
+    assert miabench.store_verify(store=store).problems == ()
+
+
+def test_what_is_damaged_is_not_exported_and_what_is_whole_is(store, damaged, tmp_path):
+    with pytest.raises(miabench.UserError, match=f"{damaged} is damaged") as refused:
+        miabench.store_export(tmp_path / "x.tar", store=store)
+    assert not list(tmp_path.glob("*.tar"))
+    if "observations" not in str(damaged):
+        name = miabench.store_ls(store=store)[0].name
+        assert refused.value.problems[-1] == f"nothing is exported; what is whole is with: --only {name}"
+        assert miabench.store_export(tmp_path / "x.tar", store=store, only=name).artifacts == 11
+
+
+def test_weights_that_a_damaged_experiment_may_keep_stay(store, tiny):
+    (path,) = store.glob("experiments/other-*")
+    path.write_bytes(path.read_bytes()[:-9])
+    before = weights(store)
+    miabench.run(tiny(keep_weights="none"), store=store, executor="inline")
+    assert weights(store) == before
+
+
 def test_an_unknown_experiment_is_named_with_those_that_there_are(store):
     with pytest.raises(miabench.UserError, match=r"no experiment 'nine'; it has: other-[0-9a-f]+, tiny-[0-9a-f]+"):
         miabench.store_gc(store=store, forget="nine")

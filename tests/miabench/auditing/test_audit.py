@@ -209,6 +209,10 @@ def test_without_shadows_what_needs_them_says_so(target):
     for metric in ATTACK_METRICS:
         assert value(found, "nn", metric, "reason").startswith("it learns on shadow models: give --shadow-members")
         assert value(found, "grad-x", metric, "reason") == "it needs the model itself, to ask for LogGradientNorm"
+        for attack in ("trajectory", "l-leaks"):
+            assert value(found, attack, metric, "reason").startswith(
+                "it trains models of its own from the model's answ"
+            )
     assert value(found, "entropy", "tpr@1%", "reason") == "needs 100 non-members, has 50"
 
 

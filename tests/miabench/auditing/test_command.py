@@ -85,3 +85,11 @@ def test_a_network_by_its_name(files, run_command, monkeypatch, tmp_path):
 )
 def test_bad_input_is_one_line(files, run_command, words, message):
     assert run_command("audit", *words) == (2, "", message)
+
+
+def test_a_stopped_audit_promises_nothing(files, run_command, monkeypatch):
+    def stopped(**given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("miabench.api.auditing.audit", stopped)
+    assert run_command("audit", *files) == (130, "", "stopped\n")

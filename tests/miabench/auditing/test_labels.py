@@ -141,6 +141,15 @@ def test_any_delimiter(arrays, write, delimiter):
     np.testing.assert_array_equal(read.labels, labels)
 
 
+def test_decimal_commas(arrays, write):
+    p, labels = arrays
+    p = p.round(4)
+    expected = read_predictions(write("p0,p1,p2,label", *p.T, labels))
+    path = write("p0,p1,p2,label", *p.T, labels, name="german.csv")
+    path.write_text(path.read_text().replace(",", ";").replace(".", ","))
+    np.testing.assert_array_equal(read_predictions(path).logits, expected.logits)
+
+
 def test_label_0_has_no_column_where_they_begin_with_p1(arrays, write):
     p, labels = arrays
     refused(

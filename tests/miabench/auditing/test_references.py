@@ -223,7 +223,7 @@ WRONG = {
     "another shape": (lambda z: z[:, :-1], "{refs} has shape (K, 109, 3); expected (K, 110, 3): K reference models on"),
     "other classes": (lambda z: z[..., :2], "{refs} has shape (K, 110, 2); expected (K, 110, 3)"),
     "one model": (lambda z: z[0], "{refs} has shape (K, 3); expected (K, 110, 3)"),
-    "none": (lambda z: z[:0], "{refs}: logits has type float64 and shape (0, 110, 3); expected numbers (K, N, C)"),
+    "none": (lambda z: z[:0], "{refs}: logits has shape (0, 110, 3): it holds no reference model; give one or more"),
     "text": (lambda z: z.astype(str), "{refs}: logits has type <U32 and shape (6, 110, 3); expected numbers"),
     "NaN": (lambda z: np.where(z == z[1, 7, 2], np.nan, z), "{refs}, reference 1, record 7 (from 0): logits holds nan"),
 }  # fmt: skip
@@ -254,6 +254,7 @@ def test_wrong_probabilities(files):
         (lambda m: m[:, :-1], "{mask}: member has shape (6, 109); expected (6, 110), a row for each reference model"),
         (lambda m: m[:-1], "{mask}: member has shape (5, 110); expected (6, 110), a row for each reference model"),
         (lambda m: m + 1, "{mask}: member has type int64; expected booleans, or the numbers 0 and 1"),
+        (lambda m: m | True, "{mask}: every reference trained on every record: attacks compare with models that did"),
         (lambda m: m.astype(str), "{mask}: member has type <U5; expected booleans, or the numbers 0 and 1"),
     ],
 )
@@ -282,6 +283,16 @@ def test_a_mask_without_answers():
 
 
 # --- what looks wrong with them ---
+
+
+def test_a_copy_of_the_target_with_three_decimals_is_doubted(files):
+    target, others, *_ = some_models()
+    p = softmax(target, axis=-1).round(3).clip(1e-6)
+    twin = np.log(p / p.sum(-1, keepdims=True))
+    doubt = "reference 6 does not differ from the target on any record but by rounding"
+    mask = np.concatenate([some_models()[3], some_models()[3][:1]])
+    assert any(doubt in one for one in audited(files(references=[*others, twin], member=mask)).warnings)
+    assert not any("but by rounding" in one for one in audited(files()).warnings)
 
 
 def test_a_mask_the_wrong_way_round(files):

@@ -7,6 +7,7 @@ import pytest
 
 import miabench
 from miabench.experiment.load import presets
+from miabench.store.store import Store
 
 
 @pytest.fixture
@@ -80,11 +81,37 @@ def test_reporting_what_was_never_run(command, tmp_path):
     said = f"there is no store {tmp_path}/miabench-store; choose another with --store, or: miabench run tiny.toml"
     assert err == f"error: {said}\n"
     assert not (tmp_path / "miabench-store").exists()
-    (tmp_path / "miabench-store").mkdir()
+    Store(tmp_path / "miabench-store")
     code, out, err = command("report", "tiny.toml")
     assert (code, out) == (2, "")
     said = "has no results of experiment 'tiny' with these settings; make them with: miabench run tiny.toml"
     assert said in err
+
+
+LOOKING = ["status tiny.toml", "report tiny.toml", "store ls", "store du", "store verify", "store gc", "store export x"]
+
+
+@pytest.mark.parametrize("line", [*LOOKING, "store gc --remove", "run tiny.toml"])
+def test_a_folder_of_other_things_is_no_store_and_becomes_none(command, tmp_path, line):
+    (tmp_path / "mine" / "experiments").mkdir(parents=True)
+    for number in range(6):
+        (tmp_path / "mine" / f"{number}.txt").touch()
+    before = sorted((tmp_path / "mine").rglob("*"))
+    code, out, err = command(*line.split(), "--store", "mine")
+    assert (code, out) == (2, "")
+    said = f"no store is in {tmp_path}/mine: it holds 0.txt, 1.txt, 2.txt, 3.txt, 4.txt and 1 more; choose a store, "
+    assert said in err
+    assert sorted((tmp_path / "mine").rglob("*")) == before
+
+
+@pytest.mark.parametrize("line", LOOKING)
+def test_an_empty_folder_is_no_store_yet(command, tmp_path, line):
+    (tmp_path / "new" / ".hidden").mkdir(parents=True)
+    code, out, err = command(*line.split(), "--store", "new")
+    assert (code, out) == (2, "")
+    assert f"error: no store is in {tmp_path}/new: it is empty; choose another with --store, or: miabench run" in err
+    assert command("train", "tiny.toml", "--executor", "inline", "--store", "new")[0] == 0
+    assert command("status", "tiny.toml", "--store", "new")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_separators_stand_where_they_belong(cell, style):
 
 
 def test_missing():
-    assert all(map(is_missing, ["", " ", "NA", "n/a", "NaN", "NULL", "none", "?", "-", "<NA>", "#N/A"]))
+    assert all(map(is_missing, ["", " ", "NA", "n/a", "NaN", "NULL", "none", "?", "-", "<NA>", "#N/A", "n.a.", "NaT"]))
     assert not any(map(is_missing, ["0", "no", "nah", "x", "--x"]))
 
 

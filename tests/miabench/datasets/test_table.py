@@ -366,7 +366,10 @@ def test_missing(tmp_path, name):
         ("x,label\n1,2,a\n2,3,b\n", r"pool.csv, line 2: each row has one cell more than the header: row names\?"),
         ('label,x\n"two\nlines",1\na,red\n', r"pool.csv, line 4, column 'x': 'red'"),
         ('label,x\na,1\nb,"2', r"pool.csv, after line 2: not CSV: unexpected end of data"),
-        (b"label,x\n\xe9t\xe9,1\n", r"pool.csv, after line 0: not UTF-8 text: invalid continuation byte; save it as"),
+        (
+            b"label,x\n\xe9t\xe9,1\n",
+            r"pool.csv, from line 1 on: not UTF-8 text: invalid continuation byte; save it as",
+        ),
     ],
 )
 def test_bad_csv(load, content, message):

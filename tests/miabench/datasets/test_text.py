@@ -210,7 +210,7 @@ NAMED = "`label` and `text` name the columns to read$"
         (
             b"label,text\n\xe9t\xe9,1\n",
             {},
-            r"pool.csv, after line 0: not UTF-8 text: invalid continuation byte; save it as UTF-8$",
+            r"pool.csv, from line 1 on: not UTF-8 text: invalid continuation byte; save it as UTF-8$",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import lzma
 import os
 import pickle
 import socket
+import tarfile
 import zipfile
 
 import numpy as np
@@ -151,7 +152,7 @@ def npy():
         (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS, not the file itself"),
         (b"PK\x03\x04 cut off", "is a zip archive that is damaged or cut off: .*; if it is an Excel file, save the"),
         (zipped({"a": "", "b": ""}), "holds 2 files; expected one CSV file"),
-        ("a,b\n\u00e9,2\n".encode("latin-1"), "after line 0: not UTF-8 text: invalid continuation byte; save it as"),
+        ("a,b\n\u00e9,2\n".encode("latin-1"), "from line 1 on: not UTF-8 text: invalid continuation byte; save it as"),
     ],
 )
 @pytest.mark.parametrize("name", ["pool.csv", "pool"])
@@ -159,6 +160,32 @@ def test_other_formats_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         lines(tmp_path / name)
+
+
+def tarred(content):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        about = tarfile.TarInfo("a.csv")
+        about.size = len(content)
+        archive.addfile(about, io.BytesIO(content))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        zipped({"inner.zip": zipped({"a.csv": "a,b\n1,2\n"})}),
+        zipped({"a.csv.gz": gzip.compress(b"a,b\n1,2\n")}),
+        gzip.compress(lzma.compress(b"a,b\n1,2\n")),
+        gzip.compress(tarred(b"a,b\n1,2\n")),
+        tarred(b"a,b\n1,2\n"),
+    ],
+    ids=["zip in zip", "gzip in zip", "xz in gzip", "tar.gz", "tar"],
+)
+def test_an_archive_of_archives(tmp_path, content):
+    (tmp_path / "file.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"file.csv is or holds an archive; unpack it, and give the file that is meant"):
+        lines(tmp_path / "file.csv")
 
 
 @pytest.mark.parametrize("pack", PACK)

@@ -1,12 +1,16 @@
 """What --dry-run counts, how it measures, and that it leaves nothing behind."""
 
+import dataclasses
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from miabench.errors import UserError
 from miabench.experiment.load import load_experiment
 from miabench.jobs import estimate as module
 from miabench.jobs.estimate import describe, estimate
+from miabench.jobs.executors import ray
 from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.plugins.discover import discover
@@ -115,7 +119,7 @@ def test_seconds_are_those_of_the_defenses_own_fit(plan, tmp_path, monkeypatch, 
     assert work.seconds == pytest.approx(3 * 3 * 256 / 16 * 0.005)
 
 
-@pytest.mark.parametrize("name", [found.name for found in discover().all("defense")])
+@pytest.mark.parametrize("name", [found.name for found in discover().all("defense") if found.name != "copy"])
 def test_every_defense_can_be_timed(plan, name):
     if name == "dp-sgd":
         pytest.importorskip("opacus")
@@ -163,6 +167,22 @@ def test_the_disk_is_what_a_run_takes(plan, tmp_path):
     assert expected == pytest.approx(sum(file.stat().st_size for file in files), rel=0.02)
 
 
+def test_a_device_that_only_the_cluster_has(plan):
+    made = plan()
+    with pytest.raises(UserError, match="this machine has no cuda:7, which the cluster has"):
+        estimate(dataclasses.replace(made, context=made.context.model_copy(update={"device": "cuda:7"})), 1)
+
+
+def test_jobs_at_once_are_those_of_the_cluster(plan, monkeypatch):
+    nodes = [{"Alive": True, "Resources": {"CPU": 70.0, "GPU": 3.0}}, {"Alive": True, "Resources": {"CPU": 30.0}}]
+    monkeypatch.setattr(ray, "joined", lambda address: SimpleNamespace(nodes=lambda: nodes))
+    context = plan().context.model_copy(update={"threads": 2})
+    assert ExecutorConfig("ray").slots(context) == 35 + 15
+    assert ExecutorConfig("ray", jobs_per_gpu=2).slots(context.model_copy(update={"device": "cuda"})) == 6
+    assert ExecutorConfig("ray", 4).slots(context) == 4
+    assert ExecutorConfig("inline").slots(context) == 1
+
+
 def test_cells_that_cannot_be_run(plan):
     found = estimate(plan(defense=["ce", "dmp-gan"]), 1)
     assert (found.possible, found.impossible) == (1, 1)
@@ -172,7 +192,7 @@ def test_the_text(plan):
     made = plan(defense=["ce", "crl"], runs=2, unpublished=["crl.alpha_rce"])
     lines = describe(estimate(made, workers=2)).splitlines()
     assert lines[:5] == [
-        "tiny: a dry run, nothing was trained",
+        "tiny (toy, mlp): a dry run, nothing was trained",
         "cells      2 to run, 0 n/a",
         "trainings  12 to do, 0 stored",
         "epochs     36",
@@ -200,7 +220,7 @@ def work(seconds):
     ],
 )
 def test_durations(seconds, workers, expected):
-    found = module.DryRun("demo", "cpu", 1, 0, 0, (work(seconds),), workers, 2.5e9, ("a note",))
+    found = module.DryRun("demo", "toy, mlp", "cpu", 1, 0, 0, (work(seconds),), workers, 2.5e9, ("a note",))
     lines = describe(found).splitlines()
     assert expected in lines[5]
     assert lines[2] == "trainings  1,000 to do, 0 stored"
@@ -210,5 +230,5 @@ def test_durations(seconds, workers, expected):
 
 @pytest.mark.parametrize(("size", "expected"), [(900, "0.9 kB"), (2_000_000, "2.0 MB"), (12_345e6, "12.3 GB")])
 def test_sizes(size, expected):
-    found = module.DryRun("demo", "cpu", 1, 0, 0, (), 1, size, ())
+    found = module.DryRun("demo", "toy, mlp", "cpu", 1, 0, 0, (), 1, size, ())
     assert describe(found).splitlines()[6] == f"disk       about {expected}"

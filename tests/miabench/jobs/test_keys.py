@@ -50,7 +50,7 @@ def training(**changes):
         "parts": {"train": Part(ids="a" * 32, content="b" * 64), "reference": Part(ids="c" * 32, content="d" * 64)},
         "preparation": {"shape": "(12,)", "scale": "1.0"},
         "model": component("model", "mlp", hidden=[16]),
-        "defense": component("defense", "crl", alpha_rce=0.5),
+        "defense": component("defense", "crl", alpha_rce=0.5, alpha_rcl=0.1, lambda_rcl=0.1),
         "schedule": Schedule(epochs=3, milestones={2: 0.01}),
         "seed": 7,
         "compute": Compute(device="cpu", precision="float32", threads=1),
@@ -107,7 +107,7 @@ SPEC_KEYS = {
     "observation of logits": (lambda: observation(*probes("entropy")), "a9626b65da5708db41b42e5cb0996f5d"),
     "observation of gradients": (lambda: observation(*probes("grad-x", norm="l1")), "6311b786b313bcc27ac9d49ff189ced6"),
     "derived answers": (lambda: derived(TrueProbability(temperature=2)), "157ab0a417a1a0024cd6d145a23c20f9"),
-    "attack that learns": (lambda: attack("nn"), "a6bd0273e3e56e181d002eb96d00af24"),
+    "attack that learns": (lambda: attack("nn"), "9638266e71065dbd745811eefe040356"),
     "white-box attack": (lambda: attack("grad-x"), "7515c34cb558b000c543a163c0c758ce"),
     "measure": (
         lambda: MeasureSpec(version=4, scores="1" * 32, logits=None, members="a" * 32, non_members="c" * 32),

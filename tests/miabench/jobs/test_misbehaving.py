@@ -12,6 +12,7 @@ from miabench.api.experiments import planned
 from miabench.errors import LONGEST_PROBLEM
 from miabench.jobs.executors import memory
 from miabench.jobs.stages import ExecutorConfig, run_stages
+from miabench.store.store import Store
 
 DEFENSE = """
 import ctypes, os, sys
@@ -52,8 +53,40 @@ def only_reason(outcome):
 
 
 @pytest.mark.parametrize("executor", ["inline", "local"])
-def test_a_plugin_that_exits_fails_its_job(train, executor):
-    assert only_reason(train("sys.exit('enough')", executor)).startswith("SystemExit: enough (")
+def test_a_plugin_that_exits_fails_its_job(train, executor, tmp_path):
+    outcome = train("print('last words'); sys.exit('enough')", executor)
+    assert only_reason(outcome).startswith("SystemExit: enough (")
+    kept = {Store(tmp_path / "store").failure(key) for key in outcome.failed}
+    assert all(why.startswith("last words\n") and why.endswith("SystemExit: enough") for why in kept)
+
+
+def test_a_worker_ends_when_its_parent_says_no_more(tmp_path):
+    worker = subprocess.Popen([sys.executable, "-P", "-m", "miabench._worker"], stdin=subprocess.PIPE)
+    worker.stdin.close()
+    assert worker.wait(timeout=120) == 0, "it would wait for its next job for ever"
+
+
+def test_a_job_whose_worker_was_killed_is_tried_again_when_no_other_runs(tmp_path, tiny):
+    plugin = tmp_path / "other.py"
+    mark = f"Path({str(tmp_path)!r}, 'mark')"
+    plugin.write_text(
+        DEFENSE.format(fit=f"{mark}.exists() or ({mark}.touch(), os.kill(os.getpid(), 9)); return task.net()")
+    )
+    experiment = tiny(defense=["other", "ce"], schedule={"epochs": 30, "batch_size": 16}, shadows=4)
+    plan = planned(experiment, {"store": tmp_path / "store", "plugin": plugin}, say=False)
+    running, again = set(), []
+
+    def heard(event):
+        if event.kind == "started":
+            again.append((event.job.key, set(running)))
+            running.add(event.job.key)
+        elif event.kind != "progress":
+            running.discard(event.job.key)
+
+    assert run_stages(plan, ("train",), ExecutorConfig("local", 2), heard).failed == {}
+    begun = [key for key, _ in again]
+    (twice,) = {key for key in begun if begun.count(key) == 2}
+    assert [others for key, others in again if key == twice][1] == set()
 
 
 def test_an_error_without_words_is_reported(train):

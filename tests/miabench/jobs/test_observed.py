@@ -300,6 +300,7 @@ def test_what_an_attack_is_shown_of_a_record_stays_together():
             np.testing.assert_array_equal(target.reference_in, [target.labels % (j + 2) == 0 for j in range(k)])
             np.testing.assert_array_equal(target.reference_out, [target.labels % (j + 3) == 0 for j in range(k)])
             np.testing.assert_array_equal(target.inputs[:, 0], target.labels)
+            np.testing.assert_array_equal(target.copies["copy"][1][Logits()], target.labels)
             assert target.population is population
             return target.labels.astype(np.float64)
 
@@ -314,6 +315,7 @@ def test_what_an_attack_is_shown_of_a_record_stays_together():
         reference_out=np.stack([marks % (j + 3) == 0 for j in range(k)]),
         population=population,
         inputs=np.stack([marks, -marks], 1),
+        copies={"copy": [Observed(marks, marks < 0, 2, {Logits(): sign * marks}, {}) for sign in (-1, 1)]},
     )
     np.testing.assert_array_equal(score_hidden(Checks(), target, {}, 0), marks)
 

@@ -195,7 +195,7 @@ def test_impossible_cells_are_na_with_the_reason(plan):
 
 
 def test_the_floor_of_crl_is_warned_about(plan):
-    made = plan(defense=[{"name": "crl", "alpha_rce": 0.25, "tau_rce": 0.5}, "crl"])
+    made = plan(defense=[{"name": "crl", "alpha_rce": [0.25, 1.0], "tau_rce": 0.5, "alpha_rcl": 0.1}])
     ce, centers = made.index.warnings
     assert "alpha_rce = 0.25 is at or below 0.26" in ce
     assert "the CE part never relaxes" in ce
@@ -269,12 +269,12 @@ def test_a_schedule_that_is_none(plan):
 
 def test_settings_of_one_defense_are_told_apart_by_name(plan):
     """A default among them is named too: a reader of the table does not know it."""
-    grid = [{"name": "crl", "alpha_rce": [0.5, 1.0], "tau_rce": 0.2}, {"name": "relaxloss", "alpha": 1.0}]
+    grid = [{"name": "crl", "alpha_rce": [0.5, 1.0], "tau_rce": 0.2}, {"name": "relaxloss", "upper": 1.0}]
     labels = [cell.label for cell in plan(defense=grid).index.cells]
     assert labels == ["crl alpha_rce=0.5 tau_rce=0.2", "crl alpha_rce=1.0 tau_rce=0.2", "relaxloss"]
     entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 0.9}]
     labels = [cell.label for cell in plan(defense=entries).index.cells]
-    assert labels == ["relaxloss alpha=1.0 upper=1.0", "relaxloss alpha=0.5 upper=0.9"]
+    assert labels == ["relaxloss alpha=None upper=1.0", "relaxloss alpha=0.5 upper=0.9"]
 
 
 def test_which_named_settings_are_defaults(plan):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -314,6 +315,26 @@ def test_asked_to_end_a_training_saves_its_state(tmp_path, endless, executor, en
     saved = [json.loads(path.read_text())["epoch"] for path in tmp_path.glob("store/checkpoints/*/state.json")]
     assert max(saved) == max(done), "the epoch that was running was not finished"
     assert not any(path.name[0] != "." for path in tmp_path.glob("store/running/*"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_a_terminal_does_not_reach_workers(tmp_path, endless):
+    """It goes to the whole group: a worker that has it too may end before its parent asks for a training's state."""
+    experiment, log = endless
+    process = start("train", toml(tmp_path, experiment), "--store", tmp_path / "store", "--executor", "local")
+    while not (log.exists() and "3\n" in log.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    groups = {os.getpgid(int(worker)) for worker in workers}
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert groups
+    assert process.pid not in groups
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in errors
+    saved = [json.loads(path.read_text())["epoch"] for path in tmp_path.glob("store/checkpoints/*/state.json")]
+    assert max(saved) == max(map(int, log.read_text().split()))
 
 
 def test_workers_end_with_a_killed_parent(tmp_path, tiny):

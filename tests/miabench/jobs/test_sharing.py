@@ -119,6 +119,13 @@ def test_a_runner_says_what_it_found(plan):
     assert [runner.run(job, lambda record: None) for _ in range(2)] == ["done", "stored"]
 
 
+def test_a_failure_is_forgotten_once_the_job_is_done(plan):
+    job = next(iter(plan.stage("train").values()))
+    plan.store.set_failure(job.key, "it was another day")
+    assert JobRunner(plan.context).run(job, lambda record: None) == "done"
+    assert plan.store.failure(job.key) is None
+
+
 def test_nothing_is_left_locked(plan, trained):
     trained(lambda number: None)
     assert list((plan.store.folder / "locks").iterdir()) == []

@@ -85,6 +85,21 @@ def test_a_clear_winner_needs_no_correction_of_its_value():
     assert metrics.worst_of(influences).value == pytest.approx(influences.values.mean(1).max(), abs=0.001)
 
 
+def test_a_level_is_not_below_a_weaker_one_whose_attacks_it_has():
+    """Among more attacks the correction takes more, also where the added ones are as strong."""
+    lower = 0
+    for seed in range(20):
+        scores, members = attacks(np.random.default_rng(seed), [0.5] * 6, records=60)
+        few, many = (metrics.worst_of(metrics.auc_influences(scores[:count], members)) for count in (3, 6))
+        level = metrics.at_least(many, few)
+        assert level.value == max(few.value, many.value)
+        assert (level.low, level.high) == (many.low, max(many.high, few.high))
+        assert level.low <= level.value <= level.high
+        assert (level.attack, level.attacks) == (many.attack, 6)
+        lower += many.value < few.value
+    assert lower > 0
+
+
 def test_the_value_is_within_the_interval_and_not_above_the_largest():
     for seed in range(20):
         scores, members = attacks(np.random.default_rng(seed), [0.5] * 5, runs=1 + seed % 4, records=60)

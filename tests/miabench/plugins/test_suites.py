@@ -33,7 +33,8 @@ def test_the_lists_never_change():
     assert SUITES["white-box@1"] == (*SUITES["black-box@1"], "grad-x", "grad-w")
     rest = ("augmentation-agreement", "noise-agreement", "boundary", "loss")
     assert SUITES["all@1"] == (*SUITES["white-box@1"], *rest)
-    assert SUITES["all@2"] == (*SUITES["all@1"], "samia", "adversarial-distance")
+    newer = ("samia", "adversarial-distance", "trajectory", "l-leaks")
+    assert SUITES["all@2"] == (*SUITES["all@1"], *newer)
 
 
 def test_all_is_every_built_in_attack():

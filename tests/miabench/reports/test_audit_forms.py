@@ -150,14 +150,21 @@ def test_nothing_to_draw(found):
 
 
 def test_everything_in_a_folder(found, tmp_path, capsys):
-    write(found, "csv", tmp_path / "out")
-    out, err = capsys.readouterr()
+    write(found, "csv")
+    out, written = capsys.readouterr().out, save(found, tmp_path / "out")
     names = ["results.csv", "results.json", "results.md", "results.tex", "report.html", "audit.npz"]
     names += [f"plots/roc{suffix}" for suffix in (".png", ".svg", ".pdf")]
-    assert err.splitlines() == [f"wrote {tmp_path}/out/{name}" for name in names]
+    assert written == [tmp_path / "out" / name for name in names]
     assert (tmp_path / "out" / "results.csv").read_text() == out
     assert Audit.load(tmp_path / "out" / "audit.npz").summary() == found.summary()
     assert (tmp_path / "out" / "plots" / "roc.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_for_a_paper(found, tmp_path):
+    save(found, tmp_path, "column", titles=False)
+    text = re.sub("(?s)<(title|metadata)>.*?</\\1>", "", (tmp_path / "plots" / "roc.svg").read_text())
+    assert float(re.search(r'width="([\d.]+)pt"', text)[1]) == pytest.approx(72 * 3.33)
+    assert "ROC of each attack" not in text
 
 
 def test_a_folder_that_cannot_be_written(found, tmp_path):

@@ -48,6 +48,13 @@ def test_what_was_never_run_is_answered_with_what_was(tiny, tiny_store, monkeypa
     assert capsys.readouterr().err.endswith(f"make them with: miabench run --dataset digits --store {tiny_store}\n")
 
 
+def test_a_pool_is_described_by_its_models(tiny, tmp_path):
+    pool = {key: value for key, value in tiny(shadows=2).items() if key != "runs"} | {"protocol": "pool"}
+    miabench.run(pool, models=6, store=tmp_path, executor="inline")
+    with pytest.raises(miabench.UserError, match=r"it has 'tiny' \(toy; mlp; ce; margin; 3 epochs, 6 models, seed 0\)"):
+        miabench.report(pool, models=8, store=tmp_path)
+
+
 def test_other_settings_are_not_taken_for_other_runs(tiny, tiny_store):
     with pytest.raises(miabench.UserError, match="has no results of experiment 'tiny'"):
         miabench.report(tiny(), runs=5, epochs=4, attack=["margin", "entropy"], store=tiny_store)

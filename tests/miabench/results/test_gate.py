@@ -24,7 +24,7 @@ def test_what_is_not_measured_does_not_pass(make_results):
     results = make_results({"auc": {"entropy": 0.5, "nn": None}}, runs=1)
     assert verdicts(results, "auc=1") == {"entropy": True, "nn": False}
     (finding,) = gate(results, [Limit("auc", 1.0)], ["nn"])
-    assert str(finding).startswith("FAIL  toy mlp ce {} run 0 nn (adaptive): auc not computed yet (limit 1)")
+    assert str(finding).startswith("FAIL  toy mlp ce run 0 nn (adaptive): auc not computed yet (limit 1)")
 
 
 def test_an_attack_that_cannot_be_is_left_out(make_results):

@@ -1,7 +1,9 @@
 """Bytes of every kind of file in a store and a data root are flipped: it is refused by name, or nothing changes."""
 
+import os
 import re
 import shutil
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +19,7 @@ from miabench.jobs.plan import Paths, make_plan
 from miabench.jobs.runner import JobRunner
 from miabench.jobs.stages import ExecutorConfig, run_stages
 from miabench.results.verification import verify
-from miabench.store.store import Store, digest
+from miabench.store.store import Ref, Store, digest
 from miabench.tuning.space import Dimension
 
 HEX = re.compile(r"[0-9a-f]{32}(?:-[0-9a-f]{32})?|[0-9a-f]{12}")
@@ -261,3 +263,18 @@ def test_an_artifact_is_hashed_once_and_again_when_it_was_touched(made, monkeypa
     path.write_bytes(path.read_bytes())
     store.check(ref)
     assert len(hashed) == 2 * files
+
+
+def test_an_artifact_that_changed_a_moment_ago_is_hashed_each_time(tmp_path, monkeypatch):
+    """It may change once more and show the same time."""
+    from miabench.store import store as code
+
+    store, ref, hashed = Store(tmp_path), Ref("metrics", "0" * 32), []
+    with store.write(ref, {}) as folder:
+        (folder / "rows.json").write_text("[]")
+    later = time.time_ns() + 10**12
+    os.utime(store.path(ref) / "rows.json", ns=(later, later))
+    monkeypatch.setattr(code, "checksum", lambda path, real=code.checksum: hashed.append(path.name) or real(path))
+    for _ in range(3):
+        store.check(ref)
+    assert hashed == ["rows.json"] * 3

@@ -12,8 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 import miabench
+from miabench.errors import LONGEST_PROBLEM
+from miabench.experiment.load import load_experiment
 from miabench.files.json import sealed
+from miabench.files.toml import toml_text
 from miabench.jobs.resources import _check_layout
+from miabench.results.job_list import JobList, ListedJob
 from miabench.results.portable import import_
 from miabench.results.verification import verify
 from miabench.store.manifest import Manifest
@@ -235,8 +239,8 @@ def test_of_an_artifact_only_what_its_manifest_lists_is_imported(store, tmp_path
 
 def test_an_export_with_a_damaged_index_is_named_itself(store, tmp_path):
     with tarfile.open(tmp_path / "bad.tar", "w") as archive:
-        info, content = member("experiments/a.json", b"{}")
-        archive.addfile(info, io.BytesIO(content))
+        for info, content in (member("format.json", b'{"format": 2}'), member("experiments/a.json", b"{}")):
+            archive.addfile(info, io.BytesIO(content))
     with pytest.raises(
         miabench.UserError, match=r"bad\.tar cannot be imported: experiments/a\.json is damaged .*again$"
     ):
@@ -248,3 +252,23 @@ def test_an_export_with_a_damaged_index_is_named_itself(store, tmp_path):
 def test_a_manifest_that_does_not_say_what_it_must_is_refused(name, spec):
     with pytest.raises(miabench.UserError, match=rf"manifest of networks/{KEY} is damaged \(it has no .*{name}"):
         getattr(Manifest(kind="networks", key=KEY, files={}, spec=spec), name)
+
+
+def test_names_of_files_and_jobs_move_no_cursor_and_fill_no_screen(store, tmp_path, tiny, run_command):
+    evil = "\x1b[2J\x07\u202e"
+    room = store.room("experiments")
+    (room / f"{evil}\nerror: all is well.json").write_bytes(b"{}")
+    experiment = load_experiment(tiny())
+    job = ListedJob(kind="train", key=KEY, label=f"{evil}{'z' * 10**6} run 0", gives=(Ref("networks", KEY),))
+    JobList(plugins=(), jobs=(job,)).save(store, experiment)
+    store.set_failure(KEY, f"{evil}{'y' * 10**6}, at last")
+    (tmp_path / "tiny.toml").write_text(toml_text(experiment.model_dump(mode="json")))
+    for line in ("store ls", "store verify", "store gc", "store export x", f"status {tmp_path / 'tiny.toml'}"):
+        _, out, err = run_command(*line.split(), "--store", str(store.folder))
+        said = out + err
+        assert [char for char in said if not (char.isprintable() or char == "\n")] == []
+        assert max(map(len, said.split("\n"))) < 2 * LONGEST_PROBLEM
+        assert "\nerror: all is well" not in said
+        assert "run 0" in said if line.startswith("status") else "all is well" in said
+    assert ", at last" in said
+    assert "run 0: " in said

@@ -240,10 +240,12 @@ class Ranged(miabench.Defense, frozen=True):
         "rate": miabench.Range(0.1, 4, log=True),
         "steps": miabench.Range(1, "epochs"),
         "needed": miabench.Range(2, 3),
+        "derived": miabench.Range(0.5, 8, log=True),
     }
     rate: float = 0.01
     steps: int = 10
     needed: float
+    derived: float | None = None
 
 
 def test_ranges_are_as_declared_and_start_at_the_defaults():
@@ -251,7 +253,8 @@ def test_ranges_are_as_declared_and_start_at_the_defaults():
     assert space == (
         Dimension("rate", 0.1, 4, log=True, integer=False, first=0.1),
         Dimension("steps", 1, 6, log=False, integer=True, first=6),
-        Dimension("needed", 2, 3, log=False, integer=False, first=2),
+        Dimension("needed", 2, 3, log=False, integer=False, first=2.5),
+        Dimension("derived", 0.5, 8, log=True, integer=False, first=2),
     )
 
 
@@ -271,7 +274,7 @@ def test_what_counts_epochs_is_a_whole_number():
 
 
 def test_what_the_experiment_sets_is_kept():
-    choice = DefenseChoice.model_validate({"name": "ranged", "rate": 0.5, "needed": 2.5})
+    choice = DefenseChoice.model_validate({"name": "ranged", "rate": 0.5, "needed": 2.5, "derived": 1.0})
     assert [item.name for item in search_space(Ranged, choice, Schedule())] == ["steps"]
 
 
@@ -326,7 +329,8 @@ def test_every_defense_accepts_the_ends_of_its_ranges_and_starts_within(name):
         assert item.low <= item.first <= item.high
         assert item.low > 0 or not item.log
         if item.name in declared:
-            assert item.first == found.load().model_fields[item.name].default
+            default = found.load().model_fields[item.name].default
+            assert default is None or item.first == default
             for value in (item.low, item.first, item.high):
                 assert getattr(found.build({item.name: value}), item.name) == value
 

@@ -13,10 +13,16 @@ from miabench.metrics import (
     worst_difference,
     worst_of,
 )
-from miabench.reports.numbers.evidence import ACCURACY, Stored, judge
+from miabench.plugins.suites import SUITES
+from miabench.reports.numbers.adaptivity import adaptivity_gaps
+from miabench.reports.numbers.duels import duels
+from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.levels import Column, levels
+from miabench.reports.numbers.recommendation import recommend
+from miabench.reports.numbers.stored import ACCURACY, Stored
 from miabench.reports.numbers.summary import summarize
 from miabench.results.index import AttackInfo
+from miabench.results.kept import Kept
 from miabench.results.results import Results
 
 ACCESS = {"gap": "label", "entropy": "black-box", "nn": "black-box", "grad-x": "white-box"}
@@ -109,19 +115,51 @@ def test_the_worst_case_of_each_level(make_results):
     worst = judged(results)["ce", "adaptive"].worst
     for level, own in levels(results.index).items():
         found = worst[Column(level, "auc")]
-        assert found.case == pytest.approx(worst_of(placed(results, "ce", *own)))
+        alone = worst_of(placed(results, "ce", *own))
+        assert found.case._replace(value=0, high=0) == pytest.approx(alone._replace(value=0, high=0))
+        assert found.case.value == pytest.approx(alone.value) or found.case.value > alone.value
         assert found.attack == ("gap" if level == "label-only" else "entropy")
-        assert (found.missing, found.among) == ((), str(len(own)))
+        assert set(SUITES[f"{level}@1"]) - set(own) <= found.missing.keys()
+        assert set(found.missing.values()) == {"not in the experiment"}
+        assert found.among == f"{len(own)} of {len(own) + len(found.missing)}"
     assert set(worst) == {Column(level, "auc") for level in levels(results.index)}  # 40 records are too few for a TPR
+
+
+def test_the_worst_case_of_a_level_is_not_below_that_of_a_weaker_one(make_results):
+    """A black-box attack as strong as the others makes the correction larger, not the leak smaller."""
+    access = {"gap": "label", "a": "black-box", "b": "black-box", "c": "white-box"}
+    found = judged(make_results({"auc": dict.fromkeys(access, 0.7)}, access=access, runs=3, records=200))
+    worst = found["ce", "adaptive"].worst
+    for metric in ("auc", "tpr@1%"):
+        label, black, white = (worst[Column(level, metric)].case for level in ("label-only", "black-box", "white-box"))
+        assert label.value <= black.value <= white.value
+        assert label.high <= black.high <= white.high
+    alone = worst_of(placed(make_results({"auc": dict.fromkeys(access, 0.7)}, access=access, runs=3), "ce", *access))
+    assert alone.value < worst[Column("label-only", "auc")].case.value  # what the correction alone would say
 
 
 def test_what_is_missing_is_named(make_results):
     results = make_results(CE | {"auc": CE["auc"] | {"nn": "no features", "grad-x": None}}, CRL, access=ACCESS, runs=3)
     worst = judged(results)["ce", "adaptive"].worst
     found = worst[Column("white-box", "auc")]
-    assert (found.missing, found.among) == (("nn", "grad-x"), "2 of 4")
+    assert dict(list(found.missing.items())[:2]) == {"nn": "no features", "grad-x": "not computed yet"}
+    assert set(found.missing) == {*SUITES["white-box@1"]} - {"gap", "entropy"}
+    assert found.among == "2 of 15"
     assert found.case == pytest.approx(worst_of(placed(results, "ce", "gap", "entropy")))
-    assert worst[Column("label-only", "auc")].missing == ()
+    assert set(worst[Column("label-only", "auc")].missing) == {"augmentation-agreement", "noise-agreement"}
+
+
+def test_a_level_whose_suite_was_run_in_full_lacks_nothing(make_results):
+    suite = SUITES["black-box@1"]
+    seen = {name: ACCESS.get(name, "black-box") for name in suite}
+    variant = {"rmia temperature=1.0": "black-box"}  # stands for `rmia`
+    results = make_results(
+        {"auc": {**dict.fromkeys(seen.keys() - {"rmia"} | variant.keys(), 0.7)}},
+        access={label: level for label, level in (seen | variant).items() if label != "rmia"},
+    )
+    worst = judged(results)["ce", "adaptive"].worst
+    assert (worst[Column("black-box", "auc")].missing, worst[Column("black-box", "auc")].among) == ({}, "13")
+    assert worst[Column("label-only", "auc")].among == "1 of 3"
 
 
 def test_an_attack_on_few_records_is_among_those_of_an_auc_and_missing_for_a_low_rate(make_results):
@@ -138,8 +176,9 @@ def test_an_attack_on_few_records_is_among_those_of_an_auc_and_missing_for_a_low
     made = make_results({"auc": {"entropy": 0.7, "nn": 0.9}}, runs=3, records=200)
     worst = judged(Dear(made.index, made.store))["ce", "adaptive"].worst
     auc, tpr = (worst[Column("all", metric)] for metric in ("auc", "tpr@1%"))
-    assert (auc.attack, auc.missing, auc.among) == ("nn", (), "2")
-    assert (tpr.attack, tpr.missing, tpr.among) == ("entropy", ("nn",), "1 of 2")
+    assert (auc.attack, auc.missing, auc.among) == ("nn", {}, "2")
+    assert (tpr.attack, tpr.missing) == ("entropy", {"nn": "too few records for TPR at 1% FPR"})
+    assert tpr.among == "1 of 2"
 
 
 def test_the_metric_asked_for_is_a_column_beside_auc_and_tpr(make_results):
@@ -327,6 +366,44 @@ def test_scores_are_read_once_for_all_metrics_that_rank(make_results, monkeypatc
     assert line.attack("nn", "auc") is line.attack("nn", "tpr@1%")
     assert line.attack("nn", "far") is not line.attack("nn", "auc")
     assert len(read) == 1
+
+
+def test_whoever_asks_after_the_judge_reads_nothing_again(make_results, monkeypatch):
+    cells = [{"defense": name, "auc": {"gap": 0.6, "entropy": 0.7}} for name in ("ce", "crl", "dmp")]
+    results = make_results(*cells, attackers=("adaptive", "non-adaptive"), runs=3)
+    summary = summarize(results)
+    found = judge(results, summary)
+    monkeypatch.setattr(type(results), "targets", lambda *given: pytest.fail("it is read again"))
+    assert len(list(recommend(results, summary, found, 100.0))) == 2
+    assert duels(results, summary, found)
+    assert adaptivity_gaps(results, summary)
+
+
+def test_without_room_for_what_is_kept_numbers_are_the_same(make_results):
+    results = make_results(CE, CRL, access=ACCESS, runs=3)
+    whole = judge(results, summarize(results)).lines
+    poor = type(results)(results.index, results.store)
+    poor.__dict__["kept"] = Kept(0)
+    assert judge(poor, summarize(poor)).lines == whole
+
+
+def test_records_in_any_order_make_the_same_numbers(make_results):
+    class Mixed(Results):
+        """The records of each target in another order."""
+
+        def targets(self, cell, attacker=None, attack=None):
+            found = super().targets(cell, attacker, attack)
+            return {
+                run: TargetValues(*(part[np.random.default_rng(run).permutation(len(one.rows))] for part in parts))
+                for run, one in found.items()
+                for parts in [(one.values, one.members, one.labels, one.rows)]
+            }
+
+    made = make_results(CE, CRL, access=ACCESS, runs=3)
+    first, mixed = (judge(one, summarize(one)).lines for one in (made, Mixed(made.index, made.store)))
+    for key, evidence in first.items():
+        assert mixed[key].attacks == evidence.attacks
+        assert [one.case for one in mixed[key].worst.values()] == [one.case for one in evidence.worst.values()]
 
 
 def test_a_change_keeps_the_interval_of_itself_alone(make_results):

@@ -6,10 +6,11 @@ import pytest
 
 from miabench.errors import UserError
 from miabench.metrics import Verdict, holm
-from miabench.reports.numbers.evidence import Stored, judge, worst_change
+from miabench.reports.numbers.evidence import judge, worst_change
 from miabench.reports.numbers.influences import shared
 from miabench.reports.numbers.levels import Column
 from miabench.reports.numbers.recommendation import in_words, points, recommend
+from miabench.reports.numbers.stored import Stored
 from miabench.reports.numbers.summary import summarize
 
 CE = {"accuracy": 0.8, "auc": {"entropy": 0.9, "nn": 0.85}}

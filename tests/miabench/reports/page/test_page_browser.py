@@ -140,4 +140,4 @@ def test_the_first_tab_stop_skips_to_the_summary(page):
 
 
 def test_user_text_runs_no_script(page):
-    assert page.title() == "fake: privacy and utility of defenses"
+    assert page.title() == "toy, mlp: privacy and utility of defenses"

@@ -12,13 +12,13 @@ from miabench.experiment.load import load_experiment
 from miabench.logprob import log_odds
 from miabench.reports.numbers.consistency import BOUNDARY, CONFIDENCE, consistency, overlaps, shares
 from miabench.reports.numbers.cost import Cost, Setup, costs
-from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.records import CellRecords, log_odds_of_distance
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import against_cost, all_plots, histograms
 from miabench.reports.plots import origin_boundary as origin
 from miabench.reports.plots.figure import SUFFIXES, save
 from miabench.reports.plots.records import SiteRecords, load_records
+from miabench.reports.write import Report
 from miabench.results.index import Cell, Index
 from miabench.results.results import Results
 from miabench.store.store import Store
@@ -217,8 +217,7 @@ def test_without_costs_there_is_no_figure(make_results):
 
 
 def plotted(results, folder):
-    summary = summarize(results)
-    return all_plots(results, summary, judge(results, summary), folder)
+    return all_plots(results, Report(results).tabled, folder)
 
 
 def test_all_plots_writes_what_the_results_support(results, tmp_path):

@@ -119,6 +119,12 @@ def test_the_figure_says_what_it_shows(make_results):
     ]  # fmt: skip
 
 
+def test_of_models_with_members_of_their_own_one_is_drawn_and_said(make_results):
+    results = make_results({}, runs=6, pool=True)
+    (one,) = figures.draw(results, summarize(results)).values()
+    assert "\none training, band" in one.get_suptitle()
+
+
 def test_without_scores_there_is_no_figure(make_results):
     results = make_results({"auc": {"entropy": None}})
     assert figures.draw(results, summarize(results)) == {}

@@ -14,6 +14,7 @@ from miabench.reports.numbers.summary import summarize
 from miabench.reports.plots import all_plots, draw, heat_map, roc, worst_cases
 from miabench.reports.plots.figure import finish
 from miabench.reports.plots.sheet import SCREEN, WIDTHS, Sheet
+from miabench.reports.write import Report
 
 SHEETS = [SCREEN, Sheet("column"), Sheet("page"), Sheet("column", titles=False)]
 
@@ -119,8 +120,7 @@ def test_without_titles_there_is_no_heading(results):
 
 
 def test_svg_has_text_that_can_be_edited_and_pdf_truetype_fonts(results, tmp_path):
-    summary = summarize(results)
-    written = all_plots(results, summary, judge(results, summary), tmp_path, Sheet("column", titles=False))
+    written = all_plots(results, Report(results).tabled, tmp_path, Sheet("column", titles=False))
     for path in written:
         if path.suffix == ".svg":
             assert re.search(r"<text[^>]*>a-plugin-of-mine|<text[^>]*>AUC", path.read_text())

@@ -1,5 +1,7 @@
 """What the printed report says."""
 
+import re
+
 import pytest
 
 from miabench.reports.numbers.selection import Selection
@@ -49,17 +51,33 @@ def test_worst_cases_come_first_and_within_80_columns(make_results, report):
         own = own.partition(level)[2]
         low, high = (f"{100 * end:.2f}" for end in one.case[1:3])
         assert f"[{low}, {high}]" in own.replace("\n", " "), metric
-    assert "nn, 3 of 4" in text  # crl has no gradient
-    assert "the strongest of so many attacks: label-only 1, black-box 3, white-box 4; its value" in " ".join(
-        text.split()
-    )
+    said = " ".join(text.split())
+    assert "gap, 1 of 3" in text
+    assert "nn, 3 of 15" in text  # crl has no gradient
+    assert "toy: label-only: worst of 1 of 3 attacks, without augmentation-agreement, noise-agreement (not in" in said
+    assert "toy mlp ce: white-box: worst of 4 of 15 attacks, without confidence, m-entropy, attack-p," in said
+    crl = "toy mlp crl alpha_rce=0.5 upper_rce=0.25: white-box: worst of 3 of 15 attacks, without grad-x (no gradient);"
+    assert crl in said
+
+
+def test_a_level_whose_attacks_all_were_measured_is_said_to_lack_none(make_results, report):
+    access = {"gap": "label", "augmentation-agreement": "label", "noise-agreement": "label"}
+    text = report(make_results({"auc": dict.fromkeys(access, 0.7)}, access=access, runs=3), details=False)
+    assert "attacks, without" not in text
+    assert not re.search(r"\d of 3", text)
+
+
+def test_differences_in_a_pool_are_over_models_with_members_of_their_own(make_results, report):
+    text = " ".join(report(make_results({}, {"defense": "crl"}, pool=True, runs=6), details=False).split())
+    over = "6 models, each with members of its own: at least 40 members and 40 non-members under both in each"
+    assert f"toy: differences over {over}" in text
 
 
 def test_the_name_of_the_attack_stands_below_its_value(make_results, report):
     lines = report(make_results({"auc": STRONG}, access=ACCESS, runs=3), details=False).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("black-box"))
     assert lines[at].split()[4].replace(".", "").isdigit()
-    assert lines[at + 1].split() == ["entropy"]
+    assert lines[at + 1].split() == ["entropy,", "3", "of", "13"]
 
 
 def test_single_attacks_gaps_and_costs_are_details(make_results, report):

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from miabench.metrics import Verdict
-from miabench.reports.numbers.evidence import ACCURACY, Judgement, judge
+from miabench.reports.numbers.evidence import Judgement, judge
 from miabench.reports.numbers.levels import Column
+from miabench.reports.numbers.stored import ACCURACY
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.words.sentences import overview, sentences
 from miabench.reports.write import Report
@@ -128,7 +129,9 @@ def test_the_worst_case_of_each_side_is_of_the_attacks_that_it_has(make_results,
     )
     first, crl = say(results)
     assert "the strongest attack, nn, reaches 95.00% AUC" in first
-    assert crl.startswith("crl lowers the strongest attack to 60.00% AUC (entropy), a change of -35.00 points")
+    assert crl.startswith(
+        "crl lowers the strongest attack to 60.00% AUC (entropy, worst of 1 of 2), a change of -35.00"
+    )
 
 
 def test_collapsed_and_unfinished_defenses(make_results, say):
@@ -171,7 +174,7 @@ def test_the_overview_counts_the_models_of_a_pool(make_results):
 def test_the_overview(make_results):
     results = make_results({}, {"defense": "crl"}, runs=3)
     assert overview(summarize(results)) == (
-        "2 cells (dataset, model and defense), 3 trainings each, attacked by one attack; attacks are measured by AUC. "
-        "50% would be guessing."
+        "Experiment fake: 2 cells (dataset, model and defense), 3 trainings each, attacked by one attack; attacks are "
+        "measured by AUC. 50% would be guessing."
     )
     assert overview(summarize(results, metric="tpr@1%")).endswith("by TPR at 1% FPR. 1% would be guessing.")

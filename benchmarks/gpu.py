@@ -1,0 +1,185 @@
+"""How fast networks train on a GPU, beside the bare loop, a DataLoader's and what the hardware could do.
+
+    python benchmarks/gpu.py                                        # networks
+    python benchmarks/gpu.py --path cifar10-jpeg.tar.xz             # and hours for every preset on images
+    python benchmarks/gpu.py --device cpu --records 64 --models cnn # to see it work
+
+Random images of CIFAR's form and size, batches of the paper's schedules. For every network and precision, images a
+second in training, of one process in turns, the best of each:
+
+    ours       the engine, as `miabench train` runs it
+    bare       the same steps by hand, records on the device, in the faster of two memory layouts
+    loader     the usual way: a DataLoader in the main process (num_workers = 0) and a copy to the device for a batch
+    roofline   what matrix products of that precision reach here, over the operations of a step (three times forwards)
+
+Hours are what a preset's dry run measures on this machine, its answers and attacks not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
+
+import miabench
+from miabench.data.pool import Data
+from miabench.experiment.load import presets
+from miabench.jobs.arithmetic import DTYPES, PRODUCTS, arithmetic
+from miabench.jobs.specs import Compute
+from miabench.plugins.discover import discover
+from miabench.plugins.network import build_network
+from miabench.training.schedule import Schedule
+from miabench.training.task import Task, TaskConfig
+
+CLASSES = 100
+BATCHES = {"resnet18": 256, "vgg11": 256, "densenet121": 32, "googlenet": 256}
+PRECISIONS = ("float32", "tf32", "bf16")
+TURNS = 3
+
+
+class Case:
+    """One network, one precision, one set of random images."""
+
+    def __init__(self, model: str, precision: Any, options: argparse.Namespace) -> None:
+        self.device = torch.device(options.device)
+        self.precision = precision
+        self.compute = Compute.on(options.device, precision, 1)
+        self.batch = min(BATCHES.get(model, 128), options.records)
+        plugins = discover()
+        self.defense = plugins.get("defense", "ce").build({})
+        architecture = plugins.get("model", model).build({})
+        images = torch.randn(options.records, 3, 32, 32)
+        self.data = Data(images, torch.arange(options.records) % CLASSES, tuple(map(str, range(CLASSES))))
+        self.x, self.y = self.data.x.to(self.device), self.data.y.to(self.device)
+        self.build = partial(
+            build_network, architecture, self.defense, self.data.domain, products=PRODUCTS.get(precision)
+        )
+
+    def ours(self) -> None:
+        """An epoch through a task."""
+        made = TaskConfig(
+            build=self.build,
+            num_classes=CLASSES,
+            ids={"train": torch.arange(len(self.data))},
+            given={},
+            schedule=Schedule(epochs=1, batch_size=self.batch),
+            seed=0,
+            device=self.device,
+            dtype=DTYPES[self.precision],
+        )
+        self.defense.fit(Task(made, self.x, self.y))
+
+    def bare(self, layout: torch.memory_format) -> None:
+        """An epoch by hand, of records on the device."""
+        net, step = self._by_hand(layout)
+        for ids in torch.randperm(len(self.x), device=self.device).split(self.batch):
+            step(net, self.x[ids].contiguous(memory_format=layout), self.y[ids])
+
+    def loader(self) -> None:
+        """An epoch by a DataLoader, of records in the machine's memory."""
+        net, step = self._by_hand(torch.contiguous_format)
+        for x, y in DataLoader(TensorDataset(self.data.x, self.data.y), self.batch, shuffle=True, num_workers=0):
+            step(net, x.to(self.device), y.to(self.device))
+
+    def _by_hand(self, layout: torch.memory_format) -> tuple[nn.Module, Callable[[nn.Module, Tensor, Tensor], None]]:
+        net = self.build().to(self.device, memory_format=layout).train()
+        opt = torch.optim.SGD(net.parameters(), 0.05, 0.9, weight_decay=5e-4)
+
+        def step(net: nn.Module, x: Tensor, y: Tensor) -> None:
+            loss = F.cross_entropy(net(x)[0], y)
+            opt.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            opt.step()
+
+        return net, step
+
+    def seconds(self, run: Callable[[], None]) -> float:
+        """Wall time of one epoch, until the device has done it."""
+        with arithmetic(self.compute):
+            self._wait()
+            begun = time.perf_counter()
+            run()
+            self._wait()
+            return time.perf_counter() - begun
+
+    def roofline(self) -> float:
+        """Images a second if nothing but products of the speed measured here had to be done."""
+        net = self.build().to(self.device).train()
+        with FlopCounterMode(display=False) as counted:
+            net(self.x[: self.batch])
+        side = 8192 if self.device.type == "cuda" else 512
+        type_ = PRODUCTS.get(self.precision, DTYPES[self.precision])
+        a = torch.randn(side, side, device=self.device, dtype=type_)
+        quickest = min(self.seconds(lambda: a @ a) for _ in range(10))
+        return 2 * side**3 / quickest / (3 * counted.get_total_flops() / self.batch)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def measured(case: Case) -> dict[str, float]:
+    """Images a second of every way."""
+    ways: dict[str, Callable[[], None]] = {
+        "ours": case.ours,
+        "bare": partial(case.bare, torch.contiguous_format),
+        "bare, channels last": partial(case.bare, torch.channels_last),
+        "loader": case.loader,
+    }
+    turns = [{name: case.seconds(run) for name, run in ways.items()} for _ in range(TURNS + 1)][1:]
+    found = {name: len(case.data) / min(turn[name] for turn in turns) for name in ways}
+    found["bare"] = max(found["bare"], found.pop("bare, channels last"))
+    return {**found, "roofline": case.roofline()}
+
+
+def hours(path: str, device: str) -> dict[str, float]:
+    """Of every preset on images, one training at a time, by its dry run."""
+    found = {}
+    for name in presets():
+        if name.startswith("uai24/") and name not in ("uai24/table3", "uai24/fig8"):
+            made = miabench.estimate(name, dataset=["images"], set=[f"images.path={path}"], device=device)
+            found[name] = sum(work.seconds for work in made.work) / 3600
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--records", type=int, default=15_000)
+    parser.add_argument("--models", nargs="*", default=["resnet18", "vgg11", "densenet121"])
+    parser.add_argument(
+        "--path", help="an archive of CIFAR's images in class folders: hours for presets are wanted too"
+    )
+    parser.add_argument("--json", action="store_true", help="one line of JSON at the end")
+    options = parser.parse_args()
+    name = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor() or platform.machine()
+    print(f"{name}, torch {torch.__version__}, {options.records:,} images")
+    found: dict[str, Any] = {"machine": name, "torch": torch.__version__, "images_a_second": {}, "hours": {}}
+    for model in options.models:
+        for precision in PRECISIONS:
+            speeds = found["images_a_second"][f"{model} {precision}"] = measured(Case(model, precision, options))
+            words = ", ".join(f"{way} {speed:,.0f}" for way, speed in speeds.items())
+            shares = {way: speeds["ours"] / speed for way, speed in speeds.items() if way != "ours"}
+            print(
+                f"{model:<12} {precision:<8} {words}; ours by " + ", ".join(f"{w} {s:.2f}" for w, s in shares.items())
+            )
+    if options.path:
+        found["hours"] = hours(options.path, options.device)
+        for preset, value in found["hours"].items():
+            print(f"{preset:<28} {value:8.1f} h, one training at a time")
+    if options.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
