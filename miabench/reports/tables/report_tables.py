@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -100,10 +101,11 @@ def _worst_section(
     columns: Sequence[Column],
     reasons: Reasons,
 ) -> tuple[Row, ...]:
-    rows = []
+    rows, usual = [], _usual(made.judged, lines, columns)
     for line, own in zip(lines, names, strict=True):
         known = made.judged.lines[line.key].worst
         worst = [_worst(known.get(one), line, (line.key, one) in made.judged.best, reasons) for one in columns]
+        worst = [_counted(value, known.get(one), usual) for value, one in zip(worst, columns, strict=True)]
         accuracy = replace(mean_over_runs(line.test, reasons), spread="")  # so that 80 columns are enough
         rows.append(Row((columns[0].level, *own), (accuracy, *worst), line))
     return tuple(rows)
@@ -115,8 +117,21 @@ def _worst(found: Worst | None, line: TableRow, best: bool, reasons: Reasons) ->
         why = next((value.reason for value in line.attacks.values() if value.reason), "too few records")
         return Value("n/a" if state == "done" else state, note=reasons.number(why))
     case = found.case
-    among = f", {found.among}" if found.missing else ""
-    return replace(Value.of(case.value, interval(case.low, case.high), best=best), below=f"{found.attack}{among}")
+    return Value.of(case.value, interval(case.low, case.high), below=found.attack, best=best)
+
+
+def _usual(judged: Judgement, lines: Sequence[TableRow], columns: Sequence[Column]) -> str:
+    """Of how many attacks most worst cases of a level are: what a note below all tables says once."""
+    cases = [worst for line in lines for one in columns if (worst := judged.lines[line.key].worst.get(one))]
+    counts = Counter(worst.among for worst in cases).most_common(1)
+    return counts[0][0] if counts else ""
+
+
+def _counted(value: Value, found: Worst | None, usual: str) -> Value:
+    """A worst case with the number of its attacks, where that is not the usual one of its level."""
+    if found is None or found.among == usual:
+        return value
+    return replace(value, below=f"{value.below}, {found.among if found.missing else f'all {found.among}'}")
 
 
 def results_tables(made: Tabled, reasons: Reasons) -> list[Table]:

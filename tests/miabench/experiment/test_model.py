@@ -79,6 +79,25 @@ def test_runs_alone_mean_the_protocol_that_has_runs():
         load_experiment(None, {"runs": 2, "protocol": "pool"})
 
 
+@pytest.mark.parametrize("key", ["models", "population"])
+def test_the_protocol_without_pairs_refuses_the_keys_of_pairs_that_it_would_ignore(key):
+    small = {"dataset": "bits", "model": "mlp", "defense": "ce", "attacks": "nn"}
+    with pytest.raises(UserError, match=f"{key} = 0.25: protocol disjoint has no pairs of models"):
+        load_experiment({**small, key: 0.25})
+    default = Experiment.model_fields[key].default
+    assert load_experiment({**small, key: default}).protocol == "disjoint"  # as a file that writes all out
+    with pytest.raises(UserError, match=f"{key} = {default}: protocol disjoint has no pairs of models"):
+        load_experiment(small, {key: default, "protocol": "disjoint"})
+
+
+def test_the_protocol_of_trials_is_refused():
+    small = {"dataset": "bits", "model": "mlp", "defense": "ce", "attacks": "nn", "protocol": "tune"}
+    with pytest.raises(UserError, match="protocol = 'tune' is that of miabench tune's trials; choose pool"):
+        load_experiment(small)
+    with pytest.raises(UserError, match="choose pool or disjoint"):
+        load_experiment(None, {"protocol": "tune"})
+
+
 def test_another_protocol_replaces_what_only_the_first_one_knows():
     pooled = load_experiment(
         {"dataset": "bits", "model": "mlp", "defense": "ce", "attacks": "nn", "runs": 3}, {"protocol": "pool"}
