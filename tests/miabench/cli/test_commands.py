@@ -1,12 +1,17 @@
 """The command line as a user meets it."""
 
 import json
+import re
 import shlex
+from typing import get_args
 
 import pytest
 
 import miabench
+from miabench.cli.commands import Kind
+from miabench.cli.listing import ListedKind
 from miabench.experiment.load import presets
+from miabench.plugins.suites import SUITES
 from miabench.store.store import Store
 
 
@@ -242,6 +247,17 @@ def test_list(command):
     assert "vgg11 on cifar10, 120 epochs, 5 runs: ce, advreg, relaxloss, crl" in "\n".join(lines)
     assert json.loads(command("list", "presets", "--json")[1]) == presets()
     assert 'dataset = "bits"' in command("list", "presets", "bits")[1]
+
+
+def test_every_kind_that_python_lists_is_listed_by_the_command():
+    assert {kind.value for kind in Kind} == set(get_args(ListedKind))
+
+
+def test_a_suite_is_listed_with_its_attacks(command):
+    code, out, _ = command("list", "suites")
+    assert code == 0
+    assert set(SUITES) <= set(re.split(r"[\s,:]+", out))
+    assert "grad-w" in command("list", "suites", "white-box@1")[1]
 
 
 def test_list_shows_first_what_must_be_given_and_last_what_all_have(command):
