@@ -233,14 +233,18 @@ def test_list(command):
     assert "crl" in out
     assert "built-in" in out
     _, out, _ = command("list", "defenses", "crl")
-    assert "alpha_rce (float, default 1.0, ≥ 0, tuned from 0.05 to 3, log)" in out
+    assert "alpha_rce (float | None, default None, ≥ 0, tuned from 0.05 to 3, log)" in out
     assert "tuned from 1 to the schedule's epochs, log" in command("list", "defenses", "early-stopping")[1]
     assert "Fang and Kim, UAI 2024" in out
     about = json.loads(command("list", "defenses", "crl", "--json")[1])
     assert about["name"] == "crl"
-    assert {"name": "alpha_rce", "type": "float", "default": 1.0, "required": False, "bounds": "≥ 0"}.items() <= about[
-        "parameters"
-    ][0].items()
+    assert {
+        "name": "alpha_rce",
+        "type": "float | None",
+        "default": None,
+        "required": False,
+        "bounds": "≥ 0",
+    }.items() <= about["parameters"][0].items()
     assert "set one with --set crl.alpha_rce=VALUE" in command("list", "defenses", "crl")[1]
     lines = command("list", "presets")[1].splitlines()
     assert [line.split()[0] for line in lines] == presets()
