@@ -58,6 +58,7 @@ class Kind(StrEnum):
     ATTACKS = "attacks"
     DATASETS = "datasets"
     MODELS = "models"
+    SUITES = "suites"
     PRESETS = "presets"
 
 
@@ -264,7 +265,7 @@ def list_(
     plugin: Annotated[list[str] | None, _option("a Python file that holds a plugin (repeatable)", "FILE")] = None,
     json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
 ) -> None:
-    """List plugins or presets; one of them in full.
+    """List plugins, suites of attacks or presets; one of them in full.
 
     With source, citation, hyper-parameters, bounds and defaults.
     """

@@ -1,12 +1,17 @@
 """The command line as a user meets it."""
 
 import json
+import re
 import shlex
+from typing import get_args
 
 import pytest
 
 import miabench
+from miabench.cli.commands import Kind
+from miabench.cli.listing import ListedKind
 from miabench.experiment.load import presets
+from miabench.plugins.suites import SUITES
 from miabench.store.store import Store
 
 
@@ -228,20 +233,35 @@ def test_list(command):
     assert "crl" in out
     assert "built-in" in out
     _, out, _ = command("list", "defenses", "crl")
-    assert "alpha_rce (float, default 1.0, ≥ 0, tuned from 0.05 to 3, log)" in out
+    assert "alpha_rce (float | None, default None, ≥ 0, tuned from 0.05 to 3, log)" in out
     assert "tuned from 1 to the schedule's epochs, log" in command("list", "defenses", "early-stopping")[1]
     assert "Fang and Kim, UAI 2024" in out
     about = json.loads(command("list", "defenses", "crl", "--json")[1])
     assert about["name"] == "crl"
-    assert {"name": "alpha_rce", "type": "float", "default": 1.0, "required": False, "bounds": "≥ 0"}.items() <= about[
-        "parameters"
-    ][0].items()
+    assert {
+        "name": "alpha_rce",
+        "type": "float | None",
+        "default": None,
+        "required": False,
+        "bounds": "≥ 0",
+    }.items() <= about["parameters"][0].items()
     assert "set one with --set crl.alpha_rce=VALUE" in command("list", "defenses", "crl")[1]
     lines = command("list", "presets")[1].splitlines()
     assert [line.split()[0] for line in lines] == presets()
     assert "vgg11 on cifar10, 120 epochs, 5 runs: ce, advreg, relaxloss, crl" in "\n".join(lines)
     assert json.loads(command("list", "presets", "--json")[1]) == presets()
     assert 'dataset = "bits"' in command("list", "presets", "bits")[1]
+
+
+def test_every_kind_that_python_lists_is_listed_by_the_command():
+    assert {kind.value for kind in Kind} == set(get_args(ListedKind))
+
+
+def test_a_suite_is_listed_with_its_attacks(command):
+    code, out, _ = command("list", "suites")
+    assert code == 0
+    assert set(SUITES) <= set(re.split(r"[\s,:]+", out))
+    assert "grad-w" in command("list", "suites", "white-box@1")[1]
 
 
 def test_list_shows_first_what_must_be_given_and_last_what_all_have(command):

@@ -167,6 +167,14 @@ def test_results_say_so(tiny, tmp_path):
     assert training == 50
 
 
+def test_pools_say_how_much_a_model_holds(tiny):
+    pool = {key: value for key, value in tiny(protocol="pool", models=6).items() if key not in ("runs", "shadows")}
+    assert remarks(load_experiment(pool)) == [
+        "protocol pool: 6 models, each the target once, each trained on about half of the pool (protocol disjoint: a "
+        "quarter)"
+    ]
+
+
 def test_the_mark_is_not_to_be_set_by_hand(tiny):
     with pytest.raises(UserError) as caught:
         load_experiment(tiny(scale=0.5))
