@@ -130,7 +130,7 @@ def study(options: argparse.Namespace) -> pd.DataFrame:
     by_cell = pd.DataFrame(rows).groupby("cell", sort=False)
     means, spread = by_cell.mean(), by_cell.std()
     for name in ("test", "lira", "tpr"):
-        means.insert(means.columns.get_loc(name) + 1, f"+- {name}", spread[name])
+        means.insert(list(means.columns).index(name) + 1, f"+- {name}", spread[name])
     return means
 
 

@@ -92,7 +92,7 @@ class Case:
             step(net, x.to(self.device), y.to(self.device))
 
     def _by_hand(self, layout: torch.memory_format) -> tuple[nn.Module, Callable[[nn.Module, Tensor, Tensor], None]]:
-        net = self.build().to(self.device, memory_format=layout).train()
+        net = self.build().to(self.device).to(memory_format=layout).train()
         opt = torch.optim.SGD(net.parameters(), 0.05, 0.9, weight_decay=5e-4)
 
         def step(net: nn.Module, x: Tensor, y: Tensor) -> None:
@@ -103,7 +103,7 @@ class Case:
 
         return net, step
 
-    def seconds(self, run: Callable[[], None]) -> float:
+    def seconds(self, run: Callable[[], object]) -> float:
         """Wall time of one epoch, until the device has done it."""
         with arithmetic(self.compute):
             self._wait()

@@ -61,7 +61,7 @@ def write_images(root: Path, images: int) -> None:
     from miabench.files.array_cache import cached_arrays
 
     random = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, Any] = {
         "x": random.integers(0, 256, (images, 3, 32, 32), dtype=np.uint8),
         "y": np.arange(images) % 10,
         "class_names": np.array(list("abcdefghij")),

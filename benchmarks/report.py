@@ -39,6 +39,7 @@ from miabench.reports.numbers.consistency import consistency
 from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import judge
+from miabench.reports.numbers.loss_ranks import loss_ranks
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables import csv_json as tidy
 from miabench.reports.tables.report_tables import Tabled
@@ -184,7 +185,8 @@ def parts(path: Path) -> None:
     branches = part("branches of relaxed losses", lambda: branch_shares(results))
     tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent, branches=branches)
     part("csv", lambda: tidy.to_csv(results))
-    part("json", lambda: tidy.to_json(results, judged, branches, consistency(results, summary)))
+    alike = part("losses that rank alike", lambda: loss_ranks(results, summary))
+    part("json", lambda: tidy.to_json(results, judged, branches, consistency(results, summary), alike))
     part("printing", lambda: show(open_console(io.StringIO()), tabled, (), details=True))
 
 
