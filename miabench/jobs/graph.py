@@ -95,7 +95,13 @@ class Graph:
 
     def pool(self, data: Data) -> Part:
         """All records."""
-        return self.once(("pool", data.identity), lambda: self.part(data, np.arange(len(data))))
+        return self.once(
+            ("pool", data.identity), lambda: Part(ids=self.put(np.arange(len(data))), content=self.content(data))
+        )
+
+    def content(self, data: Data) -> str:
+        """What stands for all records, of which no list need be kept."""
+        return self.once(("content", data.identity), lambda: data.fingerprint(torch.arange(len(data))))
 
     def split(self, site: DataAndModel, role: str) -> Split:
         """The records of one role, the same object each time."""

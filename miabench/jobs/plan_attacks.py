@@ -107,7 +107,7 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
         probes=[ProbeSpec.of(probe) for probe in attack.probes()],
         target=views[target.role],
         shadows=[views[role] for role in target.shadows],
-        labels=graph.pool(site.data).content,
+        labels=graph.content(site.data),
         seed=role_seed(graph.configured.experiment.seed, target.run, "attacker"),
         compute=graph.configured.compute,
         others=[] if compared == target.shadows else [views[role] for role in compared],
@@ -150,7 +150,7 @@ def _unsupported(graph: Graph, site: DataAndModel, attack: Attack) -> str | None
         if attack.population or attack.requires():
             return "it looks at other records through a probe that is not stored for the whole pool"
     first = site.protocol.targets()[0]
-    if graph.outside(site, first.role) is None:
+    if site.protocol.outside(first.role) is None:
         if attack.population == "needed":
             return "it compares with records known to be outside a model's training, and there are none"
         if attack.requires():

@@ -16,7 +16,7 @@ import miabench
 
 FIRST, EPOCHS, RECORDS = 100, 4, 96
 FILES = sorted(path.stem.replace("_", "-") for path in Path(ce.__file__).parent.glob("[!_]*.py"))
-NAMES = [name for name in FILES if name != "dp-sgd" or find_spec("opacus")]
+NAMES = [name for name in FILES if name != "copy" and (name != "dp-sgd" or find_spec("opacus"))]  # a copy is in no cell
 IMAGES = ["dmp-gan", "augmentation"]  # need them; their networks are shown other images than the records
 STUDENTS = ["dmp"]  # are shown the reference part alone
 SHARED_LOOP = [
