@@ -302,6 +302,8 @@ def test_asked_to_end_a_training_saves_its_state(tmp_path, endless, executor, en
     """Which it does every minute otherwise: after its epoch, within seconds, and with one sentence."""
     experiment, log = endless
     path = toml(tmp_path, experiment)
+    if signal.getsignal(ending) is signal.SIG_IGN:  # under nohup, and then in what is started here too
+        signal.signal(ending, signal.SIG_DFL)
     process = start("train", path, "--store", tmp_path / "store", "--executor", executor)
     while not (log.exists() and "3\n" in log.read_text()):
         assert process.poll() is None
