@@ -52,33 +52,34 @@ def parser(about: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def machine() -> dict[str, Any]:
-    """What the seconds hold for: versions, processor, cores, and how many processes wanted to run of late."""
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """What the numbers hold for: versions, processor or GPU, cores, and how many processes wanted to run of late."""
     import torch
 
     from miabench.jobs.machine import environment
 
     here = {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
-    return environment(torch.device("cpu"))["environment"] | here
+    return environment(torch.device(device))["environment"] | here
 
 
-def show(title: str, rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def show(title: str, rows: Sequence[Mapping[str, Any]], as_json: bool, device: str = "cpu") -> None:
     """Print what was measured, and the machine.
 
     Args:
         title: what the numbers are, with their unit.
         rows: one for each line, with the same keys.
         as_json: one JSON object instead of a table.
+        device: on which it was measured.
     """
     if as_json:
-        print(json.dumps({"title": title, "machine": machine(), "measured": rows}, indent=1))
+        print(json.dumps({"title": title, "machine": machine(device), "measured": rows}, indent=1))
         return
     print(title)
     cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    print(", ".join(f"{name} {value}" for name, value in machine().items() if value is not None))
+    print(", ".join(f"{name} {value}" for name, value in machine(device).items() if value is not None))
 
 
 def _text(value: Any) -> str:

@@ -18,14 +18,13 @@ Hours are what a preset's dry run measures on this machine, its answers and atta
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
+from _common import parser, show
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -139,7 +138,8 @@ def measured(case: Case) -> dict[str, float]:
     turns = [{name: case.seconds(run) for name, run in ways.items()} for _ in range(TURNS + 1)][1:]
     found = {name: len(case.data) / min(turn[name] for turn in turns) for name in ways}
     found["bare"] = max(found["bare"], found.pop("bare, channels last"))
-    return {**found, "roofline": case.roofline()}
+    found["roofline"] = case.roofline()
+    return found | {f"ours / {name}": found["ours"] / speed for name, speed in found.items() if name != "ours"}
 
 
 def hours(path: str, device: str) -> dict[str, float]:
@@ -153,32 +153,22 @@ def hours(path: str, device: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--records", type=int, default=15_000)
-    parser.add_argument("--models", nargs="*", default=["resnet18", "vgg11", "densenet121"])
-    parser.add_argument(
-        "--path", help="an archive of CIFAR's images in class folders: hours for presets are wanted too"
-    )
-    parser.add_argument("--json", action="store_true", help="one line of JSON at the end")
-    options = parser.parse_args()
-    name = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor() or platform.machine()
-    print(f"{name}, torch {torch.__version__}, {options.records:,} images")
-    found: dict[str, Any] = {"machine": name, "torch": torch.__version__, "images_a_second": {}, "hours": {}}
-    for model in options.models:
-        for precision in PRECISIONS:
-            speeds = found["images_a_second"][f"{model} {precision}"] = measured(Case(model, precision, options))
-            words = ", ".join(f"{way} {speed:,.0f}" for way, speed in speeds.items())
-            shares = {way: speeds["ours"] / speed for way, speed in speeds.items() if way != "ours"}
-            print(
-                f"{model:<12} {precision:<8} {words}; ours by " + ", ".join(f"{w} {s:.2f}" for w, s in shares.items())
-            )
-    if options.path:
-        found["hours"] = hours(options.path, options.device)
-        for preset, value in found["hours"].items():
-            print(f"{preset:<28} {value:8.1f} h, one training at a time")
-    if options.json:
-        print(json.dumps(found))
+    """Print a line per network and precision, and one per preset."""
+    options = parser(__doc__)
+    options.add_argument("--device", default="cuda")
+    options.add_argument("--records", type=int, default=15_000)
+    options.add_argument("--models", nargs="*", default=["resnet18", "vgg11", "densenet121"])
+    options.add_argument("--path", help="an archive of CIFAR's images in class folders, for hours of presets")
+    given = options.parse_args()
+    rows = [
+        {"network": model, "precision": precision, **measured(Case(model, precision, given))}
+        for model in given.models
+        for precision in PRECISIONS
+    ]
+    show(f"Training on {given.records:,} images, images a second", rows, given.json, given.device)
+    if given.path:
+        rows = [{"preset": preset, "h": value} for preset, value in hours(given.path, given.device).items()]
+        show("Hours of presets, one training at a time", rows, given.json, given.device)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ mapped: libraries, and the pool. Linux only.
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import os
 import threading
 from collections.abc import Iterator
@@ -22,6 +20,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from _common import parser, show
 
 BATCH = 128
 STEPS = 20
@@ -135,37 +135,22 @@ def plan(folder: Path) -> None:
     (folder / "jobs").write_text("\n".join(lines))
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers hold for."""
-    import torch
-
-    from miabench.jobs.machine import environment
-
-    return environment(torch.device("cpu"))["environment"] | {"cores": os.cpu_count()}
-
-
 def main() -> None:
     """Print a line for every number."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=60_000)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--images", type=int, default=60_000)
+    given = options.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with TemporaryDirectory() as temporary, get_context("spawn").Pool(1, maxtasksperchild=1) as processes:
         folder = Path(temporary)
         processes.apply(write_images, (folder / "data", given.images))
         processes.apply(plan, (folder,))
         alone, found = processes.apply(bare), processes.apply(worker, (folder,))
-        about = processes.apply(machine)
     found = {"bare loop, peak": alone["bare loop, peak"], **found}
     for kind in ("train", "observe", "attack"):
         found[f"{kind}, own"] = found[f"{kind}, peak"] - found["bare loop, peak"]
-    if given.json:
-        print(json.dumps({"images": given.images, **about, "MiB": found}, indent=1))
-        return
-    print(f"{given.images:,} images, cnn, batch {BATCH}; MiB; {about}")
-    for name, value in found.items():
-        print(f"{name:<18} {value:6.0f}")
+    rows = [{"what": what, "MiB": value} for what, value in found.items()]
+    show(f"Memory, {given.images:,} images, cnn, batch {BATCH}", rows, given.json)
 
 
 if __name__ == "__main__":

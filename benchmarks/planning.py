@@ -11,9 +11,6 @@ which no job adds to, stand apart.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -21,6 +18,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
+
+from _common import parser, show
 
 RUNS = 5
 SHADOWS = 5
@@ -101,7 +100,7 @@ def measure(folder: Path, protocol: str, cells: int) -> dict[str, Any]:
     assert listed is not None
     assert outcome.stored == len(listed.jobs)
     assert clock.time("status", lambda: status(listed.jobs, store)).complete
-    return {"protocol": protocol, "cells": cells, "jobs": len(plan.jobs), "seconds": clock.seconds}
+    return {"cells": cells, "jobs": len(plan.jobs), **clock.seconds}
 
 
 def fake(folder: Path) -> None:
@@ -119,34 +118,17 @@ def jobs_per_cell(protocol: str) -> int:
 
 def main() -> None:
     """Print a line for every number of jobs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--protocol", choices=("disjoint", "pool"), default="disjoint")
-    parser.add_argument("--jobs", type=int, nargs="+", default=JOBS)
-    parser.add_argument("--records", type=int, default=60_000)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--protocol", choices=("disjoint", "pool"), default="disjoint")
+    options.add_argument("--jobs", type=int, nargs="+", default=JOBS)
+    options.add_argument("--records", type=int, default=60_000)
+    given = options.parse_args()
     with TemporaryDirectory() as temporary, get_context("spawn").Pool(1, maxtasksperchild=1) as processes:
         folder = Path(temporary)
         processes.apply(write_pool, (folder / "pool.npz", given.records))
         cells = [max(1, jobs // jobs_per_cell(given.protocol)) for jobs in given.jobs]
         measured = [processes.apply(measure, (folder, given.protocol, count)) for count in cells]
-        about = processes.apply(machine)
-    if given.json:
-        print(json.dumps({"records": given.records, **about, "measured": measured}, indent=1))
-        return
-    print(f"{given.protocol}, {given.records:,} records; CPU seconds; {about}")
-    for one in measured:
-        parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in one["seconds"].items())
-        print(f"{one['jobs']:6,} jobs, {one['cells']} cells: {parts}", flush=True)
-
-
-def machine() -> dict[str, Any]:
-    """What the seconds hold for."""
-    import torch
-
-    from miabench.jobs.machine import environment
-
-    return environment(torch.device("cpu"))["environment"] | {"cores": os.cpu_count()}
+    show(f"Planning, protocol {given.protocol}, {given.records:,} records; CPU seconds", measured, given.json)
 
 
 if __name__ == "__main__":
