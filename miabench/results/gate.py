@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
-import pandas as pd
+from pydantic import TypeAdapter
 
 from miabench.errors import UserError, nearest
 from miabench.evaluation.measure import ATTACK_METRICS, find_metric
+from miabench.results.index import Cell, Shown
 from miabench.results.results import Results
 
 
@@ -71,20 +75,47 @@ def gate(results: Results, limits: list[Limit], attacks: Collection[str] = ("all
     Raises:
         UserError: no such attack in the experiment; nothing that could be measured at all.
     """
-    table = results.table
-    known = sorted(table.attack.dropna().unique())
+    entries = [entry for entry in results.index.entries if entry.attack]
+    known = sorted({str(entry.attack) for entry in entries})
     unknown = [attack for attack in attacks if attack not in (*known, "all")]
     if unknown:
         raise UserError(
             *(f"--attack {one!r}: the experiment has no such attack{nearest(one, [*known, 'all'])}" for one in unknown)
         )
-    possible = {entry.attack for entry in results.index.entries if entry.attack and entry.metrics}
-    counting = table[table.attack.isin(possible if "all" in attacks else set(attacks))]
-    if counting.empty:  # nothing to fail must not look like a release that was tested
+    possible = {entry.attack for entry in entries if entry.metrics}
+    counting = {entry.attack for entry in entries} & (possible if "all" in attacks else set(attacks))
+    if not counting:  # nothing to fail must not look like a release that was tested
         raise UserError(f"every attack of experiment {results.index.experiment.name!r} is n/a: nothing was measured")
     for limit in limits:
-        for row in counting[counting.metric == limit.metric].to_dict("records"):
-            settings = "" if row["params"] == "{}" else f" {row['params']}"
-            what = f"{row['dataset']} {row['model']} {row['defense']}{settings} run {row['run']} {row['attack']}"
-            value, high = (None if pd.isna(row[name]) else float(row[name]) for name in ("value", "high"))
-            yield Finding(f"{what} ({row['attacker']})", value, high, limit, row["reason"])
+        for cell in results.index.cells:
+            what = ["gate", limit.metric, results.about(cell)]
+            rows = results.derived.get(what, MEASURED, partial(_measured, results, cell, limit.metric))
+            settings = f" {json.dumps(cell.params)}" if cell.params else ""
+            for row in (row for row in rows if row.attack in counting):
+                said = f"{cell.dataset} {cell.model} {cell.defense}{settings} run {row.run} {row.attack}"
+                yield Finding(f"{said} ({row.attacker})", row.value, row.high, limit, row.reason)
+    results.derived.save()
+
+
+class Measured(NamedTuple):
+    """One metric of one attack on one target."""
+
+    run: int
+    attacker: Shown
+    attack: Shown
+    value: float | None
+    high: float | None
+    reason: Shown | None
+
+
+MEASURED = TypeAdapter(list[Measured])
+
+
+def _measured(results: Results, cell: Cell, metric: str) -> list[Measured]:
+    return [
+        Measured(entry.run, str(entry.attacker), str(entry.attack), row.get("value"), row.get("high"), row["reason"])
+        for entry in results.entries(cell)
+        if entry.attack
+        for row in results.measured(entry)
+        if row["metric"] == metric
+    ]
