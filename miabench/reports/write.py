@@ -80,7 +80,8 @@ class Report:
     def show(self, form: str = "table") -> None:
         """Print one form, alone on standard output; a table fits the terminal."""
         if form == "table":
-            self._kept(show(open_console(), self.tabled, self.answer, self.details))
+            show(open_console(), self.tabled, self.answer, self.details)
+            self.results.derived.save()
         else:
             sys.stdout.write(self.text(form))
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -86,15 +85,15 @@ def gate(results: Results, limits: list[Limit], attacks: Collection[str] = ("all
     counting = {entry.attack for entry in entries} & (possible if "all" in attacks else set(attacks))
     if not counting:  # nothing to fail must not look like a release that was tested
         raise UserError(f"every attack of experiment {results.index.experiment.name!r} is n/a: nothing was measured")
+    names = [limit.metric for limit in limits]
+    rows = {cell.key: _rows(results, cell, names) for cell in results.index.cells}
+    results.derived.save()
     for limit in limits:
         for cell in results.index.cells:
-            what = ["gate", limit.metric, results.about(cell)]
-            rows = results.derived.get(what, MEASURED, partial(_measured, results, cell, limit.metric))
             settings = f" {json.dumps(cell.params)}" if cell.params else ""
-            for row in (row for row in rows if row.attack in counting):
-                said = f"{cell.dataset} {cell.model} {cell.defense}{settings} run {row.run} {row.attack}"
-                yield Finding(f"{said} ({row.attacker})", row.value, row.high, limit, row.reason)
-    results.derived.save()
+            for row in (row for row in rows[cell.key] if row.attack in counting and row.metric == limit.metric):
+                what = f"{cell.dataset} {cell.model} {cell.defense}{settings} run {row.run} {row.attack}"
+                yield Finding(f"{what} ({row.attacker})", row.value, row.high, limit, row.reason)
 
 
 class Measured(NamedTuple):
@@ -103,6 +102,7 @@ class Measured(NamedTuple):
     run: int
     attacker: Shown
     attack: Shown
+    metric: str
     value: float | None
     high: float | None
     reason: Shown | None
@@ -111,11 +111,20 @@ class Measured(NamedTuple):
 MEASURED = TypeAdapter(list[Measured])
 
 
-def _measured(results: Results, cell: Cell, metric: str) -> list[Measured]:
-    return [
-        Measured(entry.run, str(entry.attacker), str(entry.attack), row.get("value"), row.get("high"), row["reason"])
-        for entry in results.entries(cell)
-        if entry.attack
-        for row in results.measured(entry)
-        if row["metric"] == metric
-    ]
+def _rows(results: Results, cell: Cell, metrics: Sequence[str]) -> list[Measured]:
+    """What is measured of a cell, or why it is not."""
+
+    def compute() -> list[Measured]:
+        return [
+            Measured(entry.run, str(entry.attacker), entry.attack, one["metric"], *_ends(one), one["reason"])
+            for entry in results.entries(cell)
+            if entry.attack
+            for one in results.measured(entry)
+            if one["metric"] in metrics
+        ]
+
+    return results.derived.get(["gate", metrics, results.about(cell)], MEASURED, compute)
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return row.get("value"), row.get("high")

@@ -33,8 +33,8 @@ def standing(index: Index, measured: Sequence[CellMeasured]) -> Iterator[str]:
     references: dict[str, list[ReferenceCounts]] = defaultdict(list)
     without: dict[str, set[int]] = defaultdict(set)
     for cell, own in zip(index.cells, measured, strict=True):
-        for attack, counts in own.references:
-            references[attack].append(counts)
+        for attack, found in own.references:
+            references[attack].append(found)
         if own.without_threshold:
             without[cell.dataset].update(own.without_threshold)
     groups: dict[str, list[str]] = defaultdict(list)

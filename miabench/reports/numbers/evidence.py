@@ -70,16 +70,20 @@ class Change:
     def numbers(self) -> ChangeNumbers:
         """What is kept of a change whose family is not yet known."""
         spread = self.found.spread
-        parts = None if spread is None else (*map(float, spread[:3]), spread.n_runs, spread.fewest)
+        parts = None
+        if spread is not None:
+            records, runs, interaction = (float(one) for one in (spread.records, spread.runs, spread.interaction))
+            parts = records, runs, interaction, spread.n_runs, spread.fewest
         ends = self.value, self.low, self.high
         return ChangeNumbers(ends, self.found[:4], parts, self.n_members, self.n_nonmembers, self.runs)
 
     @classmethod
     def of(cls, kept: ChangeNumbers) -> Change:
         """The change of which this was kept."""
-        spread = (
-            None if kept.spread is None else Spread(*(np.float64(one) for one in kept.spread[:3]), *kept.spread[3:])
-        )
+        spread = None
+        if kept.spread is not None:
+            records, runs, interaction, n_runs, fewest = kept.spread
+            spread = Spread(np.asarray(records), np.asarray(runs), np.asarray(interaction), n_runs, fewest)
         return cls(*kept.ends, UNDECIDED, Difference(*kept.found, spread), *kept[3:])
 
 
@@ -262,11 +266,11 @@ def _between(
         own, other = (Stored(results, summary, line) for line in lines)
         scope = shared([own.correct, other.correct])
         found = change(own, other, scope) if scope else None
-        return found and found.numbers
+        return None if found is None else found.numbers
 
     what = ["between", quantity, summary.metric, *(_about(results, summary, line) for line in lines)]
     kept = results.derived.get(what, CHANGE, compute)
-    return kept and Change.of(kept)
+    return None if kept is None else Change.of(kept)
 
 
 def _change(metric: str, found: Difference, scope: Scope) -> Change:
