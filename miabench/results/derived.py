@@ -126,7 +126,7 @@ class Derived:
         artifacts = [(ref, self._looks.get(ref, look)) for ref, look in held.artifacts]
         places = {ref: i for i, (ref, _) in enumerate(artifacts)}
         for key, (asked, content) in self._new.items():
-            for ref in asked - places.keys():
+            for ref in sorted(ref for ref in asked if ref not in places):
                 places[ref] = len(artifacts)
                 artifacts.append((ref, self._looks[ref]))
             values[key] = sorted(places[ref] for ref in asked), content
