@@ -1,4 +1,5 @@
-"""What reads stored results: `report`, `compare`, `recommend`, `gate` and `status`. Nothing is trained or stored.
+"""What reads stored results: `report`, `compare`, `recommend`, `gate` and `status`. Nothing is trained or stored;
+what is computed from many stored files is kept in the user's cache.
 
 Annotations are evaluated here, unlike elsewhere: the command line reads options from them.
 """
