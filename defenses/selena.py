@@ -71,7 +71,7 @@ class SELENA(Defense, frozen=True):
         for k in range(self.sub_models):
             rows = left_out[:, k].nonzero()[:, 0]
             if len(rows):
-                total[rows] += task.evaluate(task.given[_name(k)], task.x[members[rows]])[0].softmax(1).to(total)
+                total[rows] += task.evaluate(task.given.once(_name(k)), task.x[members[rows]])[0].softmax(1).to(total)
         return total / self.left_out
 
 

@@ -73,17 +73,12 @@ class Data:
 
     def inputs(self, ids: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
         """Normalised inputs (n, ...) of some rows on a device; integer tokens (int64) pass as they are."""
-        x = self.x[ids].to(device)
-        if x.dtype == torch.int64:
-            return x
-        x = x.to(dtype)
-        if self.scale != 1.0:
-            x = x * self.scale
-        if self.mean is not None:
-            x = x - self.mean.to(device, dtype)
-        if self.std is not None:
-            x = x / self.std.to(device, dtype)
-        return x
+        return self.normalisation(device, dtype)(own_rows(self.x, ids).to(device))
+
+    def normalisation(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Normalisation:
+        """How raw inputs on a device become what networks see."""
+        mean, std = (None if moment is None else moment.to(device, dtype) for moment in (self.mean, self.std))
+        return Normalisation(dtype, self.scale, mean, std)
 
     @cached_property
     def digests(self) -> NDArray[np.uint64]:
@@ -220,6 +215,43 @@ def _proportional(y: NDArray[np.int64], records: int) -> NDArray[np.int64]:
     for label, count in zip(classes, counts, strict=True):
         quantile[y == label] = (random.permutation(count) + 0.5) / count
     return np.sort(np.argsort(quantile, kind="stable")[:records])
+
+
+def own_rows(x: Tensor, ids: Tensor | slice) -> Tensor:
+    """Some records (n, ...) of a tensor (N, ...), in memory of their own."""
+    rows = x[ids]
+    shared = rows.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+    return rows.clone() if shared else rows
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """From raw inputs (n, ...) to what networks see: (x * scale - mean) / std; integer tokens stay as they are.
+
+    Every number is made by itself, so that a batch's are those of the whole pool, bit for bit.
+
+    Attributes:
+        dtype: of what networks see.
+        scale: see `Data`, as for `mean` and `std`, which are of that type and on the inputs' device.
+    """
+
+    dtype: torch.dtype
+    scale: float
+    mean: Tensor | None
+    std: Tensor | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The inputs, made in place where they have the type already: x is the caller's own."""
+        if x.dtype == torch.int64:
+            return x
+        x = x.to(self.dtype)
+        if self.scale != 1.0:
+            x.mul_(self.scale)
+        if self.mean is not None:
+            x.sub_(self.mean)
+        if self.std is not None:
+            x.div_(self.std)
+        return x
 
 
 @dataclass(frozen=True)

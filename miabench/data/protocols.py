@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -135,12 +136,7 @@ class Pool:
 
     def split(self, role: str) -> Split:
         """The records of one model: its pair's coins decide."""
-        paired = np.setdiff1d(self.rows, self._population())
-        if len(paired) < FEWEST_PAIRED:
-            raise UserError(
-                f"{len(paired)} of the {len(self.rows)} records are left for pairs of models, which need "
-                f"{FEWEST_PAIRED}; use more records, or a population below {self.population:g}"
-            )
+        paired = self._paired
         number = int(role.removeprefix("model-"))
         coins = np.random.default_rng(self._stream(f"pair-{number // 2}")).integers(0, 2, len(paired))
         inside = coins == number % 2
@@ -157,10 +153,21 @@ class Pool:
 
     def outside(self, role: str) -> Ids | None:
         """The population."""
-        drawn = self._population()
-        return drawn if len(drawn) else None
+        return self._drawn if len(self._drawn) else None
 
-    def _population(self) -> Ids:
+    @cached_property
+    def _paired(self) -> Ids:
+        """The rows that are in pairs, ascending."""
+        paired = np.setdiff1d(self.rows, self._drawn)
+        if len(paired) < FEWEST_PAIRED:
+            raise UserError(
+                f"{len(paired)} of the {len(self.rows)} records are left for pairs of models, which need "
+                f"{FEWEST_PAIRED}; use more records, or a population below {self.population:g}"
+            )
+        return paired
+
+    @cached_property
+    def _drawn(self) -> Ids:
         """The rows that are in no pair, ascending."""
         order = np.random.default_rng(self._stream("population")).permutation(len(self.rows))
         return np.sort(self.rows[order[: round(self.population * len(self.rows))]])

@@ -21,9 +21,9 @@ from miabench.errors import UserError
 Ids = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
-    """One role's records, as pool rows in order.
+    """One role's records, as pool rows in order; equal to itself alone.
 
     Attributes:
         train: what the defense must protect, before anything is withheld.

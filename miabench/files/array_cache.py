@@ -1,4 +1,7 @@
-"""Arrays that are dear to compute, kept on disk under a name that stands for their content."""
+"""Arrays that are dear to compute, kept on disk under a name that stands for their content.
+
+They are mapped: all processes of a machine share the memory of a pool of images.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from miabench.errors import UserError
@@ -50,9 +54,10 @@ def _read(folder: Path) -> Arrays | None:
             recorded = file.read(LONGEST)
         if checksum(path).encode() != recorded:
             return None
-        return read_npz(path)
+        found = read_npz(path, mapped=True)
     except UserError:
         return None
+    return {name: np.require(array, requirements="A") for name, array in found.items()}  # for torch
 
 
 def _write(folder: Path, arrays: Arrays) -> None:

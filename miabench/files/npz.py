@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -22,6 +22,7 @@ from miabench.files.opened import ZIP, check_zip, opened
 
 BROKEN = (ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile)  # what reading one may raise
 LENGTH = np.lib.format.MAGIC_LEN  # bytes before that of a header's length
+ENTRY = 30  # bytes before an entry's name in a zip
 PIECE = 2**20  # bytes that are read at once: the zip's reader holds them twice
 
 
@@ -58,7 +59,7 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             yield file
 
 
-def read_npz(path: Path, *names: str, rows: int | None = None) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path, *names: str, rows: int | None = None, mapped: bool = False) -> dict[str, NDArray[Any]]:
     """Arrays of a file of ours, in which nothing is compressed: they take no more memory than it has bytes.
 
     NumPy would read each header twice; a report reads ten thousands of small files.
@@ -67,6 +68,8 @@ def read_npz(path: Path, *names: str, rows: int | None = None) -> dict[str, NDAr
         path: of the file.
         names: of the arrays; all if there are none.
         rows: how many each must have, where that is known: an array of more is not read.
+        mapped: leave them in the file, whose pages all processes share: what is read of them is loaded, what is written
+            is this process's own. Their bytes are not compared with the file's checksums, and may lie across words.
 
     Raises:
         UserError: a file that is missing or damaged, none of ours, or has other arrays than these.
@@ -77,7 +80,7 @@ def read_npz(path: Path, *names: str, rows: int | None = None) -> dict[str, NDAr
         held = [name.removesuffix(".npy") for name in archive.namelist()]
         if missing := [name for name in names if name not in held]:
             raise UserError(f"{path} holds no array {missing[0]!r}, only {', '.join(held)}")
-        return {name: _array(path, archive, name, rows) for name in names or held}
+        return {name: _array(path, archive, name, rows, stream if mapped else None) for name in names or held}
 
 
 @contextmanager
@@ -91,22 +94,44 @@ def _said(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is not an npz file of plain arrays: {error}") from None
 
 
-def _array(path: Path, archive: zipfile.ZipFile, name: str, rows: int | None) -> NDArray[Any]:
-    """An array of a file of ours; its checksum is compared where its last byte is read."""
+def _array(
+    path: Path, archive: zipfile.ZipFile, name: str, rows: int | None, file: io.BufferedReader | None
+) -> NDArray[Any]:
+    """An array of a file of ours; its checksum is compared where its last byte is read, or it is mapped from a file."""
     member = archive.getinfo(f"{name}.npy")
     with cast(zipfile.ZipExtFile, archive.open(member)) as stream:
-        head = _described(_head(stream))
+        begin = _head(stream)
+        head = _described(begin)
         _check_size(path, member, head)
         if rows is not None and head.shape[:1] != (rows,):
             raise UserError(f"{path}: the array {name!r} has shape {head.shape}; expected {rows:,} rows")
         if head.dtype.hasobject:
             raise ValueError("object arrays cannot be loaded when allow_pickle=False")  # as NumPy says it
-        array = np.empty(math.prod(head.shape), head.dtype)
+        size = math.prod(head.shape)
+        if file is not None and size:
+            return _mapped(file, member, begin, head)
+        array = np.empty(size, head.dtype)
         content = array.view(np.uint8).data
         pieces = (content[at : at + PIECE] for at in range(0, len(content), PIECE))
         if any(stream.readinto(piece) < len(piece) for piece in pieces):
             raise EOFError(f"the array {name!r} is cut off")
         return array.reshape(head.shape, order="F" if head.fortran else "C")
+
+
+def _mapped(file: io.BufferedReader, member: zipfile.ZipInfo, begin: bytes, head: Header) -> NDArray[Any]:
+    """An array where it lies in a file; the entry before it ends with a name and an extra field, whose lengths it says.
+
+    Raises:
+        BadZipFile: it is compressed.
+    """
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise zipfile.BadZipFile(f"{member.filename} is compressed")
+    file.seek(member.header_offset)
+    entry = file.read(ENTRY)
+    lengths = [int.from_bytes(entry[at : at + 2], "little") for at in (26, 28)]
+    start = member.header_offset + len(entry) + sum(lengths) + len(begin)
+    order: Literal["F", "C"] = "F" if head.fortran else "C"
+    return np.asarray(np.memmap(file, head.dtype, "c", start, head.shape, order))
 
 
 class Header(NamedTuple):

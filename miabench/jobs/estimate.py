@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from miabench.jobs.weights import sizes
 from miabench.plugins.process_state import isolated
 from miabench.results.index import Index
 from miabench.store.store import Ref
+from miabench.training.records import Records
 from miabench.training.task import Task, TaskConfig
 
 EPOCHS = 3  # the first warms up, the others are timed
@@ -236,7 +238,7 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
         num_classes=data.num_classes,
         augmentation=data.augmentation,
         ids=ids,
-        given={name: resources.untrained(spec_of(makers[key]), pool) for name, key in spec.given.items()},
+        given={name: partial(resources.untrained, spec_of(makers[key]), pool) for name, key in spec.given.items()},
         answers={name: torch.zeros(len(data), data.num_classes) for name in spec.answers},
         schedule=spec.schedule.model_copy(update=short),
         seed=spec.seed,
@@ -244,9 +246,8 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
         dtype=DTYPES[spec.compute.precision],
         progress=lambda record: ticks.append((time.perf_counter(), task.meter.read()["forwarded"])),
     )
-    task = Task(
-        config, data.inputs(torch.arange(len(data)), resources.device, config.dtype), data.y.to(resources.device)
-    )
+    x = Records(data.x.to(resources.device), data.normalisation(resources.device, config.dtype))
+    task = Task(config, x, data.y.to(resources.device))
     begun = time.perf_counter()
     with arithmetic(spec.compute), isolated(code_of(job), spec.seed):
         defense.fit(task)

@@ -20,6 +20,7 @@ from torch import Tensor
 from miabench import seeds
 from miabench.errors import UserError
 from miabench.plugins.attack import Asked, Probe
+from miabench.training.records import Records
 from miabench.training.serving import RecordNoise, Served
 
 OBSERVED_AT_ONCE = 512  # records per forward pass; part of what fixes the last bits of observations
@@ -31,13 +32,13 @@ class Questions:
     """The records that a network is asked about.
 
     Attributes:
-        x: normalised inputs of the whole pool (N, ...), on the network's device.
+        x: inputs of the whole pool (N, ...), on the network's device: rows of it are normalised.
         y: classes of the whole pool (N,).
         rows: pool rows (n,) in the order in which answers are stored.
         order: places in `rows` in the order in which they are asked (n,).
     """
 
-    x: Tensor
+    x: Tensor | Records
     y: Tensor
     rows: Tensor
     order: Tensor

@@ -32,7 +32,7 @@ def named_answers(probe: Probe, arrays: Arrays) -> dict[AnswersName, NDArray[Any
 
 
 class Gatherer:
-    """Puts together what one attack sees; every array is read once.
+    """Puts together what one attack sees; every array is opened once, and only the rows that are asked for are read.
 
     Args:
         store: where observations are.
@@ -110,7 +110,7 @@ class Gatherer:
         if key not in self._arrays:
             ref = Ref("observations", key)
             ids = self.store.manifest(ref).part
-            self._arrays[key] = self._place(ids), self.store.arrays(ref, rows=len(self.store.ids(ids)))
+            self._arrays[key] = self._place(ids), self.store.arrays(ref, rows=len(self.store.ids(ids)), mapped=True)
         return self._arrays[key]
 
     def _place(self, ids: str) -> NDArray[np.int64]:

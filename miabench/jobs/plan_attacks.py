@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TypeAlias
 
 from miabench import metrics
 from miabench.data.protocols import Target
@@ -18,15 +17,11 @@ from miabench.jobs.plan_trainings import PlannedNetwork, plan_role
 from miabench.jobs.plan_views import plan_view
 from miabench.jobs.specs import AttackSpec, MeasureSpec, ProbeSpec
 from miabench.plugins.attack import Attack, Logits
-from miabench.plugins.defense import Defense
 from miabench.results.index import Entry
 from miabench.seeds import role_seed
 from miabench.store.store import Ref
 
 ATTACKERS = {"adaptive": "same", "non-adaptive": "baseline"}  # and the defense of each one's shadow models
-
-
-Networks: TypeAlias = dict[tuple[str, int], PlannedNetwork]  # of a cell, by defense and role's seed
 
 
 @dataclass(frozen=True)
@@ -46,12 +41,11 @@ class Attackers:
 
 def plan_cell(graph: Graph, planned: PlannedCell) -> Iterator[Entry]:
     """The results of a cell to be, and their jobs."""
-    networks: Networks = {}
     for target in planned.site.protocol.targets():
         if planned.cell.reason:
             yield from _missing(graph, planned, target)
         else:
-            yield from _plan_target(graph, planned, target, networks)
+            yield from _plan_target(graph, planned, target)
 
 
 def _wanted(graph: Graph) -> dict[str, str]:
@@ -70,22 +64,16 @@ def _missing(graph: Graph, planned: PlannedCell, target: Target) -> Iterator[Ent
             )
 
 
-def _plan_target(graph: Graph, planned: PlannedCell, target: Target, networks: Networks) -> Iterator[Entry]:
+def _plan_target(graph: Graph, planned: PlannedCell, target: Target) -> Iterator[Entry]:
     site = planned.site
-
-    def network_of(defense: ConfiguredPlugin[Defense], role: str) -> PlannedNetwork:
-        key = (defense.label, site.protocol.role_seed(target.run, role))
-        if key not in networks:
-            networks[key] = plan_role(graph, site, defense, target.run, role)
-        return networks[key]
-
-    network = network_of(planned.defense, target.role)
+    network = plan_role(graph, site, planned.defense, target.run, target.role)
     yield _plan_accuracy(graph, planned, target.run, network)
     for attacker, shadow_defense in _wanted(graph).items():
         own = planned.defense
         if shadow_defense != "same":
             own = graph.configured.baseline().under(site.schedule)
-        others = {role: network_of(own, role) for role in dict.fromkeys((*target.shadows, *target.references))}
+        used = dict.fromkeys((*target.shadows, *target.references))
+        others = {role: plan_role(graph, site, own, target.run, role) for role in used}
         attackers = Attackers(attacker, target, {target.role: network, **others})
         for attack in graph.configured.attacks:
             yield _plan_attack(graph, planned, attackers, attack)
@@ -108,7 +96,8 @@ def _plan_accuracy(graph: Graph, planned: PlannedCell, run: int, trained: Planne
 
 def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built: ConfiguredPlugin[Attack]) -> Entry:
     site, attack, target = planned.site, built.plugin, attackers.target
-    if reason := _unsupported(site, attack):
+    key = ("unsupported", site.dataset, site.model.label, built.label)
+    if reason := graph.once(key, lambda: _unsupported(graph, site, attack)):
         return Entry(cell=planned.number, run=target.run, attacker=attackers.name, attack=built.label, reason=reason)
     compared = target.references if attack.references != "none" else ()
     used = dict.fromkeys((target.role, *target.shadows, *compared))
@@ -118,7 +107,7 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
         probes=[ProbeSpec.of(probe) for probe in attack.probes()],
         target=views[target.role],
         shadows=[views[role] for role in target.shadows],
-        labels=site.data.fingerprint(),
+        labels=graph.pool(site.data).content,
         seed=role_seed(graph.configured.experiment.seed, target.run, "attacker"),
         compute=graph.configured.compute,
         others=[] if compared == target.shadows else [views[role] for role in compared],
@@ -129,7 +118,7 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
         f"{built.label} ({attackers.name}) on {planned.cell.dataset} {planned.cell.model} {planned.cell.label} "
         f"run {target.run}"
     )
-    records = sum(len(graph.store.ids(ids)) for view in views.values() for ids in (view.members, view.non_members))
+    records = sum(graph.size(view.members, view.non_members) for view in views.values())
     plugins = united(graph.configured.plugins.files_of(attack), site.plugins)
     scores = graph.add(site, spec, needs, Work(what, plugins, 3 * records))
     measure = MeasureSpec(
@@ -150,7 +139,7 @@ def _plan_attack(graph: Graph, planned: PlannedCell, attackers: Attackers, built
     )
 
 
-def _unsupported(site: DataAndModel, attack: Attack) -> str | None:
+def _unsupported(graph: Graph, site: DataAndModel, attack: Attack) -> str | None:
     """Why an attack cannot be run here, or None."""
     halves = site.protocol.name == "disjoint"
     if attack.references == "in+out" and halves:
@@ -161,7 +150,7 @@ def _unsupported(site: DataAndModel, attack: Attack) -> str | None:
         if attack.population or attack.requires():
             return "it looks at other records through a probe that is not stored for the whole pool"
     first = site.protocol.targets()[0]
-    if site.protocol.outside(first.role) is None:
+    if graph.outside(site, first.role) is None:
         if attack.population == "needed":
             return "it compares with records known to be outside a model's training, and there are none"
         if attack.requires():

@@ -32,7 +32,7 @@ def _trained(
     """The copy of a name after each of its epochs: snapshots of one training."""
     name, copy = named
     defense = graph.configured.defense(copy.defense, copy.params)
-    own, outside = site.protocol.split(original.role), site.protocol.outside(original.role)
+    own, outside = graph.split(site, original.role), site.protocol.outside(original.role)
     assert outside is not None, "attacks that need it are n/a"
     answers = {ORIGINAL: plan_probe(graph, site, original, Logits()).key}
     request = TrainingRequest(

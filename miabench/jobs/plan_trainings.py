@@ -62,13 +62,19 @@ class TrainingRequest:
 def plan_role(
     graph: Graph, site: DataAndModel, defense: ConfiguredPlugin[Defense], run: int, role: str
 ) -> PlannedNetwork:
-    """The network of one role."""
-    protocol = site.protocol
-    label = f"{site.dataset} {site.model.label} {defense.label} run {run} {role}"
-    seed = protocol.role_seed(run, role)
-    return plan_training(
-        graph, TrainingRequest(role, site, defense, protocol.split(role), seed, label, defense.schedule)
+    """The network of one role; several runs, attackers and cells may want the same."""
+    label = f"{site.dataset} {site.model.label} {defense.label}"
+    seed = site.protocol.role_seed(run, role)
+    request = TrainingRequest(
+        role=role,
+        site=site,
+        defense=defense,
+        records=graph.split(site, role),
+        seed=seed,
+        label=f"{label} run {run} {role}",
+        schedule=defense.schedule,
     )
+    return graph.once(("network", label, seed), lambda: plan_training(graph, request))
 
 
 def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> PlannedNetwork:
@@ -80,14 +86,10 @@ def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> Pla
     if depth > DEEPEST:
         raise UserError(f"{request.label}: trainings require each other in a circle")
     site, defense = request.site, request.defense
-    parts = request.records.withhold(defense.plugin.withhold())
-    ids = {name: torch.from_numpy(rows) for name, rows in parts.items()}
-    given = {
-        name: plan_training(graph, _required(graph, request, train, ids["train"]), depth + 1)
-        for name, train in defense.plugin.requires(Role(ids, request.seed)).items()
-    }
+    parts, test = graph.listed(site.data, request.records, defense.plugin.withhold())
+    given = _given(graph, request, depth)
     spec = TrainingSpec(
-        parts={name: graph.part(site.data, rows) for name, rows in parts.items()},
+        parts=parts,
         preparation=site.data.preparation,
         model=site.model.component,
         defense=defense.component,
@@ -102,16 +104,29 @@ def plan_training(graph: Graph, request: TrainingRequest, depth: int = 0) -> Pla
     if not 1 <= epoch <= last:
         raise UserError(f"{request.label}: epochs = {epoch} is not within the schedule's 1 to {last}")
     own = graph.configured.plugins.files_of(defense.plugin, site.model.plugin)
+    members = graph.size(parts["train"].ids)
     plugins = united(own, *(network.plugins for network in given.values()), site.plugins)
     return PlannedNetwork(
         role=request.role,
         seed=request.seed,
-        network=graph.add_training(site, spec, epoch, Work(request.label, plugins, float(len(parts["train"])))),
-        members=spec.parts["train"].ids,
-        non_members=graph.store.put_ids(request.records.test),
-        withheld=tuple(part.ids for name, part in spec.parts.items() if name != "train"),
+        network=graph.add_training(site, spec, epoch, Work(request.label, plugins, float(members))),
+        members=parts["train"].ids,
+        non_members=test,
+        withheld=tuple(part.ids for name, part in parts.items() if name != "train"),
         plugins=plugins,
     )
+
+
+def _given(graph: Graph, request: TrainingRequest, depth: int) -> Mapping[str, PlannedNetwork]:
+    """The networks that a training starts from, by the defense's names for them."""
+    defense = request.defense.plugin
+    if type(defense).requires is Defense.requires:  # none; most defenses need no lists read
+        return {}
+    ids = {name: torch.from_numpy(rows) for name, rows in request.records.withhold(defense.withhold()).items()}
+    return {
+        name: plan_training(graph, _required(graph, request, train, ids["train"]), depth + 1)
+        for name, train in defense.requires(Role(ids, request.seed)).items()
+    }
 
 
 def _required(graph: Graph, request: TrainingRequest, train: Train, train_ids: torch.Tensor) -> TrainingRequest:

@@ -23,6 +23,7 @@ from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover, probe_class
 from miabench.plugins.network import build_network
 from miabench.store.store import WEIGHTS, Ref, Store
+from miabench.training.records import Records
 
 
 class Resources:
@@ -41,7 +42,7 @@ class Resources:
         self.plugins = discover(context.plugins)
         self.device = torch.device(context.device)
         self._pools: dict[str, Data] = {}
-        self._inputs: dict[tuple[str, torch.dtype], Tensor] = {}
+        self._inputs: dict[str, Tensor] = {}
 
     def pool(self, choice: Choice, identity: str) -> Data:
         """The dataset, as it was when the experiment was planned."""
@@ -52,13 +53,12 @@ class Resources:
             self._pools[identity] = data
         return self._pools[identity]
 
-    def inputs(self, job: Job, dtype: torch.dtype) -> Tensor:
-        """Normalised inputs of the whole pool on the device (N, ...)."""
-        key = (job.identity, dtype)
-        if key not in self._inputs:
-            data = self.pool(job.dataset, job.identity)
-            self._inputs[key] = data.inputs(torch.arange(len(data)), self.device, dtype)
-        return self._inputs[key]
+    def inputs(self, job: Job, dtype: torch.dtype) -> Records:
+        """The whole pool on the device (N, ...), raw; what is read of it is normalised."""
+        data = self.pool(job.dataset, job.identity)
+        if job.identity not in self._inputs:
+            self._inputs[job.identity] = data.x.to(self.device)
+        return Records(self._inputs[job.identity], data.normalisation(self.device, dtype))
 
     def trained_by(self, spec: TrainingSpec, data: Data) -> tuple[Defense, Callable[[], nn.Module]]:
         """A training's defense, and what builds its network."""

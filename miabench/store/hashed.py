@@ -5,10 +5,11 @@ A field says it in its annotation: `steps: Annotated[int, LATER] = 1`. What says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -46,9 +47,12 @@ def hashed(model: BaseModel) -> dict[str, Any]:
 def _heed(value: Any, content: Any) -> None:
     """Change the JSON of a value into its form for hashes, in place."""
     match value, content:
+        case ((None | str() | int() | float()), _):
+            pass
         case BaseModel(), dict():
-            for name in content.keys() & type(value).model_fields.keys():
-                _heed_field(value, name, content)
+            for field in _fields(type(value)):
+                if field.name in content:
+                    _heed_field(value, field, content)
         case Mapping(), dict():
             for inner, json in zip(value.values(), content.values(), strict=True):
                 _heed(inner, json)
@@ -57,17 +61,40 @@ def _heed(value: Any, content: Any) -> None:
                 _heed(inner, json)
 
 
-def _heed_field(model: BaseModel, name: str, content: dict[str, Any]) -> None:
-    field, value = type(model).model_fields[name], getattr(model, name)
-    other = next((mark.form for mark in field.metadata if isinstance(mark, HashedAs)), None)
+class _Field(NamedTuple):
+    """A field of a class of models, and what its annotation says."""
+
+    name: str
+    info: FieldInfo
+    mark: Mark | None
+    other: HashedAs | None
+
+
+@cache
+def _fields(kind: type[BaseModel]) -> Sequence[_Field]:
+    """The fields of a class: planning hashes ten thousands of models of a few."""
+    return [
+        _Field(
+            name=name,
+            info=info,
+            mark=next((mark for mark in info.metadata if isinstance(mark, Mark)), None),
+            other=next((mark for mark in info.metadata if isinstance(mark, HashedAs)), None),
+        )
+        for name, info in kind.model_fields.items()
+    ]
+
+
+def _heed_field(model: BaseModel, field: _Field, content: dict[str, Any]) -> None:
+    value = getattr(model, field.name)
     if _left_out(field, value):
-        del content[name]
-    elif other:
-        content[name] = other(model)
+        del content[field.name]
+    elif field.other:
+        content[field.name] = field.other.form(model)
     else:
-        _heed(value, content[name])
+        _heed(value, content[field.name])
 
 
-def _left_out(field: FieldInfo, value: Any) -> bool:
-    unchanged = LATER in field.metadata and value == field.get_default(call_default_factory=True)
-    return NEVER in field.metadata or unchanged
+def _left_out(field: _Field, value: Any) -> bool:
+    if field.mark is LATER:
+        return bool(value == field.info.get_default(call_default_factory=True))
+    return field.mark is NEVER

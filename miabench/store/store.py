@@ -153,20 +153,21 @@ class Artifacts:
         """The refusal of a file whose content cannot be what was written."""
         return UserError(f"{self._within(ref, name)} is damaged ({why}); {_remedy(self.path(ref))}")
 
-    def arrays(self, ref: Ref, *names: str, rows: int | None = None) -> dict[str, NDArray[Any]]:
+    def arrays(self, ref: Ref, *names: str, rows: int | None = None, mapped: bool = False) -> dict[str, NDArray[Any]]:
         """The arrays of an artifact that is whole, by name: those named, or all.
 
         Args:
             ref: of the artifact.
             names: of the arrays.
             rows: how many each must have, where that is known: a file of more is not read.
+            mapped: leave them in the file, for readers of some rows: see `read_npz`.
 
         Raises:
             UserError: the artifact is not what was written.
         """
         path = self.file(ref, ARRAYS)
         try:
-            return read_npz(path, *names, rows=rows)
+            return read_npz(path, *names, rows=rows, mapped=mapped)
         except UserError as error:
             raise UserError(f"{error}; {_remedy(self.path(ref))}") from None
 

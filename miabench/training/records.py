@@ -1,4 +1,4 @@
-"""The inputs that a training may read and not change: all trainings of a process share them."""
+"""The inputs that a training may read and not change: all trainings of a process share them, raw."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from miabench.data.pool import Normalisation, own_rows
 
 
 class Records:
@@ -16,19 +18,24 @@ class Records:
 
     Args:
         x: the inputs (N, ...), on the device.
+        normalise: makes what networks see of raw ones; None: x is normalised. Made of each batch anew, they take the
+            memory of a batch, not four times that of a pool of images.
     """
 
-    __slots__ = ("_x",)
+    __slots__ = ("_normalise", "_x")
     __iter__ = None
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, normalise: Normalisation | None = None) -> None:
         self._x = x
+        self._normalise = normalise
 
     def __getitem__(self, ids: Tensor | slice) -> Tensor:
         """Some records (n, ...), in memory of their own."""
-        chosen = self._x[ids]
-        shared = chosen.untyped_storage().data_ptr() == self._x.untyped_storage().data_ptr()
-        return chosen.clone() if shared else chosen
+        if self._normalise is None:
+            return own_rows(self._x, ids)
+        if isinstance(ids, (Tensor, slice)):
+            return self._normalise(own_rows(self._x, ids))
+        return own_rows(self[:], ids)  # no choice of records, such as one feature of all
 
     def __len__(self) -> int:
         """N, the number of records in the pool."""
@@ -42,7 +49,9 @@ class Records:
     @property
     def dtype(self) -> torch.dtype:
         """Of the inputs: the training's precision, or int64 for tokens."""
-        return self._x.dtype
+        if self._normalise is None or self._x.dtype == torch.int64:
+            return self._x.dtype
+        return self._normalise.dtype
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(

@@ -20,6 +20,7 @@ from miabench.training.batches import How, batches
 from miabench.training.checkpoint import Checkpoint
 from miabench.training.classifier import evaluate
 from miabench.training.descent import Step, descend
+from miabench.training.given import Given, Load
 from miabench.training.journal import Journal
 from miabench.training.records import Records
 from miabench.training.schedule import Schedule
@@ -45,7 +46,7 @@ class TaskConfig:
     build: Callable[[], nn.Module]
     num_classes: int
     ids: Mapping[str, Tensor]
-    given: Mapping[str, nn.Module]
+    given: Mapping[str, Load]
     schedule: Schedule
     seed: int
     device: torch.device
@@ -65,7 +66,8 @@ class Task:
         x: normalised inputs of the whole pool (N, ...), read-only: `x[ids]` is a new tensor on the device.
         y: classes (N,), on the device; a copy of its own, which may be changed.
         ids: pool rows of `"train"` (the members) and of every withheld part, on the device.
-        given: the networks that `requires` named, in eval mode, on the device; a copy of its own.
+        given: the networks that `requires` named, in eval mode, on the device, copies of its own; each is loaded when
+            it is used. `given.once(name)` keeps none: of many that are asked one after another, one takes memory.
         answers_of: of an attacker's copy: the logits (N, C) that the model `"original"` serves for the whole pool, on
             the device.
         num_classes: C.
@@ -75,12 +77,11 @@ class Task:
         journal: what the engine keeps of the training; no business of a defense.
     """
 
-    def __init__(self, config: TaskConfig, x: Tensor, y: Tensor) -> None:
+    def __init__(self, config: TaskConfig, x: Tensor | Records, y: Tensor) -> None:
         self._config = config
-        self.x = Records(x)
+        self.x = x if isinstance(x, Records) else Records(x)
         self.y = y.clone()
         self.ids = {name: ids.to(config.device) for name, ids in config.ids.items()}
-        self.given = dict(config.given)
         self.answers_of = {name: logits.to(config.device, config.dtype) for name, logits in config.answers.items()}
         self.num_classes = config.num_classes
         self.schedule = config.schedule
@@ -88,7 +89,7 @@ class Task:
         self._streams = Streams(config.seed, config.device)
         self.journal = Journal(self._streams, config.snapshots, config.checkpoint, config.progress)
         self.meter = self.journal.meter
-        self.meter.watch(*self.given.values())
+        self.given = Given(config.given, self.meter.watch)
         self._scheduled: list[Optimizer] = []
         self._trained: tuple[Any, ...] = ()
 

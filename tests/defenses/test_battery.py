@@ -243,7 +243,7 @@ def test_a_stored_network_is_the_fitted_one(trained):
 def test_a_stored_network_answers_as_the_fitted_one(trained):
     """And finite logits, through the API as well as bare; what was stored when it was observed is the same."""
     resources, job = Resources(trained.plan.context), trained.target
-    data, x = resources.pool(job.dataset, job.identity), resources.inputs(job, torch.float32)
+    data, x = resources.pool(job.dataset, job.identity), resources.inputs(job, torch.float32)[:]
     loaded, defense, _ = resources.network(job.gives[-1].key, data)
     fitted = trained.fitted[job.gives[-1].key]
     with torch.no_grad():

@@ -49,7 +49,7 @@ def task_for(defense, x, given, **changes):
     values = {
         "model": MLP(),
         "ids": {"train": half, "reference": half + len(half)},
-        "given": given,
+        "given": {name: partial(lambda net: net, net) for name, net in given.items()},
         "schedule": Schedule(epochs=3, lr=0.1, batch_size=4),
         "seed": 5,
         "device": torch.device("cpu"),

@@ -184,8 +184,9 @@ def fit(defense, given, epochs, norm=False, batch_size=16):
     ids = {"train": torch.arange(80), "reference": torch.arange(80, 160)}
     schedule = Schedule(epochs=epochs, lr=0.1, batch_size=batch_size)
     build = partial(build_network, Tiny(norm=norm), defense, data.domain)
+    loads = {name: partial(lambda net: net, net) for name, net in given.items()}
     task = Task(
-        TaskConfig(build, data.num_classes, ids, given, schedule, seed=1, device=torch.device("cpu")),
+        TaskConfig(build, data.num_classes, ids, loads, schedule, seed=1, device=torch.device("cpu")),
         data.x,
         data.y,
     )
@@ -235,7 +236,9 @@ def test_unequal_parts_weigh_the_same():
         nn.init.zeros_(p)  # it answers everything alike, so the guard can only learn a constant
     defense, schedule = MemGuard(attack_lr=0.01), Schedule(epochs=40, batch_size=200)
     build = partial(build_network, Tiny(), defense, data.domain)
-    made = TaskConfig(build, data.num_classes, ids, {"net": plain}, schedule, seed=1, device=torch.device("cpu"))
+    made = TaskConfig(
+        build, data.num_classes, ids, {"net": lambda: plain}, schedule, seed=1, device=torch.device("cpu")
+    )
     h = defense.fit(Task(made, data.x, data.y)).guard.requires_grad_(False)
     assert float(h(torch.full((1, 4), 0.25))) == pytest.approx(0, abs=0.2), "unweighted it is log(160 / 40) = 1.39"
 
@@ -258,7 +261,7 @@ def test_a_white_box_attack_scores_the_undefended_network(do):
     data = resources.pool(training.dataset, training.identity)
     undefended, defense, _ = resources.network(training.spec.given["net"], data)
     assert type(defense) is type(miabench.create_defense("ce"))
-    pool, undefended = resources.inputs(training, torch.float32).double(), undefended.double()
+    pool, undefended = resources.inputs(training, torch.float32)[:].double(), undefended.double()
     gradients, losses = [], []
     for row in scores["grad-x"]["target_row"]:
         x = pool[row : row + 1].clone().requires_grad_()

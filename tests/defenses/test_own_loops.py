@@ -56,7 +56,7 @@ def weight(name, augment):
         build=partial(build_network, Linear(), defense, data.domain),
         num_classes=data.num_classes,
         ids={"train": torch.arange(12), "reference": torch.arange(12, 24), "validation": torch.arange(12, 24)},
-        given={name: Linear().build(data.domain).eval() for name in GIVEN},
+        given={name: partial(lambda net: net, Linear().build(data.domain).eval()) for name in GIVEN},
         schedule=Schedule(epochs=2, lr=0.1, batch_size=4, weight_decay=0),
         seed=3,
         device=torch.device("cpu"),

@@ -39,7 +39,7 @@ def task():
             build=partial(build_network, Small(), defense, data.domain),
             num_classes=3,
             ids={"train": torch.arange(23)},
-            given={"net": given},
+            given={"net": lambda: given},
             schedule=Schedule(epochs=7, lr=0.5, milestones={4: 0.05}, batch_size=8),
             seed=4,
             device=torch.device("cpu"),

@@ -40,7 +40,7 @@ def task_for(defense, given, epochs):
         build=partial(build_network, Tiny(), defense, pool.domain),
         num_classes=4,
         ids={"train": torch.arange(80), "reference": torch.arange(80, 160)},
-        given=given,
+        given={name: partial(lambda net: net, net) for name, net in given.items()},
         schedule=Schedule(epochs=epochs, lr=0.1, batch_size=16),
         seed=1,
         device=torch.device("cpu"),

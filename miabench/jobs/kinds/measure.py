@@ -39,6 +39,6 @@ def _correctness(spec: MeasureSpec, data: Data, store: Store) -> TargetValues:
     members, others = store.ids(spec.members), store.ids(spec.non_members)
     rows = np.concatenate([members, others])
     labels = data.y.numpy()[rows]
-    logits = store.arrays(Ref("observations", spec.logits), rows=len(data))["answers"][rows]
+    logits = store.arrays(Ref("observations", spec.logits), rows=len(data), mapped=True)["answers"][rows]
     correct = (logits.argmax(1) == labels).astype(np.float64)
     return TargetValues(correct, np.arange(len(rows)) < len(members), labels, rows)

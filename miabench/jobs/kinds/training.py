@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from miabench import seeds
+from miabench.data.pool import Data
 from miabench.errors import UserError
 from miabench.jobs.arithmetic import DTYPES, warm_up
 from miabench.jobs.artifact import NewArtifact
@@ -48,7 +50,7 @@ def train(
         num_classes=data.num_classes,
         augmentation=data.augmentation,
         ids={name: resources.rows(part.ids) for name, part in spec.parts.items()},
-        given={name: resources.network(key, data)[0] for name, key in spec.given.items()},
+        given={name: partial(_network, resources, key, data) for name, key in spec.given.items()},
         answers={name: resources.answers(key) for name, key in spec.answers.items()},
         schedule=spec.schedule.model_copy(deep=True),
         seed=spec.seed,
@@ -85,6 +87,11 @@ def train(
         }
         yield NewArtifact(ref, about, files)
     checkpoint.remove()
+
+
+def _network(resources: Resources, key: str, data: Data) -> nn.Module:
+    """A stored network, alone."""
+    return resources.network(key, data)[0]
 
 
 def _plain(value: Tensor) -> Tensor:

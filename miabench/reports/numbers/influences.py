@@ -119,7 +119,7 @@ def numbers(metric: str, parts: Sequence[Runs], scope: Scope) -> list[Influences
     Returns:
         None in place of a number that has no influences (a predictive value), or too few records in some run.
     """
-    parted = [[cut(part[run], scope.rows[run]) for run in scope.rows] for part in parts]
+    parted = [[_both_kinds(cut(part[run], scope.rows[run])) for run in scope.rows] for part in parts]
     alike = _alike([*scope.rows.values()]) and _alike([*scope.members.values()])
     whole = all(
         len(one.rows) == len(rows) for own in parted for one, rows in zip(own, scope.rows.values(), strict=True)
@@ -139,9 +139,14 @@ def cut(values: TargetValues, rows: NDArray[np.int64]) -> TargetValues:
     if np.array_equal(values.rows, rows):  # as in most reports: sorting them again is a tenth of the time
         return values
     _, at, _ = np.intersect1d(values.rows, rows, assume_unique=True, return_indices=True)
-    if values.members[at].all() or not values.members[at].any():  # only in a store that somebody forged
-        raise UserError("an attack's scores are of other records than its accuracies; remove the store and run again")
     return TargetValues(values.values[at], values.members[at], values.labels[at], values.rows[at])
+
+
+def _both_kinds(one: TargetValues) -> TargetValues:
+    """The same; it has members and non-members but in a store that somebody forged."""
+    if one.members.all() or not one.members.any():
+        raise UserError("an attack's scores are of other records than its accuracies; remove the store and run again")
+    return one
 
 
 def _dense(metric: str, parts: Sequence[Sequence[TargetValues]]) -> list[Influences | None]:

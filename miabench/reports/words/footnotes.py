@@ -79,7 +79,7 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
     if any(evidence.worst for evidence in judged.lines.values()):
         yield (
             "the strongest attack's value and 95% interval, over runs and records, are corrected for choosing among "
-            "the attacks of its level; 11 of 13: so many of the level's attacks were measured"
+            "the attacks of its level; k of n after its name: k of the level's n attacks were measured"
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):

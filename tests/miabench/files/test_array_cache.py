@@ -1,5 +1,6 @@
 """Arrays are computed once, and what a crash leaves behind is never taken for them."""
 
+import mmap
 import signal
 import subprocess
 import sys
@@ -97,3 +98,16 @@ def test_one_computes_while_the_others_wait(tmp_path):
         for arrays in pool.map(lambda _: cached_arrays(tmp_path / "kept", slowly), range(4)):
             assert_arrays(arrays)
     assert len(computed) == 1
+
+
+def test_what_is_kept_is_mapped_and_never_changed(tmp_path):
+    """Processes share the pages of a pool; torch wants words in their places."""
+    cached_arrays(tmp_path / "kept", lambda: ARRAYS | {"y": np.arange(5)})
+    kept = cached_arrays(tmp_path / "kept", never)
+    assert all(array.flags.aligned for array in kept.values())
+    base = kept["x"]
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(base, mmap.mmap)
+    kept["x"][:] = 0
+    assert_arrays({name: array for name, array in cached_arrays(tmp_path / "kept", never).items() if name != "y"})

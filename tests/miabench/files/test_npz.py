@@ -1,6 +1,7 @@
 """Our own npz files are read as NumPy reads them; what does not hold what it says is refused."""
 
 import io
+import mmap
 import zipfile
 
 import numpy as np
@@ -62,3 +63,35 @@ def test_an_array_that_is_shorter_than_its_entry_claims_is_refused(tmp_path):
         archive.writestr("b.npy", header.getvalue() + bytes(32))
     with pytest.raises(miabench.UserError, match=r"the array 'a' is cut off"):
         read_npz(tmp_path / "a.npz", "a")
+
+
+def test_mapped_arrays_are_the_same_and_only_those_that_are_read_are_loaded(tmp_path):
+    path = tmp_path / "arrays.npz"
+    write_npz(path, ARRAYS)
+    content = path.read_bytes()
+    found = read_npz(path, mapped=True)
+    for name, array in read_npz(path).items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(found[name], array)
+    assert [name for name, array in found.items() if not is_mapped(array)] == ["none"]
+    found["scores"][0] = 99  # this process's own
+    assert path.read_bytes() == content
+    assert read_npz(path, "scores", mapped=True)["scores"][0] == 0
+
+
+def is_mapped(array):
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap.mmap)
+
+
+def test_what_is_compressed_is_not_mapped(tmp_path):
+    np.savez_compressed(tmp_path / "arrays.npz", x=np.random.default_rng(0).bytes(50))
+    with pytest.raises(miabench.UserError, match=r"x.npy is compressed"):
+        read_npz(tmp_path / "arrays.npz", mapped=True)
+
+
+def test_of_mapped_arrays_too_rows_are_counted(tmp_path):
+    write_npz(tmp_path / "arrays.npz", ARRAYS)
+    with pytest.raises(miabench.UserError, match=r"'scores' has shape \(7,\); expected 4 rows"):
+        read_npz(tmp_path / "arrays.npz", "scores", rows=4, mapped=True)

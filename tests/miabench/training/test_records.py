@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from miabench.data.pool import Data
 from miabench.training.records import Records
 
 IDS = [
@@ -60,3 +62,58 @@ def test_nothing_is_written_and_nothing_is_iterated_over(x):
     with pytest.raises(TypeError):
         records + 1
     np.testing.assert_array_equal(x, np.arange(12.0).reshape(4, 3))
+
+
+CPU = torch.device("cpu")
+PER_CHANNEL = torch.tensor([0.4, 0.5, 0.6], dtype=torch.float64)[:, None, None]
+
+
+def images(form):
+    """A raw pool and what networks see of all of it: (x * scale - mean) / std."""
+    x = torch.randint(0, 256, (9, 3, 4, 5), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    match form:
+        case "images":
+            data = Data(x, torch.arange(9), tuple("abcdefghi"), 1 / 255, PER_CHANNEL, PER_CHANNEL / 3)
+            return data, lambda dtype: (x.to(dtype) * (1 / 255) - PER_CHANNEL.to(dtype)) / (PER_CHANNEL / 3).to(dtype)
+        case "numbers":
+            data = Data(x.float() / 7, torch.arange(9), tuple("abcdefghi"), mean=PER_CHANNEL, std=PER_CHANNEL)
+            return data, lambda dtype: ((x.float() / 7).to(dtype) - PER_CHANNEL.to(dtype)) / PER_CHANNEL.to(dtype)
+        case _:
+            data = Data(x.long(), torch.arange(9), tuple("abcdefghi"), mean=PER_CHANNEL)
+            return data, lambda dtype: x.long()
+
+
+ROWS = [torch.tensor([7, 0, 7]), torch.arange(9) % 2 == 0, slice(2, 5), slice(None), torch.tensor(2), (slice(None), 0)]
+
+
+@pytest.mark.parametrize("ids", ROWS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("form", ["images", "numbers", "tokens"])
+def test_what_is_read_of_a_raw_pool_is_normalised_bit_for_bit_as_all_of_it(form, dtype, ids):
+    data, normalised = images(form)
+    records = Records(data.x, data.normalisation(CPU, dtype))
+    expected = normalised(dtype)
+    before = data.x.clone()
+    part = records[ids]
+    assert part.dtype == records.dtype == expected.dtype
+    assert torch.equal(part, expected[ids])
+    part.mul_(2)
+    assert torch.equal(data.x, before)
+    assert torch.equal(records[ids], expected[ids])
+
+
+@pytest.mark.parametrize("form", ["images", "numbers"])
+def test_no_step_of_reading_a_batch_takes_more_than_the_batch(form):
+    class Largest(TorchDispatchMode):
+        found = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            made = func(*args, **(kwargs or {}))
+            self.found = max(self.found, made.nbytes if made.data_ptr() != data.x.data_ptr() else 0)
+            return made
+
+    data, _ = images(form)
+    records = Records(data.x, data.normalisation(CPU))
+    with Largest() as largest:
+        batch = records[torch.tensor([3, 1])]
+    assert largest.found == batch.nbytes == 2 * 60 * 4
