@@ -2,12 +2,13 @@
 
     python benchmarks/gpu.py                                        # networks
     python benchmarks/gpu.py --path cifar10-jpeg.tar.xz             # and hours for every preset on images
-    python benchmarks/gpu.py --device cpu --records 64 --models cnn # to see it work
+    python benchmarks/gpu.py --device cpu --steps 1 --models cnn # to see it work
 
 Random images of CIFAR's form and size, batches of the paper's schedules. For every network and precision, images a
 second in training, of one process in turns, the best of each:
 
-    ours       the engine, as `miabench train` runs it
+    ours       the engine, as `miabench train` runs it: most steps are replayed CUDA graphs
+    written    the same with every step launched kernel by kernel
     bare       the same steps by hand, records on the device, in the faster of two memory layouts
     loader     the usual way: a DataLoader in the main process (num_workers = 0) and a copy to the device for a batch
     roofline   what matrix products of that precision reach here, over the operations of a step (three times forwards)
@@ -43,7 +44,7 @@ from miabench.training.task import Task, TaskConfig
 CLASSES = 100
 BATCHES = {"resnet18": 256, "vgg11": 256, "densenet121": 32, "googlenet": 256}
 PRECISIONS = ("float32", "tf32", "bf16")
-TURNS = 3
+TURNS = 2
 
 
 class Case:
@@ -53,18 +54,19 @@ class Case:
         self.device = torch.device(options.device)
         self.precision = precision
         self.compute = Compute.on(options.device, precision, 1)
-        self.batch = min(BATCHES.get(model, 128), options.records)
+        self.batch = BATCHES.get(model, 128)
+        records = self.batch * options.steps
         plugins = discover()
         self.defense = plugins.get("defense", "ce").build({})
         architecture = plugins.get("model", model).build({})
-        images = torch.randn(options.records, 3, 32, 32)
-        self.data = Data(images, torch.arange(options.records) % CLASSES, tuple(map(str, range(CLASSES))))
+        images = torch.randn(records, 3, 32, 32)
+        self.data = Data(images, torch.arange(records) % CLASSES, tuple(map(str, range(CLASSES))))
         self.x, self.y = self.data.x.to(self.device), self.data.y.to(self.device)
         self.build = partial(
             build_network, architecture, self.defense, self.data.domain, products=PRODUCTS.get(precision)
         )
 
-    def ours(self) -> None:
+    def ours(self, capturable: bool) -> None:
         """An epoch through a task."""
         made = TaskConfig(
             build=self.build,
@@ -75,6 +77,7 @@ class Case:
             seed=0,
             device=self.device,
             dtype=DTYPES[self.precision],
+            capturable=capturable,
         )
         self.defense.fit(Task(made, self.x, self.y))
 
@@ -130,7 +133,8 @@ class Case:
 def measured(case: Case) -> dict[str, float]:
     """Images a second of every way."""
     ways: dict[str, Callable[[], None]] = {
-        "ours": case.ours,
+        "ours": partial(case.ours, True),
+        "written": partial(case.ours, False),
         "bare": partial(case.bare, torch.contiguous_format),
         "bare, channels last": partial(case.bare, torch.channels_last),
         "loader": case.loader,
@@ -156,7 +160,7 @@ def main() -> None:
     """Print a line per network and precision, and one per preset."""
     options = parser(__doc__)
     options.add_argument("--device", default="cuda")
-    options.add_argument("--records", type=int, default=15_000)
+    options.add_argument("--steps", type=int, default=60)
     options.add_argument("--models", nargs="*", default=["resnet18", "vgg11", "densenet121"])
     options.add_argument("--path", help="an archive of CIFAR's images in class folders, for hours of presets")
     given = options.parse_args()
@@ -165,7 +169,7 @@ def main() -> None:
         for model in given.models
         for precision in PRECISIONS
     ]
-    show(f"Training on {given.records:,} images, images a second", rows, given.json, given.device)
+    show(f"Training, epochs of {given.steps} steps, images a second", rows, given.json, given.device)
     if given.path:
         rows = [{"preset": preset, "h": value} for preset, value in hours(given.path, given.device).items()]
         show("Hours of presets, one training at a time", rows, given.json, given.device)
