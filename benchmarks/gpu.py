@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py                                        # networks
     python benchmarks/gpu.py --path cifar10-jpeg.tar.xz             # and hours for every preset on images
-    python benchmarks/gpu.py --models cnn --jobs 1 4 8              # and of processes that share the GPU
+    python benchmarks/gpu.py --models cnn --jobs 1 4 8              # or processes that share the GPU
     python benchmarks/gpu.py --device cpu --steps 3 --models cnn    # to see it work
 
 Random images of CIFAR's form and size, batches of the paper's schedules. For every network and precision, images a
@@ -213,21 +213,20 @@ def main() -> None:
     options.add_argument("--path", help="an archive of CIFAR's images in class folders, for hours of presets")
     options.add_argument("--jobs", type=int, nargs="*", default=[], help="processes that share the device")
     given = options.parse_args()
-    rows: list[dict[str, Any]] = []
-    for model, precision in product(given.models, given.precisions):
-        rows.append({"network": model, "precision": precision, **measured(Case(model, precision, given))})
-        print(rows[-1], file=sys.stderr)
-    show(f"Training, epochs of {given.steps} steps, images a second", rows, given.json, given.device)
+    cases = list(product(given.models, given.precisions))
     if given.jobs:
         rows = [
-            {
-                "network": model,
-                "precision": precision,
-                **{f"{count} jobs": together(count, model, precision, given) for count in given.jobs},
-            }
-            for model, precision in product(given.models, given.precisions)
+            {"network": model, "precision": precision}
+            | {f"{count} jobs": together(count, model, precision, given) for count in given.jobs}
+            for model, precision in cases
         ]
         show("Several processes on one device, images a second of all", rows, given.json, given.device)
+    else:
+        rows = []
+        for model, precision in cases:
+            rows.append({"network": model, "precision": precision, **measured(Case(model, precision, given))})
+            print(rows[-1], file=sys.stderr)
+        show(f"Training, epochs of {given.steps} steps, images a second", rows, given.json, given.device)
     if given.path:
         rows = [{"preset": preset, "h": value} for preset, value in hours(given.path, given.device).items()]
         show("Hours of presets, one training at a time", rows, given.json, given.device)
