@@ -66,7 +66,7 @@ def device(request, monkeypatch):
         request.getfixturevalue("graphs")
         monkeypatch.setattr(torch.Tensor, "is_cpu", property(lambda tensor: False))  # no shortcut is taken
     else:
-        monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+        monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)  # as in a job
     return request.param
 
 
