@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -68,6 +69,10 @@ class Resources:
         if job.identity not in self._inputs:
             self._inputs[job.identity] = data.x.to(self.device)
         return Records(self._inputs[job.identity], data.normalisation(self.device, dtype))
+
+    def current_device(self) -> AbstractContextManager[object]:
+        """The job's GPU is the current one: torch's global random numbers, which checkpoints keep, are its."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def trained_by(self, spec: TrainingSpec, data: Data) -> TrainedBy:
         """What trains the network of a training."""
