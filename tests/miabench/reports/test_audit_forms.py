@@ -142,6 +142,16 @@ def test_an_attack_that_scored_a_part_is_drawn_by_that(found):
     assert label == f"part, AUC {100 * auc(part[there], found.member[there]).value:.2f}"
 
 
+def test_a_long_name_goes_on_in_the_next_line_with_its_auc(found):
+    scores = {"adversarial-distances": found.scores["entropy"], "pays-$5-or-$6": found.scores["confidence"]}
+    figure = audit_roc.draw(dataclasses.replace(found, scores=scores))
+    labels = [text.get_text().split("\n") for text in figure.legends[0].get_texts()]
+    long, paid = (next(lines for lines in labels if lines[0].startswith(start)) for start in ("adv", "pays"))
+    assert long[0] == "adversarial-distances,"
+    assert long[1].startswith("  AUC ")
+    assert paid[0].startswith(r"pays-\$5-or-\$6, AUC ")
+
+
 def test_nothing_to_draw(found):
     assert audit_roc.draw(dataclasses.replace(found, scores={})) is None
 
