@@ -84,6 +84,14 @@ def test_latex_sets_it(found, tmp_path):
     assert (tmp_path / "audit.pdf").stat().st_size > 10_000
 
 
+def test_no_line_of_the_page_ends_within_an_option(found):
+    found = dataclasses.replace(found, warnings=("give --shadow-members <x> & not -x, a--b",))
+    page = FORMS["html"](found)
+    assert 'give <span class="option">--shadow-members</span> &lt;x&gt; &amp; not -x, a--b' in page
+    assert ".option { white-space: nowrap; }" in page
+    assert '<span class="option">--reference-answers</span>' in page, "in notes too"
+
+
 def test_text_from_outside_makes_no_markup(found):
     page = FORMS["html"](found)
     assert "<script" not in page
