@@ -69,7 +69,8 @@ def train(
         raise UserError(f"defense {spec.defense.name}: fit must return a network; it gave {type(net).__name__}")
     task.journal.snapshots[max(wanted)] = net.state_dict()
     task.journal.costs[max(wanted)] = task.meter.read()
-    expected = resources.untrained(spec, data).state_dict()
+    untrained = resources.untrained(spec, data)
+    expected = untrained.state_dict()
     for epoch, ref in wanted.items():
         if epoch not in task.journal.snapshots:
             raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
@@ -77,6 +78,7 @@ def train(
             "spec": spec.model_dump(mode="json"),
             "epoch": epoch,
             "cost": task.journal.costs[epoch] | {"workers": resources.context.workers},
+            "parameters": sum(value.numel() for value in untrained.parameters() if value.requires_grad),
             **environment(resources.device),
         }
         _check_kind(task.journal.snapshots[epoch], expected, spec.defense.name)
