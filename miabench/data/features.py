@@ -42,6 +42,7 @@ MISSING_CATEGORIES = "missing, an input of their own"
 MISSING_OR_NOT = "missing or one value, an input says which"
 COMMAS = "read with decimal commas"
 THOUSANDS = "read with thousands separators"
+TIMES = "times, as numbers since 1970"
 
 
 @dataclass
@@ -116,9 +117,15 @@ def encoded(columns: Sequence[Column], places: Sequence[str], categorical: Seque
     styles = [() if text.column.name in categorical else _styles(text.values) for text in texts]
     evidence = {style for found in styles if len(found) == 1 for style in found}
     return [
-        _numbers(text, found, evidence) if found else _categories(text, text.column.name in categorical)
+        _encoded(text, found, evidence, text.column.name in categorical)
         for text, found in zip(texts, styles, strict=True)
     ]
+
+
+def _encoded(text: Text, styles: Sequence[Style], evidence: set[Style], categorical: bool) -> Encoded:
+    if text.column.problem:
+        return text.refused(f"{text.column.problem}; leave the column out: {_setting('drop', text)}")
+    return _numbers(text, styles, evidence) if styles else _categories(text, categorical)
 
 
 def _text(column: Column, places: Sequence[str]) -> Text:
@@ -156,7 +163,7 @@ def _numbers(text: Text, styles: Sequence[Style], evidence: set[Style]) -> Encod
     if not text.missing.any() and row_numbers(x, text.column.named):
         return Encoded(text.nothing, {LEFT_OUT: "row numbers"})
     inputs = standardised(x[:, None])
-    done = _written(text.values, style)
+    done = _written(text.values, style) | ({TIMES: ""} if text.column.times else {})
     if text.missing.any():
         done |= {MISSING_NUMBERS: f"{text.missing.sum():,}"}
         inputs = np.column_stack([inputs, text.missing.astype(np.float32)])

@@ -44,7 +44,7 @@ def train(
     wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not store.has_whole(ref)}
     unfinished = f"{job.key}-{digest(sorted(wanted))}"  # a state that lacks a wanted snapshot is of no use
     checkpoint = Checkpoint(store.room("checkpoints") / unfinished, resources.context.checkpoint_seconds)
-    defense, build = resources.trained_by(spec, data)
+    defense, build, capturable = resources.trained_by(spec, data)
     config = TaskConfig(
         build=build,
         num_classes=data.num_classes,
@@ -60,6 +60,7 @@ def train(
         snapshots=frozenset(wanted),
         checkpoint=checkpoint,
         progress=progress,
+        capturable=capturable,
     )
     task = Task(config, resources.inputs(job, config.dtype), data.y.to(resources.device))
     with seeds.global_stream(spec.seed, "dropout"):

@@ -505,8 +505,24 @@ def test_parquet_is_read_as_the_same_csv(parquet, load):
 
 
 def test_parquet_of_lists(parquet):
-    with pytest.raises(UserError, match=r"columns \['a'\] hold lists, structures or bytes"):
-        parquet({"a": [[1], [2]], "label": ["x", "y"]})
+    """Told with all else that is wrong, and left out as any column."""
+    columns = {"a": [[1], [2]], "b": ["1", "x"], "c": [0.5, 2.0], "label": ["x", "y"]}
+    with pytest.raises(UserError) as error:
+        parquet(columns)
+    nested, text = error.value.problems
+    assert nested.endswith("column 'a': holds lists, structures or bytes; leave the column out: drop = [\"a\"]")
+    assert "column 'b': 'x' where a finite number is expected" in text
+    assert parquet(columns, drop=["a", "b"], missing="drop").x.shape == (2, 1)
+    with pytest.raises(UserError, match=r"pool.any, column 'a' is no label: it holds lists, structures or bytes"):
+        parquet(columns, label="a", drop=["b"])
+
+
+def test_parquet_of_times_says_what_they_become(parquet):
+    import datetime
+
+    days = [datetime.date(2024, 1, 1 + i) for i in (0, 9, 3, 20)]
+    data = parquet({"a": [0.1, 2, 4, 3.0], "seen": days, "label": ["x", "y", "x", "y"]})
+    assert "times, as numbers since 1970: seen" in data.notes[0]
 
 
 def test_parquet_without_the_extra(load, monkeypatch):
