@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from miabench.results.index import Cell, CellKey, Entry
 from miabench.results.results import Results
@@ -70,9 +72,15 @@ class Cost:
         return self.paid / base.paid
 
 
+COST = TypeAdapter(Cost | None)
+
+
 def costs(results: Results) -> Costs:
     """Costs of every cell that has a finished target."""
-    found = ((cell, _cost(results, cell)) for cell in results.index.cells)
+    found = (
+        (cell, results.derived.get(["cost", results.about(cell)], COST, partial(_cost, results, cell)))
+        for cell in results.index.cells
+    )
     return {cell.key: cost for cell, cost in found if cost is not None}
 
 
