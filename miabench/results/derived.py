@@ -23,8 +23,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from miabench.errors import UserError
 from miabench.files.atomic import remove_leftovers, replace_file, write_file
-from miabench.files.checksum import is_settled, stamp_of
-from miabench.files.json import read_json, sealed
+from miabench.files.checksum import Stamp, is_settled, stamp_of
+from miabench.files.json import sealed, unsealed
+from miabench.files.opened import opened
 from miabench.store.store import MANIFEST_FILE, Ref, Store, digest
 
 FOLDER = "reports"  # of the cache
@@ -89,7 +90,7 @@ class Derived:
         self._path = user_cache_path("miabench") / FOLDER / digest(str(store.folder)) / name
         self._held = _usable(self._path)
         self._looks: dict[Ref, Look] = {}  # when each artifact was first asked for
-        self._unsettled: set[Ref] = set()
+        self._stamps: dict[Ref, tuple[Stamp | None, ...]] = {}
         self._asked: set[Ref] | None = None  # while something is computed
         self._new: dict[str, tuple[set[Ref], Any]] = {}
 
@@ -108,7 +109,7 @@ class Derived:
                 return form.validate_python(found.content)
         with self._watched() as asked:
             value = compute()
-        if not asked & self._unsettled:
+        if all(is_settled(self._stamps[ref]) for ref in asked):
             self._new[key] = asked, form.dump_python(value, mode="json")
         return value
 
@@ -170,12 +171,10 @@ class Derived:
 
     def _look(self, ref: Ref, files: tuple[str, ...]) -> None:
         folder = f"{self._store.folder}/{ref.kind}/{ref.key}"
-        stamps = tuple([stamp_of(f"{folder}/{name}") for name in files])
+        stamps: tuple[Stamp | None, ...] = tuple([stamp_of(f"{folder}/{name}") for name in files])
         if stamps[files.index(MANIFEST_FILE)] is None:  # why it is not there may be shown
             stamps = (*stamps, stamp_of(f"{self._store.folder}/failures/{ref.key}.json"))
-        if not is_settled(stamps):
-            self._unsettled.add(ref)
-        self._looks[ref] = Look(files, str(stamps))
+        self._stamps[ref], self._looks[ref] = stamps, Look(files, str(stamps))
 
 
 def _values(values: Mapping[str, tuple[list[int], Any]]) -> dict[str, Value]:
@@ -188,7 +187,12 @@ def read(path: Path) -> Held:
     Raises:
         UserError: it is damaged.
     """
-    held = read_json(path, HELD, REMEDY)
+    with opened(path) as file:
+        content = unsealed(file.read(), path, REMEDY)
+    try:
+        held = HELD.validate_json(content)  # not twice, as other files are: it is the largest
+    except ValidationError as error:
+        raise UserError(f"{path} is damaged ({error.errors()[0]['msg']}); {REMEDY}") from None
     if any(not 0 <= i < len(held.artifacts) for one in held.values.values() for i in one.sources):
         raise UserError(f"{path} is damaged (a value is of artifacts that it does not have); {REMEDY}")
     return held

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from miabench.reports.numbers.evidence import Change, attack_between
 from miabench.reports.numbers.lines import Summary
+from miabench.reports.numbers.stored import Stored
 from miabench.results.index import CellKey
 from miabench.results.results import Results
 
@@ -24,8 +25,7 @@ def adaptivity_gaps(results: Results, summary: Summary) -> Gaps:
     found = {}
     for line in summary.lines:
         if line.attacker == "adaptive" and line.cell.key in others:
-            changes = {
-                name: attack_between(results, summary, line, others[line.cell.key], name) for name in line.attacks
-            }
+            own, other = (Stored(results, summary, one) for one in (line, others[line.cell.key]))
+            changes = {name: attack_between(own, other, name) for name in line.attacks}
             found[line.cell.key] = {name: change for name, change in changes.items() if change is not None}
     return found

@@ -7,9 +7,9 @@ dataset, model and attacker in one column. Each worst case is a column of its ow
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -32,7 +32,7 @@ from miabench.reports.numbers.influences import (
     of_all,
     shared,
 )
-from miabench.reports.numbers.levels import Column, left_out, levels
+from miabench.reports.numbers.levels import Column
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow
 from miabench.reports.numbers.stored import ACCURACY, Stored, Worst
 from miabench.results.results import Results
@@ -161,10 +161,10 @@ CHANGE = TypeAdapter(ChangeNumbers | None)
 
 def _evidence(results: Results, summary: Summary, line: TableRow, base: Stored | None) -> Evidence:
     """What is known of one line, and of its differences to the baseline, their families not yet known."""
-    other = None if base is None or base.line is line else base
+    own = base if base is not None and base.line is line else Stored(results, summary, line)
+    other = None if own is base else base
 
     def compute() -> _Kept:
-        own = Stored(results, summary, line) if base is None or other else base
         return _Kept(
             accuracy=own.mean(ACCURACY, own.correct),
             attacks=dict(own.means()),
@@ -173,8 +173,7 @@ def _evidence(results: Results, summary: Summary, line: TableRow, base: Stored |
         )
 
     reasons = {name: one.reason for name, one in line.attacks.items()}
-    lines = [_about(results, summary, one) for one in (line, *([other.line] if other else []))]
-    what = ["evidence", summary.metric, reasons, *lines]
+    what = ["evidence", own.about, other and other.about, reasons]
     kept = results.derived.get(what, KEPT, compute)
     changes = {quantity: Change.of(one) for quantity, one in kept.changes}
     return Evidence(kept.accuracy, kept.attacks, dict(kept.worst), changes)
@@ -188,12 +187,6 @@ def _lower(line: TableRow, evidence: Evidence) -> Iterator[tuple[Quantity, float
                 yield quantity, evidence.worst[quantity].case.value
             else:
                 yield quantity, line.attacks[quantity].mean or 0.0
-
-
-def _about(results: Results, summary: Summary, line: TableRow) -> list[Any]:
-    """All that evidence of a line depends on beside what is stored."""
-    known = levels(summary.index)
-    return [results.about(line.cell), line.attacker, known, [left_out(summary.index, one) for one in known]]
 
 
 # --- differences ---
@@ -237,39 +230,23 @@ def worst_change(own: Stored, base: Stored, column: Column, scope: Scope) -> Cha
 # --- of any two lines ---
 
 
-def worst_between(results: Results, summary: Summary, own: TableRow, other: TableRow, column: Column) -> Change | None:
+def worst_between(own: Stored, other: Stored, column: Column) -> Change | None:
     """The worst case of one line minus another's, on the runs and records that both have; None where they have none."""
-
-    def compute(mine: Stored, theirs: Stored, scope: Scope) -> Change | None:
-        return worst_change(mine, theirs, column, scope)
-
-    return _between(results, summary, [own, other], column, compute)
+    return _between(own, other, column, lambda scope: worst_change(own, other, column, scope))
 
 
-def attack_between(results: Results, summary: Summary, own: TableRow, other: TableRow, attack: str) -> Change | None:
+def attack_between(own: Stored, other: Stored, attack: str) -> Change | None:
     """The same of one attack, by the summary's metric."""
-
-    def compute(mine: Stored, theirs: Stored, scope: Scope) -> Change | None:
-        return attack_change(mine, theirs, attack, scope)
-
-    return _between(results, summary, [own, other], attack, compute)
+    return _between(own, other, attack, lambda scope: attack_change(own, other, attack, scope))
 
 
-def _between(
-    results: Results,
-    summary: Summary,
-    lines: Sequence[TableRow],
-    quantity: Quantity,
-    change: Callable[[Stored, Stored, Scope], Change | None],
-) -> Change | None:
+def _between(own: Stored, other: Stored, quantity: Quantity, change: Callable[[Scope], Change | None]) -> Change | None:
     def compute() -> ChangeNumbers | None:
-        own, other = (Stored(results, summary, line) for line in lines)
         scope = shared([own.correct, other.correct])
-        found = change(own, other, scope) if scope else None
+        found = change(scope) if scope else None
         return None if found is None else found.numbers
 
-    what = ["between", quantity, summary.metric, *(_about(results, summary, line) for line in lines)]
-    kept = results.derived.get(what, CHANGE, compute)
+    kept = own.results.derived.get(["between", quantity, own.about, other.about], CHANGE, compute)
     return None if kept is None else Change.of(kept)
 
 

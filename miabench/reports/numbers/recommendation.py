@@ -18,7 +18,7 @@ from miabench.reports.numbers.best import baselines, largest_loss
 from miabench.reports.numbers.evidence import Judgement, worst_between
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow, printed, signed
-from miabench.reports.numbers.stored import Worst
+from miabench.reports.numbers.stored import Stored, Worst
 from miabench.results.results import Results
 
 
@@ -125,8 +125,8 @@ def _candidates(lines: Sequence[TableRow], base: float, worst: Mapping[RowKey, W
 
 def _against(results: Results, summary: Summary, lines: Sequence[TableRow], column: Column) -> Mapping[RowKey, Verdict]:
     """How the first line's worst case differs from every other one's."""
-    first, *others = lines
-    changes = {other.key: worst_between(results, summary, first, other, column) for other in others}
+    first, others = Stored(results, summary, lines[0]), lines[1:]
+    changes = {other.key: worst_between(first, Stored(results, summary, other), column) for other in others}
     found = {key: change.found for key, change in changes.items() if change is not None}
     return dict(zip(found, verdicts([*found.values()]), strict=True)) if found else {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from miabench.metrics import Estimate, WorstCase, at_least, mean_over_runs, stacked, worst_of
 from miabench.metrics.names import TITLES
@@ -51,6 +52,11 @@ class Stored:
         self.levels = levels(summary.index)
         self.left_out = {level: left_out(summary.index, level) for level in self.levels}
         self._attacks: dict[tuple[str, str], Runs] = {}
+
+    @property
+    def about(self) -> list[Any]:
+        """All that is said of the line alone depends on beside what is stored."""
+        return [self.results.about(self.line.cell), self.line.attacker, self.metric, self.levels, self.left_out]
 
     @property
     def correct(self) -> Runs:
