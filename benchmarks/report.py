@@ -1,19 +1,20 @@
-"""How long `miabench report` takes, and how much memory, for 1,000 cells x 10 attacks x 5 runs.
+"""CPU seconds and memory of `miabench report` and `gate`, for 1,000 cells x 10 attacks x 5 runs.
 
-    python benchmarks/report.py [--cells 1000] [--folder FOLDER]
+    python benchmarks/report.py [--cells 1000] [--folder FOLDER] [--json]
 
 Plans an experiment of so many settings and stores what its jobs would store, as far as a report reads it, with scores
-drawn at random: 100 members and 100 non-members for each target. Nothing is trained. Then prints seconds and peak
-memory of the command in its forms, and processor seconds of its parts. The results (for 1,000 cells 2 GB, in three
-minutes) go into a temporary folder, or into the one given, where they are found again.
+drawn at random: 100 members and 100 non-members for each target. Nothing is trained. Each command is measured with an
+empty cache (`first`), and then once more (`again`), in a process of its own; the parts of a report are measured with an
+empty cache, in this one. The results (for 1,000 cells 2 GB, in three minutes) go into a temporary folder, or into the
+one given, where they are found again.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import shlex
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+from _common import parser, show
 
 from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
@@ -40,10 +42,11 @@ from miabench.reports.numbers.cost import costs
 from miabench.reports.numbers.duels import duels
 from miabench.reports.numbers.evidence import judge
 from miabench.reports.numbers.loss_ranks import loss_ranks
+from miabench.reports.numbers.recommendation import recommend
 from miabench.reports.numbers.summary import summarize
 from miabench.reports.tables import csv_json as tidy
 from miabench.reports.tables.report_tables import Tabled
-from miabench.reports.tables.terminal import show
+from miabench.reports.tables.terminal import show as show_tables
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.results.index import Entry, Index
 from miabench.results.results import Results
@@ -51,15 +54,16 @@ from miabench.store.store import Ref, Store
 
 CLASSES = 4
 HALF = 100  # members of each target, and non-members
-FORMS = ("table", "csv", "json", "markdown", "latex", "html")
-
+COMMANDS = {
+    **{form: ("report", "--format", form) for form in ("table", "markdown", "latex", "csv", "json", "html")},
+    "details": ("report", "--details"),
+    "gate": ("gate", "--max", "auc=0.9"),
+}
 MEASURE = """
-import resource, subprocess, sys, time
-begun = time.monotonic()
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+import json, resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-wall, cpu, memory = time.monotonic() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**10
-print(f"{wall:.1f} s, processor {cpu:.1f} s, {memory:.0f} MiB")
+print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 2**10]))
 """  # from a small process: the peak of a process counts from its parent's size
 
 T = TypeVar("T")
@@ -157,54 +161,71 @@ def make(folder: Path, cells: int) -> Path:
     return path
 
 
-def measure(path: Path, *more: str) -> None:
-    """Print what one command takes in a process of its own."""
-    words = ["report", path.name, "--store", "store", *more]
-    command = [sys.executable, "-P", "-c", MEASURE, sys.executable, "-P", "-m", "miabench", *words]
-    print(f"miabench {shlex.join(words)}: ", end="", flush=True)
-    subprocess.run(command, cwd=path.parent, check=True)
+def measure(path: Path, name: str, cache: Path) -> dict[str, Any]:
+    """CPU seconds and peak MiB of one command, without and with what it kept."""
+    shutil.rmtree(cache, ignore_errors=True)
+    command, *more = COMMANDS[name]
+    words = [sys.executable, "-P", "-m", "miabench", command, path.name, "--store", "store", *more]
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    found = [
+        json.loads(subprocess.check_output([sys.executable, "-c", MEASURE, *words], cwd=path.parent, env=environment))
+        for _ in range(2)
+    ]
+    (first, first_peak), (again, again_peak) = found
+    return {"what": name, "first": first, "again": again, "MiB": int(first_peak), "MiB again": int(again_peak)}
 
 
-def part(name: str, call: Callable[[], T]) -> T:
-    """Print the processor seconds of one part."""
-    begun = time.process_time()
-    made = call()
-    print(f"  {name}: {time.process_time() - begun:.1f} s", flush=True)
-    return made
+class Parts:
+    """CPU seconds of parts, one after the other in this process."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def time(self, name: str, call: Callable[[], T]) -> T:
+        """What a part makes."""
+        begun = time.process_time()
+        made = call()
+        self.rows.append({"what": name, "first": time.process_time() - begun})
+        return made
 
 
-def parts(path: Path) -> None:
-    """Print the processor seconds of each part, one after the other in this process."""
-    store = Store(path.parent / "store")
-    results = part("index", lambda: Results(Index.load(store, load_experiment(path)), store))
-    part("tidy table", lambda: results.table)
-    summary = part("summary", lambda: summarize(results))
-    spent = part("costs", lambda: costs(results))
-    judged = part("intervals and differences", lambda: judge(results, summary))
-    matrices = part("every defense against every other", lambda: duels(results, summary, judged))
-    branches = part("branches of relaxed losses", lambda: branch_shares(results))
-    tabled = Tabled(summary, judged, gaps={}, duels=matrices, costs=spent, branches=branches)
-    part("csv", lambda: tidy.to_csv(results))
-    alike = part("losses that rank alike", lambda: loss_ranks(results, summary))
-    part("json", lambda: tidy.to_json(results, judged, branches, consistency(results, summary), alike))
-    part("printing", lambda: show(open_console(io.StringIO()), tabled, (), details=True))
+def parts(path: Path) -> list[dict[str, Any]]:
+    """CPU seconds of each part of a report of which nothing is kept."""
+    store, clock = Store(path.parent / "store"), Parts()
+    results = clock.time("index", lambda: Results(Index.load(store, load_experiment(path)), store))
+    summary = clock.time("what is measured", lambda: summarize(results))
+    judged = clock.time("intervals, worst cases and differences", lambda: judge(results, summary))
+    clock.time("advice", lambda: [*recommend(results, summary, judged, 5.0)])
+    matrices = clock.time("every defense against every other", lambda: duels(results, summary, judged))
+    spent = clock.time("costs", lambda: costs(results))
+    branches = clock.time("branches of relaxed losses", lambda: branch_shares(results))
+    alike = clock.time("members and non-members alike", lambda: consistency(results, summary))
+    ranks = clock.time("losses that rank alike", lambda: loss_ranks(results, summary))
+    tabled = Tabled(summary, judged, {}, matrices, spent, branches, lambda: alike, lambda: ranks)
+    clock.time("printing, with details", lambda: show_tables(open_console(io.StringIO()), tabled, (), details=True))
+    clock.time("tidy table", lambda: results.table)
+    clock.time("tidy table by class", lambda: results.class_table)
+    clock.time("csv of it", lambda: tidy.to_csv(results))
+    clock.time("json of it", lambda: tidy.to_json(results, judged, branches, alike, ranks))
+    return clock.rows
 
 
 def main() -> None:
     """Make the results, then measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=1000)
-    parser.add_argument("--folder", type=Path)
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--cells", type=int, default=1000)
+    options.add_argument("--folder", type=Path)
+    options.add_argument("--only", choices=COMMANDS, action="append", help="a command, and no parts (repeatable)")
+    given = options.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (given.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        path = make(folder, given.cells)
-        for form in FORMS:
-            measure(path, "--format", form)
-        measure(path, "--out", "out")
-        print("parts:")
-        parts(path)
+        path, cache = make(folder, given.cells), Path(temporary) / "cache"
+        rows = [measure(path, name, cache) for name in given.only or COMMANDS]
+        show(f"CPU seconds, {given.cells:,} cells x 10 attacks x 5 runs", rows, given.json)
+        if not given.only:
+            os.environ["XDG_CACHE_HOME"] = str(Path(temporary) / "empty")
+            show("CPU seconds by part, first", parts(path), given.json)
 
 
 if __name__ == "__main__":

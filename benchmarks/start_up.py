@@ -1,15 +1,16 @@
 """CPU seconds that commands take to start, above importing numpy, pydantic, typer and rich.
 
-python benchmarks/start_up.py [--repeats 5]
+python benchmarks/start_up.py [--repeats 5] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
-import resource
 import subprocess
 import sys
 import tempfile
+from typing import Any
+
+from _common import parser, show, spent
 
 IMPORTS = "import numpy, pydantic, typer, rich.console, rich.live, rich.table"
 COMMANDS = (
@@ -24,30 +25,28 @@ COMMANDS = (
 )
 
 
-def seconds(code: str, folder: str) -> float:
-    """CPU seconds of a fresh process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, cwd=folder)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def least(code: str, folder: str, repeats: int) -> float:
-    """The least of several: what else the machine does only adds."""
-    return min(seconds(code, folder) for _ in range(repeats))
+    """CPU seconds of a fresh process, the least of several: what else the machine does only adds."""
+
+    def start() -> None:
+        subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, cwd=folder)
+
+    return min(spent(start).cpu for _ in range(repeats))
 
 
 def main() -> None:
     """Print a line for every command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=5)
+    given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        base = least(IMPORTS, folder, repeats)
-        print(f"{base:5.2f} s  the imports alone")
+        base = least(IMPORTS, folder, given.repeats)
+        rows: list[dict[str, Any]] = [{"what": "the imports alone", "CPU s": base, "above": 0.0}]
         for command in COMMANDS:
             code = f"import sys\nfrom miabench.cli.commands import main\nsys.argv = ['miabench', *{command!r}]\nmain()"
-            print(f"{least(code, folder, repeats) - base:+5.2f} s  miabench {' '.join(command)}")
+            found = least(code, folder, given.repeats)
+            rows.append({"what": f"miabench {' '.join(command)}", "CPU s": found, "above": found - base})
+    show("CPU seconds to start, least of several", rows, given.json)
 
 
 if __name__ == "__main__":

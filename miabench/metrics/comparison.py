@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from miabench.metrics.estimates import TAIL, Floats
 from miabench.metrics.over_runs import Difference
@@ -24,6 +24,7 @@ LEVEL = 2 * TAIL
 FEWEST_RUNS = 3  # below, nothing is called distinguishable: one run shows no spread, two hardly any
 MOST_RUNS = 200
 POWER = 0.8
+ROUNDED = 1 - 1e-6  # for quantiles that rounding may have moved
 
 Word = Literal["lower", "higher", "not distinguishable"]
 
@@ -98,6 +99,9 @@ def runs_needed(one: Difference, comparisons: int = 1) -> int | None:
         return None
     runs = np.arange(one.spread.n_runs + 1, MOST_RUNS + 1)
     variance, freedom = _with_runs(one.spread, runs)
+    least = ndtri(POWER) - ndtri(TAIL / comparisons)  # quantiles of t, which take long, are farther out
+    able = abs(one.value) >= ROUNDED * least * np.sqrt(variance)
+    runs, variance, freedom = runs[able], variance[able], freedom[able]
     reach = (-stdtrit(freedom, TAIL / comparisons) + stdtrit(freedom, POWER)) * np.sqrt(variance)
     enough = runs[abs(one.value) >= reach]
     return int(enough[0]) if len(enough) and one.value else None

@@ -20,8 +20,8 @@ def dominates(one: Pair, other: Pair, better: tuple[int, int] = MORE_AND_LESS) -
         other: the same two elsewhere.
         better: 1 where more is better, -1 where less is.
     """
-    gains = [sign * (mine - theirs) for sign, mine, theirs in zip(better, one, other, strict=True)]
-    return min(gains) >= 0 and max(gains) > 0
+    first, second = better[0] * (one[0] - other[0]), better[1] * (one[1] - other[1])
+    return first >= 0 and second >= 0 and (first > 0 or second > 0)
 
 
 def pareto_front(points: Sequence[Pair], better: tuple[int, int] = MORE_AND_LESS) -> list[int]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
@@ -42,6 +42,8 @@ from miabench.results.results import Results
 if TYPE_CHECKING:
     from miabench.reports.plots.sheet import Width
 
+T = TypeVar("T")
+
 PLOTS = "plots"  # folder of the figures in the report's folder
 LOSS_RANKS = "loss-ranks.csv"  # beside it
 
@@ -70,15 +72,16 @@ class Report:
     def text(self, form: str = "table") -> str:
         """The report in one form: `table`, `csv`, `json`, `markdown`, `latex` or `html`."""
         if form != "table":
-            return FORMS[form](self)
+            return self._kept(FORMS[form](self))
         file = io.StringIO()
         show(open_console(file), self.tabled, self.answer, self.details)
-        return file.getvalue()
+        return self._kept(file.getvalue())
 
     def show(self, form: str = "table") -> None:
         """Print one form, alone on standard output; a table fits the terminal."""
         if form == "table":
             show(open_console(), self.tabled, self.answer, self.details)
+            self.results.derived.save()
         else:
             sys.stdout.write(self.text(form))
 
@@ -97,11 +100,16 @@ class Report:
             UserError: the folder cannot be written.
         """
         try:
-            return _write(self, Path(folder), width, titles)
+            return self._kept(_write(self, Path(folder), width, titles))
         except OSError as error:
             raise UserError(
                 f"cannot write the report to {folder}: {error.strerror or error}; choose another folder with --out"
             ) from None
+
+    def _kept(self, made: T) -> T:
+        """What was made; what it was made from is kept for the next report."""
+        self.results.derived.save()
+        return made
 
     def __str__(self) -> str:
         return self.text()

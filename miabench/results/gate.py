@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-import pandas as pd
+from pydantic import TypeAdapter
 
 from miabench.errors import UserError, nearest
 from miabench.evaluation.measure import ATTACK_METRICS, find_metric
+from miabench.results.index import Cell, Shown
 from miabench.results.results import Results
 
 
@@ -71,20 +74,57 @@ def gate(results: Results, limits: list[Limit], attacks: Collection[str] = ("all
     Raises:
         UserError: no such attack in the experiment; nothing that could be measured at all.
     """
-    table = results.table
-    known = sorted(table.attack.dropna().unique())
+    entries = [entry for entry in results.index.entries if entry.attack]
+    known = sorted({str(entry.attack) for entry in entries})
     unknown = [attack for attack in attacks if attack not in (*known, "all")]
     if unknown:
         raise UserError(
             *(f"--attack {one!r}: the experiment has no such attack{nearest(one, [*known, 'all'])}" for one in unknown)
         )
-    possible = {entry.attack for entry in results.index.entries if entry.attack and entry.metrics}
-    counting = table[table.attack.isin(possible if "all" in attacks else set(attacks))]
-    if counting.empty:  # nothing to fail must not look like a release that was tested
+    possible = {entry.attack for entry in entries if entry.metrics}
+    counting = {entry.attack for entry in entries} & (possible if "all" in attacks else set(attacks))
+    if not counting:  # nothing to fail must not look like a release that was tested
         raise UserError(f"every attack of experiment {results.index.experiment.name!r} is n/a: nothing was measured")
+    names = [limit.metric for limit in limits]
+    rows = {cell.key: _rows(results, cell, names) for cell in results.index.cells}
+    results.derived.save()
     for limit in limits:
-        for row in counting[counting.metric == limit.metric].to_dict("records"):
-            settings = "" if row["params"] == "{}" else f" {row['params']}"
-            what = f"{row['dataset']} {row['model']} {row['defense']}{settings} run {row['run']} {row['attack']}"
-            value, high = (None if pd.isna(row[name]) else float(row[name]) for name in ("value", "high"))
-            yield Finding(f"{what} ({row['attacker']})", value, high, limit, row["reason"])
+        for cell in results.index.cells:
+            settings = f" {json.dumps(cell.params)}" if cell.params else ""
+            for row in (row for row in rows[cell.key] if row.attack in counting and row.metric == limit.metric):
+                what = f"{cell.dataset} {cell.model} {cell.defense}{settings} run {row.run} {row.attack}"
+                yield Finding(f"{what} ({row.attacker})", row.value, row.high, limit, row.reason)
+
+
+class Measured(NamedTuple):
+    """One metric of one attack on one target."""
+
+    run: int
+    attacker: Shown
+    attack: Shown
+    metric: str
+    value: float | None
+    high: float | None
+    reason: Shown | None
+
+
+MEASURED = TypeAdapter(list[Measured])
+
+
+def _rows(results: Results, cell: Cell, metrics: Sequence[str]) -> list[Measured]:
+    """What is measured of a cell, or why it is not."""
+
+    def compute() -> list[Measured]:
+        return [
+            Measured(entry.run, str(entry.attacker), entry.attack, one["metric"], *_ends(one), one["reason"])
+            for entry in results.entries(cell)
+            if entry.attack
+            for one in results.measured(entry)
+            if one["metric"] in metrics
+        ]
+
+    return results.derived.get(["gate", metrics, results.about(cell)], MEASURED, compute)
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return row.get("value"), row.get("high")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -57,12 +58,12 @@ class Cell(BaseModel, frozen=True):
     claim: Claim | None = None
     counts: dict[str, int] = {}
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The defense and whatever differs from its defaults."""
         return cell_label(self.defense, self.params)
 
-    @property
+    @cached_property
     def key(self) -> CellKey:
         """What names the cell among an experiment's."""
         return CellKey(self.dataset, self.model, self.label)

@@ -17,10 +17,11 @@ from pydantic import TypeAdapter
 from miabench.errors import harmless
 from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS
 from miabench.evaluation.scores import AttackScores, TargetValues
-from miabench.results.index import Cell, CellKey, Entry, Index
+from miabench.results.derived import Derived
+from miabench.results.index import Cell, CellKey, Entry, Index, file_name
 from miabench.results.kept import Kept
 from miabench.results.rows import CLASS_ROWS, ROWS
-from miabench.store.store import Ref, Store
+from miabench.store.store import Ref, Store, digest
 
 ESTIMATE = ("value", "low", "high")
 COUNTS = ("n_members", "n_nonmembers")
@@ -75,6 +76,19 @@ class Results:
         return Kept()
 
     @cached_property
+    def derived(self) -> Derived:
+        """What reports computed from the stored results, for the next one."""
+        return Derived(self.store, file_name(self.index.experiment))
+
+    def about(self, cell: Cell) -> str:
+        """A digest of all that the index says of a cell, for what is derived of it."""
+        return self._digests[cell.key]
+
+    @cached_property
+    def _digests(self) -> Mapping[CellKey, str]:
+        return {cell.key: digest([cell.model_dump_json(), _said(self.entries(cell))]) for cell in self.index.cells}
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
         rows = [row for entry in self.index.entries for row in self._rows(entry, self.measured(entry))]
@@ -106,6 +120,11 @@ class Results:
     def scores(self, cell: Cell, attacker: str, attack: str) -> dict[int, AttackScores]:
         """An attack's scores with those of the shadows, by run."""
         return {run: AttackScores.load(self.store, ref) for run, ref in self._stored(cell, attacker, attack).items()}
+
+    def records(self, cell: Cell, attacker: str | None = None, attack: str | None = None) -> Sequence[Ref]:
+        """Where the numbers of records are, or will be."""
+        entries = self._entries.get(EntryKey(cell.key, attacker, attack), ())
+        return [entry.records for entry in entries if entry.records]
 
     def _stored(self, cell: Cell, attacker: str | None, attack: str | None) -> dict[int, Ref]:
         """By run, where the numbers of records are."""
@@ -142,6 +161,17 @@ class Results:
         """The cell's entries of accuracy, one per run."""
         return self._entries.get(EntryKey(cell.key), ())
 
+    def entries(self, cell: Cell) -> Sequence[Entry]:
+        """All of a cell."""
+        return self._by_cell[cell.key]
+
+    @cached_property
+    def _by_cell(self) -> Mapping[CellKey, list[Entry]]:
+        keys, found = [cell.key for cell in self.index.cells], defaultdict(list)
+        for entry in self.index.entries:
+            found[keys[entry.cell]].append(entry)
+        return found
+
     @cached_property
     def _entries(self) -> Mapping[EntryKey, list[Entry]]:
         """Entries of all runs."""
@@ -171,3 +201,8 @@ class Results:
         return [
             {"metric": name, "reason": harmless(reason)} for name in (ATTACK_METRICS if entry.attack else ACCURACIES)
         ]
+
+
+def _said(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    """All that entries of one cell say."""
+    return [(one.run, one.attacker, one.attack, one.metrics, one.records, one.network, one.reason) for one in entries]

@@ -19,8 +19,7 @@ import hashlib
 import io
 import json
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,14 +31,14 @@ from pydantic import StringConstraints, TypeAdapter
 
 from miabench.errors import UserError
 from miabench.files.atomic import replace_file, replace_folder, write_file
-from miabench.files.checksum import Stamp, checksum, stamp_of
+from miabench.files.checksum import Stamp, checksum, is_settled, stamp_of
 from miabench.files.json import parse_json, read_json, sealed
 from miabench.files.lock import is_locked, lock
 from miabench.files.npz import read_npz
 from miabench.files.paths import expanded
 from miabench.store.failures import Failure, read_failure
 from miabench.store.folder import open_folder, refuse_link, room
-from miabench.store.lists import rows_in
+from miabench.store.lists import name_of, rows_in
 from miabench.store.manifest import MANIFEST, Manifest
 
 Artifact: TypeAlias = Literal["networks", "observations", "scores", "metrics"]
@@ -51,7 +50,6 @@ MANIFEST_FILE = "manifest.json"
 ARRAYS = "arrays.npz"
 WEIGHTS = "weights.safetensors"
 REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
-SETTLED = 2 * 10**9  # nanoseconds; a file that changed later than that may change again and show the same time
 
 T = TypeVar("T")
 
@@ -73,11 +71,12 @@ class Artifacts:
     """Reads and writes artifacts below one folder.
 
     An artifact is checked in full, every file against its checksum, when it is first opened, and again when a file has
-    another size, time or inode than then.
+    another size, time or inode than then. Whoever keeps what comes of them learns from `on_asked` what is asked for.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.on_asked: Callable[[Ref], object] = lambda ref: None
         self._opened: dict[Ref, tuple[tuple[Stamp | None, ...], Manifest]] = {}
 
     def path(self, ref: Ref) -> Path:
@@ -86,6 +85,7 @@ class Artifacts:
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete; a network's weights may have been removed since."""
+        self.on_asked(ref)
         return stamp_of(self._text(ref, MANIFEST_FILE)) is not None
 
     def has_all(self, refs: Iterable[Ref]) -> bool:
@@ -121,6 +121,7 @@ class Artifacts:
         Raises:
             UserError: it is not what was written, or another artifact's.
         """
+        self.on_asked(ref)
         path = self._within(ref, MANIFEST_FILE)
         manifest = read_json(path, MANIFEST, _remedy(self.path(ref)))
         if (manifest.kind, manifest.key) != ref:
@@ -177,6 +178,7 @@ class Artifacts:
         Raises:
             UserError: one is not.
         """
+        self.on_asked(ref)
         stamps, manifest = self._opened.get(ref, ((), None))
         if manifest is not None and stamps == self._stamps(ref, manifest):
             return manifest
@@ -187,7 +189,7 @@ class Artifacts:
             gone = name == WEIGHTS and self.lacks_weights(ref)
             if not gone and (stamp is None or checksum(path) != written):
                 raise UserError(f"{path} is damaged; {_remedy(self.path(ref))}")
-        if all(stamp is None or time.time_ns() - stamp[1] > SETTLED for stamp in stamps):
+        if is_settled(stamps):
             self._opened[ref] = stamps, manifest
         return manifest
 
@@ -237,7 +239,7 @@ class Store(Artifacts):
     def put_ids(self, ids: NDArray[np.int64]) -> str:
         """Keep a list of pool rows; its name is the hash of its content. A list that was damaged is made anew."""
         content = np.ascontiguousarray(ids, dtype="<i8")
-        name = _name_of_list(content.tobytes())
+        name = name_of(content.tobytes())
         if name not in self._whole_lists:
             path = self._list(name)
             if rows_in(path) != content.tobytes():
@@ -256,7 +258,7 @@ class Store(Artifacts):
             UserError: the file is not what was written.
         """
         content = rows_in(self._list(name))
-        if _name_of_list(content) != name:
+        if name_of(content) != name:
             raise UserError(f"{self._list(name)} is missing or damaged; run again: it is made anew")
         return np.frombuffer(content, dtype="<i8").astype(np.int64)
 
@@ -295,7 +297,3 @@ class Store(Artifacts):
             return read_failure(path).why
         except UserError as error:
             return str(error)
-
-
-def _name_of_list(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:KEY_LENGTH]

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from miabench.reports.numbers.evidence import Change, attack_change
-from miabench.reports.numbers.influences import shared
+from miabench.reports.numbers.evidence import Change, attack_between
 from miabench.reports.numbers.lines import Summary
-from miabench.reports.numbers.stored import Stored
 from miabench.results.index import CellKey
 from miabench.results.results import Results
 
@@ -26,8 +24,8 @@ def adaptivity_gaps(results: Results, summary: Summary) -> Gaps:
     found = {}
     for line in summary.lines:
         if line.attacker == "adaptive" and line.cell.key in others:
-            own, other = (Stored(results, summary, one) for one in (line, others[line.cell.key]))
-            scope = shared([own.correct, other.correct])
-            changes = {name: attack_change(own, other, name, scope) for name in line.attacks} if scope else {}
+            changes = {
+                name: attack_between(results, summary, line, others[line.cell.key], name) for name in line.attacks
+            }
             found[line.cell.key] = {name: change for name, change in changes.items() if change is not None}
     return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from miabench.results.index import Cell, CellKey
 from miabench.results.results import Results
@@ -14,12 +16,16 @@ BRANCHES = ("fit", "hold", "soften")  # of a relaxed loss: see the shares that d
 
 Shares: TypeAlias = Mapping[str, Mapping[str, float]]
 """By loss (`rce`, `rcl`) and branch, the share of all steps, mean over the finished runs."""
+SHARES = TypeAdapter(dict[str, dict[str, float]])
 BranchShares: TypeAlias = Mapping[CellKey, Shares]
 
 
 def branch_shares(results: Results) -> BranchShares:
     """Shares of every cell whose trainings recorded any."""
-    found = {cell.key: _shares(results, cell) for cell in results.index.cells}
+    found = {
+        cell.key: results.derived.get(["branches", results.about(cell)], SHARES, partial(_shares, results, cell))
+        for cell in results.index.cells
+    }
     return {key: shares for key, shares in found.items() if shares}
 
 
@@ -36,7 +42,7 @@ def relaxed(shares: Mapping[str, float]) -> bool:
     return shares["soften"] > 0
 
 
-def _shares(results: Results, cell: Cell) -> Shares:
+def _shares(results: Results, cell: Cell) -> dict[str, dict[str, float]]:
     histories = [results.history(cell, entry.run) for entry in results.accuracy_entries(cell)]
     recorded = [history for history in histories if history is not None and len(history)]
     columns = recorded[0].columns if recorded else ()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from miabench.evaluation.references import ReferenceCounts
+from miabench.reports.numbers.measured import CellMeasured
 from miabench.results.index import Index
-from miabench.results.results import Results
 
 
 def variants(index: Index) -> Iterator[str]:
@@ -23,16 +23,20 @@ def _plain(params: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{name} {value}" for name, value in params.items() if isinstance(value, (int, float, str)))
 
 
-def standing(results: Results) -> Iterator[str]:
-    """References and thresholds of the stored results, attacks with the same together."""
+def standing(index: Index, measured: Sequence[CellMeasured]) -> Iterator[str]:
+    """References and thresholds of the stored results, attacks with the same together.
+
+    Args:
+        index: of the results.
+        measured: of each of its cells.
+    """
     references: dict[str, list[ReferenceCounts]] = defaultdict(list)
     without: dict[str, set[int]] = defaultdict(set)
-    for entry in results.index.entries:
-        for row in results.measured(entry) if entry.attack else ():
-            if row.get("references"):
-                references[str(entry.attack)].append(row["references"])
-            if row.get("classes_without_threshold"):
-                without[results.index.cells[entry.cell].dataset].add(row["classes_without_threshold"])
+    for cell, own in zip(index.cells, measured, strict=True):
+        for attack, found in own.references:
+            references[attack].append(found)
+        if own.without_threshold:
+            without[cell.dataset].update(own.without_threshold)
     groups: dict[str, list[str]] = defaultdict(list)
     for attack, counts in references.items():
         groups[_compared(counts)].append(attack)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from miabench.metrics.estimates import Booleans, Floats
 from miabench.reports.numbers.lines import Summary
@@ -70,16 +71,28 @@ def overlaps(one: Floats, other: Floats) -> Floats:
 def consistency(results: Results, summary: Summary) -> list[Consistency]:
     """Of each shown cell that has a trained target, by distance to the boundary and by confidence."""
     cells = {line.cell.key: line.cell for line in summary.lines}
-    return [one for seen in records_of_cells(results, [*cells.values()]) for one in _of_cell(seen)]
+    return [one for cell in cells.values() for one in _of_cell(results, cell)]
 
 
-def _of_cell(seen: CellRecords) -> Iterator[Consistency]:
+KEPT = TypeAdapter(list[tuple[list[float], float]])  # of a cell's quantities, none of a cell without a trained target
+
+
+def _of_cell(results: Results, cell: Cell) -> list[Consistency]:
+    def compute() -> list[tuple[list[float], float]]:
+        return [one for seen in records_of_cells(results, [cell]) for one in _measured(seen)]
+
+    kept = results.derived.get(["consistency", results.about(cell)], KEPT, compute)
+    of_each = zip(QUANTITIES, kept, strict=False)
+    return [Consistency(cell, quantity, np.array(own), alike) for quantity, (own, alike) in of_each]
+
+
+def _measured(seen: CellRecords) -> Iterator[tuple[list[float], float]]:
     rng = np.random.default_rng(derive(0, "overlap if alike"))
     shuffled = [rng.permutation(seen.members) for _ in range(SHUFFLES)]
     for quantity in QUANTITIES:
         values: Floats = getattr(seen, quantity.field)
         alike = float(np.mean([_overlap(values, members, quantity) for members in shuffled]))
-        yield Consistency(seen.cell, quantity, _overlap(values, seen.members, quantity), alike)
+        yield _overlap(values, seen.members, quantity).tolist(), alike
 
 
 def _overlap(values: Floats, members: Booleans, quantity: Quantity) -> Floats:

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from miabench.metrics import win_tie_loss
 from miabench.reports.numbers.best import one_per_defense
-from miabench.reports.numbers.evidence import Judgement, worst_change
-from miabench.reports.numbers.influences import shared
+from miabench.reports.numbers.evidence import Judgement, worst_between
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow
-from miabench.reports.numbers.stored import Stored
 from miabench.results.results import Results
 
 
@@ -45,15 +43,9 @@ def duels(results: Results, summary: Summary, judged: Judgement) -> Matrices:
         able = [line for line in summary.lines if line.site_key == site_key and not line.collapsed]
         lines = [line for line in one_per_defense(summary, able) if column in judged.lines[line.key].worst]
         if len(lines) > 2:
-            found[site_key] = _matrix([Stored(results, summary, line) for line in lines], column)
+            pairs = {}
+            for i, j in itertools.combinations(range(len(lines)), 2):
+                if change := worst_between(results, summary, lines[i], lines[j], column):
+                    pairs[i, j] = change.found
+            found[site_key] = Duels(tuple(lines), win_tie_loss(len(lines), pairs))
     return found
-
-
-def _matrix(lines: list[Stored], column: Column) -> Duels:
-    pairs = {}
-    for i, j in itertools.combinations(range(len(lines)), 2):
-        scope = shared([lines[i].correct, lines[j].correct])
-        change = None if scope is None else worst_change(lines[i], lines[j], column, scope)
-        if change is not None:
-            pairs[i, j] = change.found
-    return Duels(tuple(one.line for one in lines), win_tie_loss(len(lines), pairs))

@@ -7,9 +7,12 @@ dataset, model and attacker in one column. Each worst case is a column of its ow
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from pydantic import TypeAdapter
 
 from miabench.metrics import (
     Difference,
@@ -20,6 +23,7 @@ from miabench.metrics import (
     verdicts,
     worst_difference,
 )
+from miabench.metrics.spread import Spread
 from miabench.reports.numbers.best import baselines, best_values
 from miabench.reports.numbers.influences import (
     Runs,
@@ -28,7 +32,7 @@ from miabench.reports.numbers.influences import (
     of_all,
     shared,
 )
-from miabench.reports.numbers.levels import Column
+from miabench.reports.numbers.levels import Column, left_out, levels
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow
 from miabench.reports.numbers.stored import ACCURACY, Stored, Worst
 from miabench.results.results import Results
@@ -58,6 +62,37 @@ class Change:
     high: float
     verdict: Verdict
     found: Difference
+    n_members: int
+    n_nonmembers: int
+    runs: int
+
+    @property
+    def numbers(self) -> ChangeNumbers:
+        """What is kept of a change whose family is not yet known."""
+        spread = self.found.spread
+        parts = None
+        if spread is not None:
+            records, runs, interaction = (float(one) for one in (spread.records, spread.runs, spread.interaction))
+            parts = records, runs, interaction, spread.n_runs, spread.fewest
+        ends = self.value, self.low, self.high
+        return ChangeNumbers(ends, self.found[:4], parts, self.n_members, self.n_nonmembers, self.runs)
+
+    @classmethod
+    def of(cls, kept: ChangeNumbers) -> Change:
+        """The change of which this was kept."""
+        spread = None
+        if kept.spread is not None:
+            records, runs, interaction, n_runs, fewest = kept.spread
+            spread = Spread(np.asarray(records), np.asarray(runs), np.asarray(interaction), n_runs, fewest)
+        return cls(*kept.ends, UNDECIDED, Difference(*kept.found, spread), *kept[3:])
+
+
+class ChangeNumbers(NamedTuple):
+    """A `Change` in plain numbers."""
+
+    ends: tuple[float, float, float]
+    found: tuple[float, float, float, float]
+    spread: tuple[float, float, float, int, int] | None
     n_members: int
     n_nonmembers: int
     runs: int
@@ -105,19 +140,44 @@ def judge(results: Results, summary: Summary) -> Judgement:
     the summary has a note that says so.
     """
     bases = {key: Stored(results, summary, line) for key, line in baselines(summary.lines).items()}
-    found: dict[RowKey, Evidence] = {}
-    for line in summary.lines:
-        base = bases.get(line.site_key)
-        own = base if base is not None and base.line is line else Stored(results, summary, line)
-        found[line.key] = Evidence(
-            accuracy=own.mean(ACCURACY, own.correct),
-            attacks=dict(own.means()),
-            worst=dict(own.worst_cases()),
-            changes={} if base is None or base is own else dict(_changes(own, base)),
-        )
+    found = {line.key: _evidence(results, summary, line, bases.get(line.site_key)) for line in summary.lines}
     judged = _with_verdicts(found)
     lower = {line.key: dict(_lower(line, judged[line.key])) for line in summary.lines}
     return Judgement(judged, best_values(summary.lines, lower, summary.max_accuracy_loss))
+
+
+class _Kept(NamedTuple):
+    """What is kept of a line's evidence."""
+
+    accuracy: Estimate | None
+    attacks: dict[str, Estimate]
+    worst: list[tuple[Column, Worst]]
+    changes: list[tuple[str | Column, ChangeNumbers]]
+
+
+KEPT = TypeAdapter(_Kept)
+CHANGE = TypeAdapter(ChangeNumbers | None)
+
+
+def _evidence(results: Results, summary: Summary, line: TableRow, base: Stored | None) -> Evidence:
+    """What is known of one line, and of its differences to the baseline, their families not yet known."""
+    other = None if base is None or base.line is line else base
+
+    def compute() -> _Kept:
+        own = Stored(results, summary, line) if base is None or other else base
+        return _Kept(
+            accuracy=own.mean(ACCURACY, own.correct),
+            attacks=dict(own.means()),
+            worst=list(own.worst_cases()),
+            changes=[(quantity, one.numbers) for quantity, one in _changes(own, other)] if other else [],
+        )
+
+    reasons = {name: one.reason for name, one in line.attacks.items()}
+    lines = [_about(results, summary, one) for one in (line, *([other.line] if other else []))]
+    what = ["evidence", summary.metric, reasons, *lines]
+    kept = results.derived.get(what, KEPT, compute)
+    changes = {quantity: Change.of(one) for quantity, one in kept.changes}
+    return Evidence(kept.accuracy, kept.attacks, dict(kept.worst), changes)
 
 
 def _lower(line: TableRow, evidence: Evidence) -> Iterator[tuple[Quantity, float]]:
@@ -128,6 +188,12 @@ def _lower(line: TableRow, evidence: Evidence) -> Iterator[tuple[Quantity, float
                 yield quantity, evidence.worst[quantity].case.value
             else:
                 yield quantity, line.attacks[quantity].mean or 0.0
+
+
+def _about(results: Results, summary: Summary, line: TableRow) -> list[Any]:
+    """All that evidence of a line depends on beside what is stored."""
+    known = levels(summary.index)
+    return [results.about(line.cell), line.attacker, known, [left_out(summary.index, one) for one in known]]
 
 
 # --- differences ---
@@ -166,6 +232,45 @@ def worst_change(own: Stored, base: Stored, column: Column, scope: Scope) -> Cha
     found = numbers(column.metric, [*mine.values(), *theirs.values()], common)
     a, b = ([one for one in part if one is not None] for part in (found[: len(mine)], found[len(mine) :]))
     return _change(column.metric, worst_difference(stacked(a), stacked(b)), common) if a and b else None
+
+
+# --- of any two lines ---
+
+
+def worst_between(results: Results, summary: Summary, own: TableRow, other: TableRow, column: Column) -> Change | None:
+    """The worst case of one line minus another's, on the runs and records that both have; None where they have none."""
+
+    def compute(mine: Stored, theirs: Stored, scope: Scope) -> Change | None:
+        return worst_change(mine, theirs, column, scope)
+
+    return _between(results, summary, [own, other], column, compute)
+
+
+def attack_between(results: Results, summary: Summary, own: TableRow, other: TableRow, attack: str) -> Change | None:
+    """The same of one attack, by the summary's metric."""
+
+    def compute(mine: Stored, theirs: Stored, scope: Scope) -> Change | None:
+        return attack_change(mine, theirs, attack, scope)
+
+    return _between(results, summary, [own, other], attack, compute)
+
+
+def _between(
+    results: Results,
+    summary: Summary,
+    lines: Sequence[TableRow],
+    quantity: Quantity,
+    change: Callable[[Stored, Stored, Scope], Change | None],
+) -> Change | None:
+    def compute() -> ChangeNumbers | None:
+        own, other = (Stored(results, summary, line) for line in lines)
+        scope = shared([own.correct, other.correct])
+        found = change(own, other, scope) if scope else None
+        return None if found is None else found.numbers
+
+    what = ["between", quantity, summary.metric, *(_about(results, summary, line) for line in lines)]
+    kept = results.derived.get(what, CHANGE, compute)
+    return None if kept is None else Change.of(kept)
 
 
 def _change(metric: str, found: Difference, scope: Scope) -> Change:

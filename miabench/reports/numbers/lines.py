@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from miabench.results.index import Cell, Index
+from miabench.results.index import Cell, Index, Shown
 from miabench.results.results import NOT_COMPUTED
 
 State: TypeAlias = Literal["done", "failed", "n/a", "missing"]
@@ -16,28 +17,13 @@ STATES: tuple[State, ...] = ("done", "failed", "n/a", "missing")  # what several
 
 
 class Measurement(NamedTuple):
-    """What the tidy table says of one quantity in one run."""
+    """What is stored of one quantity in one run."""
 
     value: float | None
     low: float | None
     n_members: int | None
     key: str | None
     reason: str | None
-
-
-class Quantity(NamedTuple):
-    """What the tidy table says the same of in all runs of one quantity; `params` are JSON."""
-
-    dataset: str
-    model: str
-    defense: str
-    params: str
-    attacker: str | None
-    attack: str | None
-    metric: str
-
-
-Measurements: TypeAlias = Mapping[Quantity, Sequence[Measurement]]
 
 
 class Site(NamedTuple):
@@ -81,7 +67,7 @@ class RunStats:
     std: float | None
     runs: int
     state: State
-    reason: str | None = None
+    reason: Shown | None = None
 
     @classmethod
     def of(cls, measured: Sequence[Measurement]) -> RunStats:
@@ -128,12 +114,12 @@ class TableRow:
         """The dataset and the model."""
         return Site(self.cell.dataset, self.cell.model)
 
-    @property
+    @cached_property
     def site_key(self) -> SiteKey:
         """What lines must share to be compared: dataset, model and attacker."""
         return SiteKey(*self.site, self.attacker)
 
-    @property
+    @cached_property
     def key(self) -> RowKey:
         """What names the line in a report."""
         return RowKey(*self.site_key, self.cell.label)

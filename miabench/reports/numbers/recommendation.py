@@ -15,11 +15,10 @@ from miabench.metrics import Verdict, verdicts
 from miabench.metrics.dominance import dominates
 from miabench.metrics.names import TITLES
 from miabench.reports.numbers.best import baselines, largest_loss
-from miabench.reports.numbers.evidence import Judgement, worst_change
-from miabench.reports.numbers.influences import shared
+from miabench.reports.numbers.evidence import Judgement, worst_between
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow, printed, signed
-from miabench.reports.numbers.stored import Stored, Worst
+from miabench.reports.numbers.stored import Worst
 from miabench.results.results import Results
 
 
@@ -110,28 +109,25 @@ def recommend(results: Results, summary: Summary, judged: Judgement, budget: flo
 
 def _candidates(lines: Sequence[TableRow], base: float, worst: Mapping[RowKey, Worst]) -> list[Candidate]:
     """Lowest worst case first."""
-    at = {line.key: (line.test.mean or 0.0, worst[line.key].case.value) for line in lines}
+    at = [(line.test.mean or 0.0, worst[line.key].case.value) for line in lines]
+    named = [(line.cell.label, own) for line, own in zip(lines, at, strict=True)]
     found = [
         Candidate(
             line,
             worst[line.key],
-            base - at[line.key][0],
-            tuple(other.cell.label for other in lines if dominates(at[other.key], at[line.key])),
+            base - own[0],
+            tuple(label for label, other in named if dominates(other, own)),
         )
-        for line in lines
+        for line, own in zip(lines, at, strict=True)
     ]
     return sorted(found, key=lambda one: one.worst.case.value)
 
 
 def _against(results: Results, summary: Summary, lines: Sequence[TableRow], column: Column) -> Mapping[RowKey, Verdict]:
     """How the first line's worst case differs from every other one's."""
-    first, *others = (Stored(results, summary, line) for line in lines)
-    found = {}
-    for other in others:
-        scope = shared([first.correct, other.correct])
-        change = None if scope is None else worst_change(first, other, column, scope)
-        if change is not None:
-            found[other.line.key] = change.found
+    first, *others = lines
+    changes = {other.key: worst_between(results, summary, first, other, column) for other in others}
+    found = {key: change.found for key, change in changes.items() if change is not None}
     return dict(zip(found, verdicts([*found.values()]), strict=True)) if found else {}
 
 

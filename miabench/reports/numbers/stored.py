@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from miabench.metrics import Estimate, WorstCase, at_least, mean_over_runs, stacked, worst_of
 from miabench.metrics.names import TITLES
@@ -11,6 +12,7 @@ from miabench.reports.numbers.influences import RANKED, Runs, attacked, correctn
 from miabench.reports.numbers.levels import Column, left_out, levels
 from miabench.reports.numbers.lines import Summary, TableRow
 from miabench.results.results import Results
+from miabench.store.store import Ref
 
 WORST_METRICS = ("auc", "tpr@1%")  # of the worst cases that are always shown
 ACCURACY = "test_accuracy"
@@ -49,16 +51,31 @@ class Stored:
         self.levels = levels(summary.index)
         self.left_out = {level: left_out(summary.index, level) for level in self.levels}
         self._attacks: dict[tuple[str, str], Runs] = {}
-        self.correct: Runs = results.kept.get(line.key, lambda: correctness(results, line))
+
+    @property
+    def correct(self) -> Runs:
+        """Whether each record is classified correctly, by run."""
+        self._note(self.results.records(self.line.cell))
+        return self._correct
+
+    @cached_property
+    def _correct(self) -> Runs:
+        return self.results.kept.get(self.line.key, lambda: correctness(self.results, self.line))
 
     def attack(self, name: str, metric: str) -> Runs:
         """Scores or decisions of one attack, by run; none where it is not finished."""
+        self._note(self.results.records(self.line.cell, self.line.attacker, name))
         key = name, "" if metric in RANKED else metric  # scores are the same for all metrics that rank
         if key not in self._attacks:
             self._attacks[key] = self.results.kept.get(
                 (self.line.key, *key), lambda: attacked(self.results, self.line, name, metric)
             )
         return self._attacks[key]
+
+    def _note(self, refs: Sequence[Ref]) -> None:
+        """Say what is derived from stored numbers, which may have been read before."""
+        for ref in refs:
+            self.results.derived.note(ref)
 
     def mean(self, metric: str, runs: Runs) -> Estimate | None:
         """The mean of a number over its finished runs."""

@@ -1,21 +1,20 @@
-"""From the tidy table to a report: one line per cell and attacker."""
+"""From what is measured to a report: one line per cell and attacker."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from miabench.errors import UserError, nearest
-from miabench.evaluation.measure import ACCURACIES, ATTACK_METRICS, find_metric
+from miabench.evaluation.measure import ATTACK_METRICS, find_metric
 from miabench.evaluation.scores import TargetValues
 from miabench.reports.numbers.best import baseline_cells, why_nothing_is_best
 from miabench.reports.numbers.calibration import standing, variants
-from miabench.reports.numbers.claims import claimed
 from miabench.reports.numbers.environments import mixed_environments
-from miabench.reports.numbers.lines import Measurement, Measurements, Quantity, RunStats, Site, Summary, TableRow
+from miabench.reports.numbers.lines import Site, Summary, TableRow
+from miabench.reports.numbers.measured import CellMeasured, measured_cells
 from miabench.results.index import Cell
 from miabench.results.results import Results
 
@@ -37,7 +36,8 @@ def summarize(results: Results, metric: str = "auc", max_accuracy_loss: float = 
     if known is None:
         raise UserError(f"metric {metric!r} is not measured{nearest(metric, ATTACK_METRICS)}")
     chance = _chance(results)
-    lines = tuple(_lines(results, known, chance))
+    measured = measured_cells(results, known)
+    lines = tuple(_lines(results, measured, chance))
     return Summary(
         index=results.index,
         metric=known,
@@ -48,36 +48,32 @@ def summarize(results: Results, metric: str = "auc", max_accuracy_loss: float = 
             *results.index.notes,
             *why_nothing_is_best(lines),
             *_compared_with(lines),
-            *standing(results),
+            *standing(results.index, measured),
             *variants(results.index),
         ),
-        warnings=(*results.index.warnings, *mixed_environments(results)),
+        warnings=(*results.index.warnings, *mixed_environments(cell.environment for cell in measured)),
     )
 
 
 # --- lines ---
 
 
-def _lines(results: Results, metric: str, chance: Mapping[str, float]) -> Iterator[TableRow]:
-    measured = _group(results, metric)
+def _lines(results: Results, measured: Sequence[CellMeasured], chance: Mapping[str, float]) -> Iterator[TableRow]:
     entries = results.index.entries
     attackers = dict.fromkeys(entry.attacker for entry in entries if entry.attacker is not None)
     attacks = dict.fromkeys(entry.attack for entry in entries if entry.attack is not None)
     baselines = baseline_cells(results.index.cells)
-    for cell in results.index.cells:
-        own = (cell.dataset, cell.model, cell.defense, json.dumps(cell.params))
-        said = claimed(results, cell)
-        train, test = (measured[Quantity(*own, None, None, name)] for name in ACCURACIES)
+    for cell, own in zip(results.index.cells, measured, strict=True):
         for attacker in attackers:
             yield TableRow(
                 cell=cell,
                 attacker=attacker,
                 tuned_on_target=_tuned_on_target(results, cell),
-                claimed=said,
-                train=RunStats.of(train),
-                test=RunStats.of(test),
-                attacks={attack: RunStats.of(measured[Quantity(*own, attacker, attack, metric)]) for attack in attacks},
-                collapsed=sum(_at_chance(one, chance.get(cell.dataset)) for one in test),
+                claimed=own.claimed,
+                train=own.train,
+                test=own.test,
+                attacks={attack: own.attacks[attacker][attack] for attack in attacks},
+                collapsed=sum(_at_chance(low, chance.get(cell.dataset)) for low in own.lowest_test),
                 is_baseline=cell.key == baselines.get(Site(cell.dataset, cell.model)),
             )
 
@@ -86,18 +82,6 @@ def _tuned_on_target(results: Results, cell: Cell) -> tuple[str, ...]:
     """A default is no choice, also where it is named to tell settings apart."""
     chosen = [name for name in cell.params if name not in cell.by_default]
     return tuple(results.index.experiment.chosen_otherwise(cell.defense, chosen))
-
-
-def _group(results: Results, metric: str) -> Measurements:
-    """The tidy table's rows of accuracies and one metric, one per run."""
-    table = results.table[results.table["metric"].isin([*ACCURACIES, metric])].astype(object)
-    table = table.where(table.notna(), None)
-    quantities = zip(*(table[name] for name in Quantity._fields), strict=True)
-    measured = zip(*(table[name] for name in Measurement._fields), strict=True)
-    groups: dict[Quantity, list[Measurement]] = defaultdict(list)
-    for quantity, one in zip(quantities, measured, strict=True):
-        groups[Quantity(*quantity)].append(Measurement(*one))
-    return dict(groups)
 
 
 # --- collapse ---
@@ -116,8 +100,8 @@ def _chance(results: Results) -> dict[str, float]:
     return shares
 
 
-def _at_chance(measured: Measurement, chance: float | None) -> bool:
-    return measured.low is not None and chance is not None and measured.low <= chance
+def _at_chance(low: float, chance: float | None) -> bool:
+    return chance is not None and low <= chance
 
 
 # --- notes ---

@@ -250,9 +250,10 @@ def test_an_artifact_is_hashed_once_and_again_when_it_was_touched(made, monkeypa
     store = Store(made.store, create=False)
     ref = next(entry.metrics for entry in miabench.report(made.experiment, store=made.store).results.index.entries)
     hashed = []
+    from miabench.files import checksum as stamps
     from miabench.store import store as code
 
-    monkeypatch.setattr(code, "SETTLED", 0)
+    monkeypatch.setattr(stamps, "SETTLED", 0)
     monkeypatch.setattr(code, "checksum", lambda path, real=code.checksum: hashed.append(path.name) or real(path))
     store.check(ref)
     files = len(hashed)
