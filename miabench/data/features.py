@@ -28,7 +28,7 @@ from miabench.data.cells import (
     shown,
     sorted_labels,
 )
-from miabench.data.doubts import NAMELESS, doubts_about, row_numbers
+from miabench.data.doubts import NAMELESS, doubts_about, doubts_about_texts, row_numbers, unit_of
 from miabench.data.normalisation import standardised
 from miabench.files.columns import Column
 
@@ -198,9 +198,11 @@ def _categories(text: Text, forced: bool) -> Encoded:
     if not forced and (wrong := _beside_numbers(text)).any():
         return text.refused_at(wrong, f"; if it is a category: {_setting('categorical', text)}")
     if len(text.values) > MOST_CATEGORIES:
+        unit = unit_of(text.values)
+        remedy = f"write these numbers without {unit}" if unit else "put them into groups"
         return text.refused(
             f"{len(text.values):,} different texts ({', '.join(map(shown, text.values[:3]))}, ...); "
-            f"at most {MOST_CATEGORIES} categories: put them into groups, "
+            f"at most {MOST_CATEGORIES} categories: {remedy}, "
             f"or leave the column out: {_setting('drop', text)}"
         )
     if len(text.values) < 2:
@@ -212,7 +214,9 @@ def _categories(text: Text, forced: bool) -> Encoded:
     done = {CATEGORIES: f"{len(order)}"}
     if text.missing.any():
         done |= {MISSING_CATEGORIES: f"{text.missing.sum():,}"}
-    return Encoded(inputs, done, "" if text.column.named else NAMELESS)
+    return Encoded(
+        inputs, done, "; ".join([*([] if text.column.named else [NAMELESS]), *doubts_about_texts(text.values)])
+    )
 
 
 def _beside_numbers(text: Text) -> NDArray[np.bool_]:

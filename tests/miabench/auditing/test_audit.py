@@ -417,6 +417,7 @@ WRONG = {
         "{path}, row 5 (from 0): the probabilities sum to 1.01; expected 1 within 0.0015, as 3 classes at three",
     ),
     "negative": (at(changed(), "probabilities", 5, [1.5, -0.5, 0]), "{path}, row 5 (from 0): 1.5 is no probability"),
+    "percent": (changed(probabilities=np.full((40, 3), 33.3)), "{path}, row 0 (from 0): 33.3 is no probability; in"),
     "NaN": (at(changed(), "probabilities", (5, 1), np.nan), "{path}, row 5 (from 0): probabilities holds nan"),
     "infinite": (at(some(), "logits", (5, 1), -np.inf), "{path}, row 5 (from 0): logits holds -inf; expected finite"),
     "no features": ({"logits": np.zeros((40, 3)), "labels": np.zeros(40)}, "{path} holds no features: an npz needs"),

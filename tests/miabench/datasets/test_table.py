@@ -469,6 +469,30 @@ def test_an_array_that_claims_more_than_the_file_holds(tmp_path):
         Table(path=tmp_path / "pool.npz").load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cells", "unit"),
+    [("45%,5%,100%", "%"), ("$4.50,$5,$60", "$"), ("3 kg,-4 kg,5kg", "kg"), ("Q1,Q2,Q3", ""), ("1%,2%,3$", ""),
+     ("1%,2%,low", ""), ("1.2.3%,2%,3%", "")],
+)  # fmt: skip
+def test_numbers_with_a_unit_are_doubted_as_categories(load, cells, unit):
+    data = load("x,label\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(3 * cells.split(","))))
+    said = f"look at x (numbers with {unit}, taken as categories: write them without)"
+    assert data.x.shape == (9, 3)
+    assert any(note.startswith(said) for note in data.notes) == bool(unit)
+
+
+def test_too_many_numbers_with_a_unit_say_what_to_do(load):
+    with pytest.raises(UserError, match="at most 100 categories: write these numbers without %, or leave the column"):
+        load("x,label\n" + "".join(f"{i}%,{i % 2}\n" for i in range(200)))
+
+
+def test_texts_that_look_alike_are_told(load):
+    notes = load("x,label\nA,Yes\na,yes\nb,no\nb,no\nCafe\u0301,no\nCaf\u00e9,no \n").notes
+    differ = "differ only in capitals, spaces or accents' encoding"
+    assert any(note.startswith(f"look at x ({differ}: A, a, Cafe\u0301, Caf\u00e9)") for note in notes)
+    assert f"classes that {differ} are kept apart: Yes, yes" in notes
+
+
 @pytest.fixture
 def parquet(tmp_path):
     """Write columns as Parquet and load them."""
