@@ -53,6 +53,9 @@ def test_a_curve_joins_the_sizes_of_a_defense_by_its_strongest_attack(make_resul
     assert (accuracy.get_xscale(), accuracy.get_title()) == ("log", "test accuracy, more is better")
     assert attack.get_title().replace("\n", " ") == "AUC of the strongest attack, less is better"
     assert attack.get_ylim()[0] < 50 < attack.get_ylim()[1]
+    figure.draw_without_rendering()
+    assert [tick.get_text() for tick in attack.get_xticklabels()] == ["100", "400"]
+    assert not attack.get_xticklabels(minor=True)
 
 
 def test_settings_of_one_defense_are_named_beside_their_curves(make_results):
@@ -64,6 +67,15 @@ def test_settings_of_one_defense_are_named_beside_their_curves(make_results):
     costs_of = sized("crl alpha_rce=1", "crl alpha_rce=2")
     (figure,) = against_size.draw(summarize(make_results(*cells)), costs_of).values()
     assert [text.get_text() for text in figure.axes[1].texts] == ["alpha_rce=1", "alpha_rce=2"]
+
+
+def test_sizes_that_differ_little_have_one_tick(make_results):
+    """As where a defense adds a layer of its own."""
+    cells = [{"model": model, "defense": name} for model in (LARGE, SMALL) for name in ("ce", "crl")]
+    costs_of = sized("ce", "crl")
+    costs_of["toy", LARGE, "crl"] = replace(costs_of["toy", LARGE, "crl"], parameters=404)
+    (figure,) = against_size.draw(summarize(make_results(*cells)), costs_of).values()
+    assert list(figure.axes[0].get_xticks()) == [100, 400]
 
 
 def test_networks_of_one_size_have_no_figure(make_results):
