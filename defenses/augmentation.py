@@ -28,6 +28,7 @@ from miabench import Data, Defense, Field, Model, Range, crop_flip
 class Augmentation(Defense, frozen=True):
     """Trains on records that are never the same twice."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"strength": Range(0.03, 1, log=True)}
 
     mechanism: Literal["crop-flip", "cutout", "noise", "mixup"] = Field("crop-flip", description="what is changed")

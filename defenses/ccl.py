@@ -23,6 +23,7 @@ from miabench import Defense, Field, Range
 class CCL(Defense, frozen=True):
     """Cross entropy and a concave term that keeps the members' losses apart."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"alpha": Range(0.05, 1)}
 
     alpha: float = Field(0.5, ge=0, le=1, description="α: share of the cross entropy; the rest is the concave term's")

@@ -17,6 +17,7 @@ class CrossEntropy(Defense, frozen=True):
     """No defense."""
 
     baseline: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
 
     def loss(self, logits: Tensor, features: Tensor, targets: Tensor, epoch: int) -> Tensor:
         """Mean cross entropy."""

@@ -22,6 +22,7 @@ from miabench import Criterion, Defense, Field, Range
 class CenterLoss(Defense, frozen=True):
     """Cross entropy, and features drawn to their class's center."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {
         "lambda_ct": Range(0.0001, 1, log=True),
         "center_lr": Range(0.0001, 0.5, log=True),
@@ -53,7 +54,7 @@ class _CenterLoss(Criterion):
 
     def _wen(self, features: Tensor, c: Tensor, targets: Tensor) -> Tensor:
         """A number whose gradient in the centers is Wen et al.'s difference; only its gradient is used."""
-        count = torch.bincount(targets, minlength=len(self.centers))[targets]  # (B,)
+        count = F.one_hot(targets, len(self.centers)).sum(0)[targets]  # (B,)
         difference = (c - features).detach() / (1 + count[:, None]) / len(targets)
         return (c * difference).sum()
 

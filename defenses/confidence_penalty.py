@@ -18,6 +18,7 @@ from miabench import Defense, Field, Range
 class ConfidencePenalty(Defense, frozen=True):
     """Rewards uncertain predictions."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"beta": Range(0.01, 10, log=True)}
 
     beta: float = Field(0.1, ge=0, description="β: weight of the output entropy H(p)")

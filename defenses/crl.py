@@ -43,6 +43,7 @@ from miabench import LATER, Criterion, Data, Defense, Field, Model, Range
 class CRL(Defense, frozen=True):
     """Relaxed cross entropy on normalised logits, and features held near relaxed class centers."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {
         "alpha_rce": Range(0.05, 3, log=True),
         "tau_rce": Range(0.01, 1, log=True),

@@ -20,6 +20,7 @@ from miabench import Classifier, Defense, Field, Range
 class Dropout(Defense, frozen=True):
     """Hides features from the last layer at random while it is trained."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"p": Range(0.1, 0.9)}
 
     p: float = Field(0.5, ge=0, lt=1, description="p: probability that a feature is hidden in a training step")

@@ -22,6 +22,7 @@ from miabench import EPOCHS, Defense, Epochs, Field, Range, Role, Task, Train
 class EarlyStopping(Defense, frozen=True):
     """Ends training before the network has fitted its members closely."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"stop_epoch": Range(1, "epochs", log=True, unless="patience")}
 
     stop_epoch: Epochs = Field(10, ge=1, description="epochs of the schedule to train; not used with patience")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 class HAMP(Defense, frozen=True):
     """Teaches the network to be unsure, and answers in its order with the numbers of random inputs."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"gamma": Range(0.3, 0.98), "alpha": Range(0.001, 1, log=True)}
 
     gamma: float = Field(0.95, ge=0, lt=1, description="γ: entropy of the soft labels, as a share of ln C")

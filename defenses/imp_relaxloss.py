@@ -19,6 +19,7 @@ from miabench import Criterion, Data, Defense, Field, Model, Range
 class ImpRelaxLoss(Defense, frozen=True):
     """Relaxed cross entropy on normalised logits."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {
         "alpha_rce": Range(0.05, 3, log=True),
         "tau_rce": Range(0.01, 1, log=True),

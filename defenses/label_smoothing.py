@@ -17,6 +17,7 @@ from miabench import Defense, Field, Range
 class LabelSmoothing(Defense, frozen=True):
     """Cross entropy with targets that are spread a little over all classes."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"epsilon": Range(0.01, 0.99, log=True)}
 
     epsilon: float = Field(0.1, ge=0, le=1, description="ε: share of the target spread evenly over all C classes")

@@ -27,6 +27,7 @@ from miabench import LATER, Criterion, Data, Defense, Field, Model, Range
 class RelaxedCenterLoss(Defense, frozen=True):
     """Relaxed cross entropy, and features held near relaxed class centers."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {
         "alpha_rce": Range(0.05, 3, log=True),
         "floors": Range(1.2, 8, log=True, unless="alpha_rcl"),

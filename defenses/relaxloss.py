@@ -27,6 +27,7 @@ from miabench import Criterion, Data, Defense, Field, Model, Range
 class RelaxLoss(Defense, frozen=True):
     """Keeps the training loss near a level alpha instead of driving it to zero."""
 
+    capturable: ClassVar[bool] = True
     tune: ClassVar = {"alpha": Range(0.05, 3, log=True)}
 
     alpha: float | None = Field(

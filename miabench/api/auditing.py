@@ -3,6 +3,7 @@
 Annotations are evaluated here, unlike elsewhere: the command line reads options from them.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,7 @@ def audit(
         str | Path | None, Option("npz: which reference trained on which record (K, N); without it none on any", "FILE")
     ] = None,
     features: Annotated[bool, Option("also fit a model-free classifier on the files' features", "", bool)] = False,
+    progress: bool = False,
 ) -> "Audit":
     """Attack a model that was trained elsewhere: files of its predictions, or the network itself.
 
@@ -47,6 +49,7 @@ def audit(
             model's are, for the N records: the members, then the non-members. Attacks with references need them.
         reference_member: npz of booleans `member` (K, N): which of them trained on which record; by default none did.
         features: also fit a model-free classifier on the records' features.
+        progress: say on standard error how far it is.
 
     Returns:
         What every attack finds that needs no more than was given, and what limits what the values say.
@@ -56,17 +59,20 @@ def audit(
     """
     from miabench.auditing.audit import Others, audit_network
     from miabench.auditing.audit import audit as audit_predictions
+    from miabench.auditing.progress import Display, silent
     from miabench.auditing.references import reference_files
 
     if nonmembers is None:
         model, members, nonmembers = None, model, members
     if members is None or nonmembers is None:
         raise UserError("an audit needs both --members and --nonmembers")
-    shadows = _files(shadow_members), _files(shadow_nonmembers)
     references = reference_files(reference_answers, reference_member)
-    if model is not None:
-        return audit_network(model, members, nonmembers, Others(*shadows, references), features)
-    return audit_predictions(_file(members), _file(nonmembers), *shadows, features, references)
+    others = Others(_files(shadow_members), _files(shadow_nonmembers), references, features)
+
+    with Display() if progress else nullcontext(silent) as listen:
+        if model is not None:
+            return audit_network(model, members, nonmembers, others, listen)
+        return audit_predictions(_file(members), _file(nonmembers), others, listen)
 
 
 def _files(given: Files) -> list[Path]:

@@ -1,6 +1,6 @@
-"""What reads stored results: `report`, `compare`, `recommend`, `gate` and `status`. Nothing is trained or stored;
-what is computed from many stored files is kept in the user's cache.
+"""What reads stored results: `report`, `compare`, `recommend`, `gate` and `status`. Nothing is trained or stored.
 
+What `report`, `recommend` and `gate` compute from many stored files is kept in the user's cache.
 Annotations are evaluated here, unlike elsewhere: the command line reads options from them.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -41,12 +41,14 @@ class Subject:
         shadows: of shadow models.
         references: other models' answers to the target's records, if they were given.
         network: the model itself, if it was given.
+        listen: hears how many of so many records the network was asked about.
     """
 
     target: Observed
     shadows: Sequence[Observed] = ()
     references: References | None = None
     network: AuditedNetwork | None = None
+    listen: Callable[[int, int], None] = lambda asked, records: None
 
 
 @dataclass(frozen=True)
@@ -161,16 +163,17 @@ def _asked(attack: Attack, subject: Subject) -> tuple[Observed, NDArray[np.int64
         target = replace(target, inputs=subject.network.data.x.numpy()[rows])
     answers: dict[AnswersName, NDArray[Any]] = {}
     for probe in attack.probes():
-        answers |= _answers(probe, target, rows, subject.network)
+        answers |= _answers(probe, target, rows, subject)
     return replace(target, answers=answers), rows
 
 
 def _answers(
-    probe: Probe, target: Observed, rows: NDArray[np.int64], network: AuditedNetwork
+    probe: Probe, target: Observed, rows: NDArray[np.int64], subject: Subject
 ) -> dict[AnswersName, NDArray[Any]]:
     if probe.root == Logits():
         return {probe: derived(probe, target[Logits()], target.labels)}
-    answers = network.answers(probe.root, rows)
+    assert subject.network is not None
+    answers = subject.network.answers(probe.root, rows, lambda asked: subject.listen(asked, len(rows)))
     if probe.of is None:
         return answers
     named = {name[1]: array for name, array in answers.items() if isinstance(name, tuple)}

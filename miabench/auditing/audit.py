@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from miabench.auditing.doubts import doubts_of_files, doubts_of_form, doubts_of_
 from miabench.auditing.model_free import distribution_warnings, model_free_row
 from miabench.auditing.network import AuditedNetwork, import_network
 from miabench.auditing.predictions import FEWEST, Predictions, check_paths, differences, read_all
+from miabench.auditing.progress import Listener, Step, silent
 from miabench.auditing.records import Records, read_records
 from miabench.auditing.references import ReferenceFiles, References, read_references
 from miabench.auditing.result import COLUMNS, GAP, KINDS, Audit
@@ -39,48 +41,52 @@ SAME_DISTRIBUTION = (
 
 @dataclass(frozen=True)
 class Others:
-    """Files of other models' predictions that stand beside the audited model.
+    """What else is looked at beside the audited model's answers.
 
     Attributes:
         shadow_members: predictions of shadow models for their members, a file each; thresholds and learning attacks
             need them.
         shadow_nonmembers: for their non-members, in the same order.
-        references: answers of reference models to the audited model's records.
+        references: answers of reference models to the audited model's records, which some attacks compare with.
+        features: also fit a model-free classifier on the records' features.
     """
 
     shadow_members: Sequence[Path] = ()
     shadow_nonmembers: Sequence[Path] = ()
     references: ReferenceFiles | None = None
+    features: bool = False
+
+    def paths(self) -> list[Path]:
+        """The files of shadow models."""
+        return [*self.shadow_members, *self.shadow_nonmembers]
 
 
-def audit(
-    members: Path,
-    nonmembers: Path,
-    shadow_members: Sequence[Path] = (),
-    shadow_nonmembers: Sequence[Path] = (),
-    features: bool = False,
-    references: ReferenceFiles | None = None,
-) -> Audit:
+NONE = Others()
+
+
+def audit(members: Path, nonmembers: Path, others: Others = NONE, listen: Listener = silent) -> Audit:
     """Run every attack that needs no access to the model.
 
     Args:
         members: predictions for records that the model was trained on.
         nonmembers: predictions for records of the same distribution that it was not trained on.
-        shadow_members: the same of shadow models, a file each; thresholds and learning attacks need them.
-        shadow_nonmembers: in the same order.
-        features: also fit a model-free classifier on the files' features.
-        references: answers of reference models to the same records, which some attacks compare with.
+        others: what else is looked at.
+        listen: hears how far it is.
 
     Raises:
         UserError: all files' problems at once, each with file and row.
     """
-    paths = [members, nonmembers, *shadow_members, *shadow_nonmembers]
-    check_paths(paths, len(shadow_members), len(shadow_nonmembers))
-    return _audit(read_all(paths, features), references)
+    paths = [members, nonmembers, *others.paths()]
+    check_paths(paths, len(others.shadow_members), len(others.shadow_nonmembers))
+    return _audit(read_all(paths, others.features), others.references, listen)
 
 
 def audit_network(
-    net: nn.Module | str, members: Records, nonmembers: Records, others: Others = Others(), features: bool = False
+    net: nn.Module | str,
+    members: Records,
+    nonmembers: Records,
+    others: Others = NONE,
+    listen: Listener = silent,
 ) -> Audit:
     """Run every attack that a network can be put to, the white-box ones too.
 
@@ -89,8 +95,8 @@ def audit_network(
             a copy in eval mode is asked. Or `module:function`, which gives one.
         members: records that it was trained on: a pair of tensors (x, y), a DataLoader, a Dataset or an npz.
         nonmembers: records of the same distribution that it was not trained on.
-        others: files of other models' predictions.
-        features: also fit a model-free classifier on the inputs.
+        others: what else is looked at.
+        listen: hears how far it is.
 
     Raises:
         UserError: what is wrong with the network, the records or the files.
@@ -106,14 +112,14 @@ def audit_network(
     if few:
         raise UserError(*few)
     network = AuditedNetwork(net, records[0], records[1])
-    files = [_answered(network, kind, features) for kind in (network.member, ~network.member)]
-    paths = [*others.shadow_members, *others.shadow_nonmembers]
+    files = [_answered(network, kind, others.features) for kind in (network.member, ~network.member)]
+    paths = others.paths()
     check_paths(paths, len(others.shadow_members), len(others.shadow_nonmembers))
     shadows = read_all(paths, False)
     problems = [problem for shadow in shadows[:1] for problem in differences(files[0], shadow)]
     if problems:
         raise UserError(*problems)
-    return _audit([*files, *shadows], others.references, network)
+    return _audit([*files, *shadows], others.references, listen, network)
 
 
 def _answered(network: AuditedNetwork, kind: NDArray[np.bool_], features: bool) -> Predictions:
@@ -125,7 +131,10 @@ def _answered(network: AuditedNetwork, kind: NDArray[np.bool_], features: bool) 
 
 
 def _audit(
-    files: Sequence[Predictions], reference_files: ReferenceFiles | None, network: AuditedNetwork | None = None
+    files: Sequence[Predictions],
+    reference_files: ReferenceFiles | None,
+    listen: Listener,
+    network: AuditedNetwork | None = None,
 ) -> Audit:
     """From predictions of the target (members, non-members) and of shadows (members of all, non-members of all)."""
     target, k = _observed(files[0], files[1]), (len(files) - 2) // 2
@@ -135,9 +144,7 @@ def _audit(
     if reference_files is not None:
         references = read_references(reference_files, target, files[0].form, _compared(found))
     with arithmetic(Compute(device="cpu", precision="float32", threads=1)):
-        results = {
-            one.name: run_attack(one, Subject(target, shadows, references, network)) for one in found if one.name != GAP
-        }
+        results = _run_all(found, Subject(target, shadows, references, network), listen)
     gap = run_gap(target)
     model_free = model_free_row(files[0], files[1]) if files[0].features is not None else None
     rows = [*_accuracy_rows(target), *gap.rows, *([model_free] if model_free else [])]
@@ -160,6 +167,22 @@ def _audit(
         member=members_of(target),
         scores=scores,
     )
+
+
+def _run_all(found: Sequence[PluginInfo[Attack]], subject: Subject, listen: Listener) -> dict[str, AttackResult]:
+    """What each attack finds; `gap` is not among them."""
+    attacks = [one for one in found if one.name != GAP]
+    results = {}
+    for number, one in enumerate(attacks, start=1):
+        step = Step(one.name, number, len(attacks))
+        listen(step)
+        heard = partial(_asked, listen, step)
+        results[one.name] = run_attack(one, replace(subject, listen=heard))
+    return results
+
+
+def _asked(listen: Listener, step: Step, asked: int, records: int) -> None:
+    listen(replace(step, asked=asked, records=records))
 
 
 def _observed(members: Predictions, others: Predictions) -> Observed:

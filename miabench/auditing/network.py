@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from miabench.data.pool import Data
 from miabench.errors import UserError, nearest
-from miabench.jobs.observe import Questions, observe
+from miabench.jobs.observe import OBSERVED_AT_ONCE, Questions, observe
 from miabench.jobs.observed import named_answers
 from miabench.plugins.attack import AnswersName, Logits, Probe
 from miabench.plugins.plugin_files import describe
@@ -23,6 +23,7 @@ from miabench.training.serving import Served
 
 SEED = 0  # of the probes' noise
 TRIED = 2  # records that a network is shown first
+DEAR_AT_ONCE = 10  # records that a probe which takes long for each is asked about between two signs of life
 
 
 def import_network(name: str) -> nn.Module:
@@ -140,9 +141,18 @@ class AuditedNetwork:
         kinds = [np.flatnonzero(self.member), np.flatnonzero(~self.member)]
         return np.concatenate(kinds if records is None else [self.data.drawn(ids, records) for ids in kinds])
 
-    def answers(self, probe: Probe, rows: NDArray[np.int64]) -> dict[AnswersName, NDArray[Any]]:
-        """Answers to a probe that asks itself, about some records, under the names that attacks use."""
+    def answers(
+        self, probe: Probe, rows: NDArray[np.int64], listen: Callable[[int], None] = lambda asked: None
+    ) -> dict[AnswersName, NDArray[Any]]:
+        """Answers to a probe that asks itself, about some records, under the names that attacks use.
+
+        Args:
+            probe: what is asked.
+            rows: the records (n,).
+            listen: hears how many of them were asked about.
+        """
         order = np.arange(len(rows)) if probe.whole_pool else self.data.by_content(rows)
-        places = (torch.from_numpy(ids).to(self._y.device) for ids in (rows, order))
-        questions = Questions(self._x, self._y, *places)
+        asked, places = (torch.from_numpy(ids).to(self._y.device) for ids in (rows, order))
+        at_once = OBSERVED_AT_ONCE if probe.records is None else DEAR_AT_ONCE
+        questions = Questions(self._x, self._y, asked, places, at_once, listen)
         return named_answers(probe, observe(probe.model_copy, Served(self.net, None, SEED).eval(), questions, SEED))

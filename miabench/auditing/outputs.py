@@ -57,7 +57,9 @@ def _check_range(p: Array, place: Callable[[int], str]) -> None:
     outside = np.argwhere((p < 0) | (p > 1 + ROUNDING + BINARY))
     if len(outside):
         where, value = place(outside[0][0]), p[tuple(outside[0])]
-        raise UserError(f"{where}: {value:g} is no probability; logits belong into an npz, as the array 'logits'")
+        percent = p.min() >= 0 and np.abs(p.sum(1) / 100 - 1).max() <= sum_tolerance(p.shape[1])
+        remedy = "in percent? Divide by 100" if percent else "logits belong into an npz, as the array 'logits'"
+        raise UserError(f"{where}: {value:g} is no probability; {remedy}")
 
 
 def _check_sums(p: Array, place: Callable[[int], str]) -> None:

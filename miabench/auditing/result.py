@@ -23,9 +23,9 @@ WORDS = ("num_classes", "shadows", "references", "verdict", "notes", "warnings")
 SCORES = "scores/"  # before the names of attacks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
-    """What an audit found.
+    """What an audit found; shown or printed, its summary.
 
     Attributes:
         table: a row per attack and metric, columns as in an experiment's results where they apply; values are
@@ -62,6 +62,9 @@ class Audit:
             for attack, value, low, high in zip(*columns, strict=True)
         ]
         return "\n".join([self.verdict, *lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+    def __repr__(self) -> str:
+        return self.summary()
 
     def to_dataframe(self) -> pd.DataFrame:
         """The table, a copy."""

@@ -238,7 +238,7 @@ def audit(
     """Attack predictions made elsewhere, or a network of yours."""
     from miabench.reports import audit_table
 
-    found = auditing.audit(**given)
+    found = auditing.audit(**given, progress=True)
     audit_table.write(found, format.value)
     if out:
         _written(out, audit_table.save(found, out, _width(plot_width), titles=not no_titles))

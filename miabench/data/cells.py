@@ -7,6 +7,8 @@ scripts' digits, `inf`). A column of a table may instead have decimal commas, or
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -67,6 +69,13 @@ def shown(cell: str) -> str:
     if not cell.strip():
         return "an empty cell"
     return repr(cell if len(cell) <= SHOWN else f"{cell[:SHOWN]}...")
+
+
+def same_letters(names: Sequence[str]) -> list[str]:
+    """Of some texts, those that differ from another in capitals, white space or the encoding of letters alone."""
+    plain = [" ".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names]
+    counts = Counter(plain)
+    return [name for name, letters in zip(names, plain, strict=True) if counts[letters] > 1]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ from miabench.data.cells import (
     shown,
     sorted_labels,
 )
-from miabench.data.doubts import NAMELESS, doubts_about, row_numbers
+from miabench.data.doubts import NAMELESS, doubts_about, doubts_about_texts, row_numbers, unit_of
 from miabench.data.normalisation import standardised
 from miabench.files.columns import Column
 
@@ -42,6 +42,7 @@ MISSING_CATEGORIES = "missing, an input of their own"
 MISSING_OR_NOT = "missing or one value, an input says which"
 COMMAS = "read with decimal commas"
 THOUSANDS = "read with thousands separators"
+TIMES = "times, as numbers since 1970"
 
 
 @dataclass
@@ -116,9 +117,15 @@ def encoded(columns: Sequence[Column], places: Sequence[str], categorical: Seque
     styles = [() if text.column.name in categorical else _styles(text.values) for text in texts]
     evidence = {style for found in styles if len(found) == 1 for style in found}
     return [
-        _numbers(text, found, evidence) if found else _categories(text, text.column.name in categorical)
+        _encoded(text, found, evidence, text.column.name in categorical)
         for text, found in zip(texts, styles, strict=True)
     ]
+
+
+def _encoded(text: Text, styles: Sequence[Style], evidence: set[Style], categorical: bool) -> Encoded:
+    if text.column.problem:
+        return text.refused(f"{text.column.problem}; leave the column out: {_setting('drop', text)}")
+    return _numbers(text, styles, evidence) if styles else _categories(text, categorical)
 
 
 def _text(column: Column, places: Sequence[str]) -> Text:
@@ -156,7 +163,7 @@ def _numbers(text: Text, styles: Sequence[Style], evidence: set[Style]) -> Encod
     if not text.missing.any() and row_numbers(x, text.column.named):
         return Encoded(text.nothing, {LEFT_OUT: "row numbers"})
     inputs = standardised(x[:, None])
-    done = _written(text.values, style)
+    done = _written(text.values, style) | ({TIMES: ""} if text.column.times else {})
     if text.missing.any():
         done |= {MISSING_NUMBERS: f"{text.missing.sum():,}"}
         inputs = np.column_stack([inputs, text.missing.astype(np.float32)])
@@ -191,9 +198,11 @@ def _categories(text: Text, forced: bool) -> Encoded:
     if not forced and (wrong := _beside_numbers(text)).any():
         return text.refused_at(wrong, f"; if it is a category: {_setting('categorical', text)}")
     if len(text.values) > MOST_CATEGORIES:
+        unit = unit_of(text.values)
+        remedy = f"write these numbers without {unit}" if unit else "put them into groups"
         return text.refused(
             f"{len(text.values):,} different texts ({', '.join(map(shown, text.values[:3]))}, ...); "
-            f"at most {MOST_CATEGORIES} categories: put them into groups, "
+            f"at most {MOST_CATEGORIES} categories: {remedy}, "
             f"or leave the column out: {_setting('drop', text)}"
         )
     if len(text.values) < 2:
@@ -205,7 +214,9 @@ def _categories(text: Text, forced: bool) -> Encoded:
     done = {CATEGORIES: f"{len(order)}"}
     if text.missing.any():
         done |= {MISSING_CATEGORIES: f"{text.missing.sum():,}"}
-    return Encoded(inputs, done, "" if text.column.named else NAMELESS)
+    return Encoded(
+        inputs, done, "; ".join([*([] if text.column.named else [NAMELESS]), *doubts_about_texts(text.values)])
+    )
 
 
 def _beside_numbers(text: Text) -> NDArray[np.bool_]:

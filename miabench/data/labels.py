@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from miabench.data.cells import NUMBER, and_more, is_missing, listed, shown, sorted_labels
+from miabench.data.cells import NUMBER, and_more, is_missing, listed, same_letters, shown, sorted_labels
 
 MANY = 20  # classes, above which labels that are fractions, or of too few records each, are refused
 FEWEST = 4  # records of a class on average: members and non-members in both halves
@@ -34,7 +34,7 @@ def classes_of(labels: Sequence[str]) -> Classes:
     names = tuple(sorted_labels(set(labels)))
     number = {name: i for i, name in enumerate(names)}
     y = np.fromiter((number[label] for label in labels), np.int64, len(labels))
-    return Classes(names, y, tuple(_same_numbers(names)))
+    return Classes(names, y, (*_same_numbers(names), *_same_letters(names)))
 
 
 def label_problems(labels: Sequence[str], places: Sequence[str]) -> Iterator[str]:
@@ -65,3 +65,10 @@ def _same_numbers(names: Sequence[str]) -> Iterator[str]:
     alike = [name for name in names if NUMBER.fullmatch(name) and numbers[float(name)] > 1]
     if alike:
         yield f"classes that differ only in how a number is written are kept apart: {listed(alike)}"
+
+
+def _same_letters(names: Sequence[str]) -> Iterator[str]:
+    """Labels that look alike: Yes and yes, an e with an accent in one letter or in two, two spaces for one."""
+    alike = same_letters(names)
+    if alike:
+        yield f"classes that differ only in capitals, spaces or accents' encoding are kept apart: {listed(alike)}"

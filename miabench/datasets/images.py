@@ -30,12 +30,11 @@ from miabench.data.normalisation import channel_moments
 from miabench.data.pictures import Picture, decode, suffixes
 from miabench.files.archive import content_hash, contents
 from miabench.files.array_cache import Arrays, cached_arrays
-from miabench.files.paths import expanded
+from miabench.files.paths import expanded, is_litter
 
 SCALE = 1 / 255
 TOLD = 5  # files that are wrong, of many
 COMMON = ".bmp, .gif, .jpg, .png, .tif, .webp, ..."
-LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, beside hidden files
 
 
 class Images(Dataset, frozen=True):
@@ -135,10 +134,9 @@ class _Chosen:
         self._suffixes = suffixes()
 
     def __call__(self, name: str) -> bool:
-        path = PurePosixPath(name)
-        if any(part.startswith(".") or part.lower() in LITTER for part in path.parts):
+        if is_litter(name):
             return False
-        suffix = path.suffix.lower()
+        suffix = PurePosixPath(name).suffix.lower()
         if suffix in self._suffixes:
             return True
         self.left_out[suffix or "without an ending"] += 1

@@ -84,6 +84,10 @@ class Table(Dataset, frozen=True, coerce_numbers_to_str=True):
     def _read_columns(self, path: Path) -> _Rows:
         table = read_columns(path)
         label, used = self._chosen([column.name for column in table.columns], path)
+        if table.columns[label].problem:
+            raise UserError(
+                f"{path}, column {table.columns[label].name!r} is no label: it {table.columns[label].problem}"
+            )
         gaps = _gaps(table, [label, *used]) if self.missing == "drop" else np.zeros(len(table.places), bool)
         table = table.keeping(~gaps)
         labels, columns = table.columns[label], [table.columns[i] for i in used]

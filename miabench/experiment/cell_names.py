@@ -23,14 +23,15 @@ def non_default(plugin: Plugin, also: Collection[str] = ()) -> dict[str, Any]:
 
     Args:
         plugin: whose parameters they are.
-        also: parameters to name though they have their defaults: those that tell settings of one plugin apart.
+        also: parameters to name though they have their defaults: those that tell settings of one plugin apart. One
+            whose default is none, for the data decide it, is told by having no name.
     """
     found: dict[str, Any] = {}
     for name, value in plugin:
         field = type(plugin).model_fields[name]
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         shown = value.name if isinstance(value, Path) else value
-        if name in also:
+        if name in also and shown is not None:
             found[name] = to_jsonable_python(shown)
         else:
             found.update(_differences(name, to_jsonable_python(shown), to_jsonable_python(default)))

@@ -28,11 +28,15 @@ class Column:
         name: as in the header, or `column 3` where it has none there.
         named: whether the header has its name.
         cells: N texts, without white space around them.
+        times: whether they are times, as whole numbers.
+        problem: why they cannot be read, or empty.
     """
 
     name: str
     named: bool
     cells: Sequence[str]
+    times: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ def read_columns(path: Path) -> Columns:
         UserError: a file that is missing, damaged or of another format; all rows of another width than the header.
     """
     if head_of(path).startswith(PARQUET):
-        found = parquet_columns(path)
-        columns = [_column(i, name, cells) for i, (name, cells) in found.items()]
+        columns = [
+            replace(_column(i, found.name, found.cells), times=found.times, problem=found.problem)
+            for i, found in enumerate(parquet_columns(path))
+        ]
         return Columns(columns, [f"row {row}" for row in range(len(columns[0].cells) if columns else 0)])
     with delimited_rows(path) as rows:
         header, _ = next(rows, ([], 0))

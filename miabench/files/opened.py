@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from miabench.errors import UserError
+from miabench.files.paths import is_litter
 
 ZIP = b"PK\x03\x04"
 # Openers by a file's first bytes: tarfile's own streams would not compare gzip's checksum.
@@ -227,6 +228,7 @@ def _single(path: Path) -> Iterator[io.BufferedReader]:
     with opened(path) as file, _zip(path, file) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         _refuse_zipped(path, [member.filename for member in members])
+        members = [member for member in members if not is_litter(member.filename)] or members
         if len(members) != 1:
             raise UserError(f"{path} holds {len(members)} files; expected one CSV file")
         check_zip(path, members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,32 @@ from miabench.files.delimited import MOST_CELLS
 PARQUET = b"PAR1"
 
 
-def parquet_columns(path: Path) -> dict[int, tuple[str, Sequence[str]]]:
-    """Name and cells of every column, by position; cells are text as in a CSV file, empty where there is no value.
+NESTED = "holds lists, structures or bytes"
+UNREAD = "unread"  # in place of what a cell holds
 
-    Times become whole numbers since 1970, in the unit of the file.
+
+@dataclass(frozen=True)
+class ParquetColumn:
+    """One column.
+
+    Attributes:
+        name: empty where the file has none.
+        cells: N texts as in a CSV file, empty where there is no value.
+        times: whether its cells stand for times: whole numbers since 1970, in the unit of the file.
+        problem: why it cannot be read, or empty.
+    """
+
+    name: str
+    cells: Sequence[str]
+    times: bool = False
+    problem: str = ""
+
+
+def parquet_columns(path: Path) -> list[ParquetColumn]:
+    """All columns, in order.
 
     Raises:
-        UserError: pyarrow is not installed; a damaged file; a column of lists, structures or bytes.
+        UserError: pyarrow is not installed; a damaged file.
     """
     try:
         import pyarrow
@@ -35,17 +55,16 @@ def parquet_columns(path: Path) -> dict[int, tuple[str, Sequence[str]]]:
             table = file.read()
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} is a Parquet file that is damaged or cut off: {error}") from None
-    names = ["" if name.startswith("__index_level_") else name for name in table.column_names]
-    nested = [name for name, column in zip(names, table.columns, strict=True) if _nested(column.type)]
-    if nested:
-        raise UserError(f"{path}: columns {nested[:8]} hold lists, structures or bytes; leave them out of the file")
-    return {i: (name, _text(table.column(i))) for i, name in enumerate(names)}
+    return [_column(name, column) for name, column in zip(table.column_names, table.columns, strict=True)]
 
 
-def _nested(kind: Any) -> bool:
+def _column(name: str, column: Any) -> ParquetColumn:
     from pyarrow import types
 
-    return any(check(kind) for check in (types.is_nested, types.is_binary, types.is_large_binary))
+    name = "" if name.startswith("__index_level_") else name
+    if any(check(column.type) for check in (types.is_nested, types.is_binary, types.is_large_binary)):
+        return ParquetColumn(name, [UNREAD] * len(column), problem=NESTED)
+    return ParquetColumn(name, _text(column), types.is_temporal(column.type))
 
 
 def _text(column: Any) -> list[str]:

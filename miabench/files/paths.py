@@ -1,10 +1,17 @@
-"""Paths as users write them."""
+"""Paths as users write them, and names that systems leave among their files."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from miabench.errors import UserError
+
+LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders and archives, beside hidden files
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file, by its path in a folder or an archive, is hidden or no doing of the user's."""
+    return any(part.startswith(".") or part.lower() in LITTER for part in PurePosixPath(name).parts)
 
 
 def expanded(path: str | Path) -> Path:

@@ -31,7 +31,7 @@ def arithmetic(compute: Compute) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(compute.threads)
     try:
-        with threadpool_limits(compute.threads), _tf32(compute.precision == "tf32"):
+        with threadpool_limits(compute.threads), _tf32(compute.precision == "tf32"), _one_algorithm():
             yield
     finally:
         torch.set_num_threads(threads)
@@ -58,6 +58,18 @@ def _tf32(on: bool) -> Iterator[None]:
             torch.backends.cudnn.allow_tf32 = older[1]
         for switch, precision in zip(newer.values(), before, strict=True):
             switch.fp32_precision = precision
+
+
+@contextlib.contextmanager
+def _one_algorithm() -> Iterator[None]:
+    """On a GPU the same convolution in the same way every time, so that the same training gives the same weights."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 def _newer_switches() -> dict[str, Any]:

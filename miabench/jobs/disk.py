@@ -101,7 +101,7 @@ class Disk:
             known = own_answers(probe.of, self._sample(job, self._parent(spec)))
             return {ANSWERS: probe.derive(known, pool.y.numpy()[:2])}
         training = spec_of(self.makers[spec.network])
-        defense, _ = self.resources.trained_by(training, pool)
+        defense = self.resources.trained_by(training, pool).defense
         x = pool.inputs(two, self.resources.device, DTYPES[spec.compute.precision])
         served = Served(self.resources.untrained(training, pool), defense.server(), seed=0).eval()
         questions = Questions(x, pool.y[two].to(x.device), two, two)

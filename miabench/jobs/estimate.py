@@ -232,7 +232,7 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
     data, ids = _few(resources, spec, pool, batch * batches)
     short = {"epochs": EPOCHS, "milestones": {}, "lr": STILL, "batch_size": batch}
     ticks: list[tuple[float, float]] = []
-    defense, build = resources.trained_by(spec, data)
+    defense, build, capturable = resources.trained_by(spec, data)
     config = TaskConfig(
         build=build,
         num_classes=data.num_classes,
@@ -245,6 +245,7 @@ def _timed(resources: Resources, job: Job, makers: Makers, size: tuple[int, int]
         device=resources.device,
         dtype=DTYPES[spec.compute.precision],
         progress=lambda record: ticks.append((time.perf_counter(), task.meter.read()["forwarded"])),
+        capturable=capturable,
     )
     x = Records(data.x.to(resources.device), data.normalisation(resources.device, config.dtype))
     task = Task(config, x, data.y.to(resources.device))

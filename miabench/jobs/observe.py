@@ -36,17 +36,24 @@ class Questions:
         y: classes of the whole pool (N,).
         rows: pool rows (n,) in the order in which answers are stored.
         order: places in `rows` in the order in which they are asked (n,).
+        at_once: records in a batch.
+        listen: hears, before each batch, how many records were asked about.
     """
 
     x: Tensor | Records
     y: Tensor
     rows: Tensor
     order: Tensor
+    at_once: int = OBSERVED_AT_ONCE
+    listen: Callable[[int], None] = lambda asked: None
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and classes, `OBSERVED_AT_ONCE` records at a time."""
-        for ids in torch.split(self.rows[self.order], OBSERVED_AT_ONCE):
+        """Inputs and classes, `at_once` records at a time."""
+        asked = 0
+        for ids in torch.split(self.rows[self.order], self.at_once):
+            self.listen(asked)
             yield self.x[ids], self.y[ids]
+            asked += len(ids)
 
     def stored(self, batches: Sequence[Tensor]) -> NDArray[Any]:
         """The batches' answers in the order of `rows` (n, ...)."""

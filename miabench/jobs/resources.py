@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,9 +23,17 @@ from miabench.jobs.specs import Context, Job, ProbeSpec, TrainingSpec
 from miabench.plugins.attack import Probe
 from miabench.plugins.defense import Defense
 from miabench.plugins.discover import discover, probe_class
-from miabench.plugins.network import build_network
+from miabench.plugins.network import build_network, capturable
 from miabench.store.store import WEIGHTS, Ref, Store
 from miabench.training.records import Records
+
+
+class TrainedBy(NamedTuple):
+    """A defense, what builds its network, and whether steps may be recorded on a GPU."""
+
+    defense: Defense
+    build: Callable[[], nn.Module]
+    capturable: bool
 
 
 class Resources:
@@ -60,11 +70,16 @@ class Resources:
             self._inputs[job.identity] = data.x.to(self.device)
         return Records(self._inputs[job.identity], data.normalisation(self.device, dtype))
 
-    def trained_by(self, spec: TrainingSpec, data: Data) -> tuple[Defense, Callable[[], nn.Module]]:
-        """A training's defense, and what builds its network."""
+    def current_device(self) -> AbstractContextManager[object]:
+        """The job's GPU is the current one: torch's global random numbers, which checkpoints keep, are its."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
+    def trained_by(self, spec: TrainingSpec, data: Data) -> TrainedBy:
+        """What trains the network of a training."""
         defense = self.plugins.get("defense", spec.defense.name).build(spec.defense.params)
         model = self.plugins.get("model", spec.model.name).build(spec.model.params)
-        return defense, partial(build_network, model, defense, data.domain, PRODUCTS.get(spec.compute.precision))
+        build = partial(build_network, model, defense, data.domain, PRODUCTS.get(spec.compute.precision))
+        return TrainedBy(defense, build, capturable(model, defense))
 
     def probe(self, spec: ProbeSpec) -> Probe:
         """A probe from its description."""
@@ -86,12 +101,12 @@ class Resources:
         weights = self.store.file(ref, WEIGHTS)
         _check_layout(weights, net)
         net.load_state_dict(load_file(weights))
-        return net, self.trained_by(spec, data)[0], spec
+        return net, self.trained_by(spec, data).defense, spec
 
     def untrained(self, spec: TrainingSpec, data: Data) -> nn.Module:
         """A fresh network of the kind that a training makes, in eval mode on the device."""
         with seeds.global_stream(0, "weights that nothing depends on"):
-            net = self.trained_by(spec, data)[1]()
+            net = self.trained_by(spec, data).build()
         return net.to(self.device, DTYPES[spec.compute.precision]).eval()
 
 

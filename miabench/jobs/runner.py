@@ -74,6 +74,7 @@ class JobRunner:
         with contextlib.ExitStack() as stack:
             if not isinstance(job.spec, MeasureSpec):
                 stack.enter_context(arithmetic(job.spec.compute))
+                stack.enter_context(self.resources.current_device())
             unchanged = stack.enter_context(isolated(code_of(job), getattr(job.spec, "seed", 0)))
             for made in self._artifacts(job, progress, log):
                 unchanged()  # a job that has changed what jobs share has results that are not to be trusted

@@ -112,11 +112,11 @@ class Compute(Spec, frozen=True):
         """For a device as torch names it.
 
         Under arithmetic 1, convolutions on CUDA were in TF32 whatever was asked for, and float64 weights were rounded
-        to float32 when they were read.
+        to float32 when they were read; under 2, convolutions on CUDA took any algorithm.
         """
         kind: Any = device.partition(":")[0]
-        changed = kind == "cuda" or precision == "float64"
-        return cls(device=kind, precision=precision, threads=threads, arithmetic=2 if changed else 1)
+        version = 3 if kind == "cuda" else 2 if precision == "float64" else 1
+        return cls(device=kind, precision=precision, threads=threads, arithmetic=version)
 
 
 class TrainingSpec(Spec, frozen=True):

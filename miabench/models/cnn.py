@@ -22,6 +22,7 @@ class CNN(Model, frozen=True):
     """Four convolutions with batch normalisation, three poolings."""
 
     channels_last: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     version: ClassVar[int] = 2  # 2: channels_last
 
     width: Annotated[float, LATER] = Field(1.0, gt=0, description="factor of every layer's channels")

@@ -30,6 +30,7 @@ class DenseNet121(Model, frozen=True):
     """Densely connected network of 121 layers, narrow."""
 
     channels_last: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:

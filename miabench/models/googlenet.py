@@ -54,6 +54,7 @@ class GoogLeNet(Model, frozen=True):
     """Nine inception modules."""
 
     channels_last: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:

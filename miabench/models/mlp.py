@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
 from pydantic import PositiveInt
 from torch import nn
@@ -17,6 +18,8 @@ from miabench.models._tokens import unless_numbers
 
 class MLP(Model, frozen=True):
     """Fully connected layers with ReLU."""
+
+    capturable: ClassVar[bool] = True
 
     hidden: tuple[PositiveInt, ...] = Field((256,), min_length=1, description="widths of the hidden layers")
 

@@ -28,6 +28,7 @@ class ResNet18(Model, frozen=True):
     """Residual network of 18 layers."""
 
     channels_last: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     version: ClassVar[int] = 2  # 2: channels_last
 
     width: Annotated[float, LATER] = Field(1.0, gt=0, description="factor of every layer's channels")

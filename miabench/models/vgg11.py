@@ -26,6 +26,7 @@ class VGG11(Model, frozen=True):
     """Eight convolutions and three fully connected layers."""
 
     channels_last: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:

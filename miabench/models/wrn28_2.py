@@ -26,6 +26,7 @@ class WideResNet28x2(Model, frozen=True):
     """Wide residual network of 28 layers."""
 
     channels_last: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     version: ClassVar[int] = 2  # 2: channels_last
 
     def unsupported(self, domain: Domain) -> str | None:

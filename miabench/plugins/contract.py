@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from miabench import seeds
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from miabench.data.pool import Data
+
+LONGEST = 400  # letters of torch's words, which may name every layer
 
 
 def check_model(name: str, model: Model, data: Data) -> None:
@@ -49,7 +52,7 @@ def _built(name: str, model: Model, data: Data) -> Any:
     state = [*built.parameters(), *built.buffers()]
     if any(isinstance(part, (UninitializedParameter, UninitializedBuffer)) for part in state):
         raise UserError(f"model {name}: it has lazy layers, which are given no size; write their input's size")
-    return _in_layout(name, model, built)
+    return _in_layout(name, model, built).float()  # as all networks are trained, but for precision float64
 
 
 def _in_layout(name: str, model: Model, built: nn.Module) -> nn.Module:
@@ -101,5 +104,5 @@ def _check_state(name: str, net: nn.Module, again: nn.Module) -> None:
         content = io.BytesIO(save({key: value.contiguous().clone() for key, value in net.state_dict().items()}))
         again.load_state_dict(load(content.getvalue()))
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise UserError(f"model {name}: its state cannot be stored and loaded again: {first}") from None
+        why = textwrap.shorten(str(error), LONGEST)
+        raise UserError(f"model {name}: its state cannot be stored and loaded again: {why}") from None

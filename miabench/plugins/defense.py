@@ -104,11 +104,16 @@ class Defense(Plugin, frozen=True):
         tune: ranges of the hyper-parameters that `miabench tune` chooses, by name.
         claim: what reports must say of its trainings beside the results, if anything.
         baseline: whether it is training without a defense, with which all others are compared; one built-in alone is.
+        capturable: a GPU may record one step of an epoch and replay it, if the model is capturable too, see `Model`.
+            Its loss, `augment` and the steps that it gives to `task.train_epoch` must do the same operations on every
+            batch of a size in an epoch: no choice by values (`torch.where` is none), no chance but `task.generator`'s,
+            nothing kept but in tensors that are changed in place.
     """
 
     tune: ClassVar[Mapping[str, Range]] = {}
     claim: ClassVar[Claim | None] = None
     baseline: ClassVar[bool] = False
+    capturable: ClassVar[bool] = False
 
     def unsupported(self, data: Data, model: Model) -> str | None:
         """Why this defense cannot be used on this data and model (the cell is then "n/a"), or None."""

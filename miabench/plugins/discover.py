@@ -212,14 +212,15 @@ def _load_entry(entries: Sequence[metadata.EntryPoint], kind: Kind, where: str) 
     texts = [f"'{entry.name} = {entry.value}'" for entry in entries]
     if len(entries) > 1:
         raise UserError(f"{where} stands for {len(entries)} entry points of its package: {', '.join(texts)}")
+    broken = f"{where} cannot be loaded from the entry point {texts[0]}"
+    if not entries[0].pattern.match(entries[0].value):
+        raise UserError(f"{broken}: write NAME = MODULE:CLASS")
     try:
-        if not entries[0].pattern.match(entries[0].value):
-            raise ValueError("write NAME = MODULE:CLASS")
         cls = entries[0].load()
-        if not (inspect.isclass(cls) and issubclass(cls, KINDS[kind])):
-            raise TypeError(f"it is no {KINDS[kind].__name__}")
     except (Exception, SystemExit) as error:
-        raise UserError(f"{where} cannot be loaded from the entry point {texts[0]}: {describe(error)}") from error
+        raise UserError(f"{broken}: {describe(error)}") from error
+    if not (inspect.isclass(cls) and issubclass(cls, KINDS[kind])):
+        raise UserError(f"{broken}: it is no {KINDS[kind].__name__}")
     _check_baseline(cls, where)
     return cls
 

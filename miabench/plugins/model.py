@@ -19,9 +19,14 @@ class Model(Plugin, frozen=True):
             faster for 2-D convolutions. Shapes and indices mean what they meant, and values differ in their last
             digits. Not for every network: `.view(n, -1)` after a convolution raises then (`.flatten(1)` does not),
             and 3-D convolutions have no such layout. Raise `version` with it.
+        capturable: a GPU may record one step of its training and replay it, which is faster where networks are small or
+            have many layers, and changes no bit. Its network must do the same operations on every batch of a size:
+            no choice by values (`torch.where` is none), no chance but torch's, nothing kept but in buffers that are
+            changed in place.
     """
 
     channels_last: ClassVar[bool] = False
+    capturable: ClassVar[bool] = False
 
     def unsupported(self, domain: Domain) -> str | None:
         """Why this model cannot take such records, or None."""

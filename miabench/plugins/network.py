@@ -52,3 +52,8 @@ def in_layout(net: nn.Module, model: Model) -> nn.Module:
     import torch
 
     return net.to(memory_format=torch.channels_last) if model.channels_last else net
+
+
+def capturable(model: Model, defense: Defense) -> bool:
+    """Whether both classes say so themselves: one that is made from another may do what cannot be recorded."""
+    return all(vars(type(plugin)).get("capturable", False) for plugin in (model, defense))

@@ -50,6 +50,7 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
         environment: versions of libraries, `cpu` and `gpu`; empty where nothing depends on them.
         epoch: of a network, after which it was taken.
         cost: of a network's training, or of an observation.
+        parameters: of a network, how many numbers its training sets; None of what an older version made.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
     environment: Mapping[str, str | None] = {}
     epoch: int | None = None
     cost: TrainingCost | AnsweringCost | None = None
+    parameters: int | None = None
 
     @property
     def given(self) -> list[str]:

@@ -18,6 +18,9 @@ class CostMeter:
     `differentiated` those for which a gradient could be taken. A task watches its networks and those it is given.
     Networks that see no records but other networks' answers are not watched: the seconds tell their cost. Counting
     reads shapes only: it never waits for the device.
+
+    Attributes:
+        counted: both, since the meter was made or went on from a saved cost.
     """
 
     def __init__(self) -> None:
@@ -27,8 +30,7 @@ class CostMeter:
     def _restart(self) -> None:
         self._begun = time.monotonic()
         self._begun_cpu = time.process_time()
-        self._forwarded = 0
-        self._differentiated = 0
+        self.counted = (0, 0)
 
     def watch(self, *nets: nn.Module) -> None:
         """Count what goes through networks."""
@@ -38,16 +40,18 @@ class CostMeter:
     def _count(self, net: nn.Module, inputs: tuple[Any, ...]) -> None:
         import torch  # here, so that a report, which only reads costs, starts without it
 
-        self._forwarded += len(inputs[0])
-        self._differentiated += len(inputs[0]) if torch.is_grad_enabled() else 0
+        self.add((len(inputs[0]), len(inputs[0]) if torch.is_grad_enabled() else 0))
+
+    def add(self, more: tuple[int, int]) -> None:
+        """Count more records: sent forwards, and those of them for which a gradient could be taken."""
+        self.counted = (self.counted[0] + more[0], self.counted[1] + more[1])
 
     def read(self) -> dict[str, float]:
         """The cost so far, by the names in COSTS."""
         now = (
             time.monotonic() - self._begun,
             time.process_time() - self._begun_cpu,
-            self._forwarded,
-            self._differentiated,
+            *self.counted,
         )
         return {name: self._before[name] + value for name, value in zip(COSTS, now, strict=True)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -28,6 +28,10 @@ class Streams:
         if purpose not in self._generators:
             self._generators[purpose] = seeds.generator(self.seed, purpose, self.device)
         return self._generators[purpose]
+
+    def __iter__(self) -> Iterator[torch.Generator]:
+        """The streams that were asked for."""
+        return iter(self._generators.values())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Where each stream stands, for checkpoints."""

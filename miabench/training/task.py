@@ -23,6 +23,7 @@ from miabench.training.descent import Step, descend
 from miabench.training.given import Given, Load
 from miabench.training.journal import Journal
 from miabench.training.records import Records
+from miabench.training.replay import Replay
 from miabench.training.schedule import Schedule
 from miabench.training.sgd import SGD
 from miabench.training.streams import Streams
@@ -41,6 +42,7 @@ class TaskConfig:
         checkpoint: where the state is kept between epochs, or None.
         progress: called with each epoch's record.
         answers: (N, C) by name; see `Task.answers_of`.
+        capturable: whether steps may be recorded, see `Defense` and `Model`.
     """
 
     build: Callable[[], nn.Module]
@@ -57,6 +59,7 @@ class TaskConfig:
     checkpoint: Checkpoint | None = None
     progress: Callable[[dict[str, float]], None] = field(default=lambda record: None)
     answers: Mapping[str, Tensor] = field(default_factory=dict)
+    capturable: bool = False
 
 
 class Task:
@@ -90,6 +93,8 @@ class Task:
         self.journal = Journal(self._streams, config.snapshots, config.checkpoint, config.progress)
         self.meter = self.journal.meter
         self.given = Given(config.given, self.meter.watch)
+        recorded = config.capturable and config.device.type == "cuda"
+        self._replay = Replay(config.device, self._streams, self.meter) if recorded else None
         self._scheduled: list[Optimizer] = []
         self._trained: tuple[Any, ...] = ()
 
@@ -173,7 +178,7 @@ class Task:
         for module in (part for part in parts if isinstance(part, nn.Module)):
             module.train()
         chosen = self.batches(self.ids["train"]) if batches is None else batches
-        means = descend(step, chosen, optimizers, self.y)
+        means = descend(step, chosen, optimizers, self.y, self._replay)
         self.record(**{name: means.pop("loss")}, **means)
 
     def evaluate(self, net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,12 +14,13 @@ experiment does not set; a defense with none, such as CE, spends its budget on t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import BaseModel
 
 from miabench.errors import UserError
 from miabench.experiment.grid import expand
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 VERSION = 3  # raise it when the same trials would lead to other suggestions or objectives
 FEWEST_MODELS = 6  # as of any pool
 SHADOWS = FEWEST_MODELS - 2  # on which a trial's attacks learn
+SEVERAL = "has several values: give one to keep it, or none to tune it"
 IDLE = 20  # this many trials in a row that train nothing new end a search: its settings repeat, or are refused
 
 
@@ -128,11 +130,18 @@ def _check(settings: TuneConfig) -> None:
         problems.append(f"models = {settings.models}: a trial takes an even number, {FEWEST_MODELS} or more")
     plugins = discover(experiment.plugins)
     for choice in experiment.defense:
-        grids = (plugins.get("defense", choice.name).load(), choice.params), (Schedule, choice.schedule)
-        if any(len(list(expand(*grid))) > 1 for grid in grids):
-            problems.append(f"defense {choice.name}: give a hyper-parameter one value to keep it, or none to tune it")
+        defense = plugins.get("defense", choice.name).load()
+        problems += [f"defense {choice.name}: {name} {SEVERAL}" for name in _several(defense, choice.params)]
+        problems += [
+            f"defense {choice.name}: schedule.{name} {SEVERAL}" for name in _several(Schedule, choice.schedule)
+        ]
     if problems:
         raise UserError(*problems)
+
+
+def _several(form: type[BaseModel], given: Mapping[str, Any]) -> list[str]:
+    """The keys that have a list where one value is expected."""
+    return [name for name, value in given.items() if len(list(expand(form, {name: value}))) > 1]
 
 
 class _Search:

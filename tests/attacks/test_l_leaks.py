@@ -69,5 +69,5 @@ def test_without_a_population_there_is_no_copy():
 
 def test_the_copy_keeps_a_share_of_records_out():
     copy = create_attack("l-leaks", withheld_fraction=0.25).requires()["copy"]
-    assert copy.params == {"withheld_fraction": 0.25, "tau": 1.0, "label_weight": 0.5}
+    assert copy.params == {"withheld_fraction": 0.25, "tau": 4.0, "label_weight": 0.9}
     assert (copy.defense, copy.epochs) == ("copy", ())

@@ -25,7 +25,8 @@ def observe_network(job: Job, spec: ObservationSpec, resources: Resources) -> It
     rows = resources.store.ids(spec.part.ids)
     order = np.arange(len(rows)) if probe.whole_pool else data.by_content(rows)
     x, y = resources.inputs(job, DTYPES[spec.compute.precision]), data.y.to(resources.device)
-    questions = Questions(x, y, *(torch.from_numpy(ids).to(resources.device) for ids in (rows, order)))
+    asked, places = (torch.from_numpy(ids).to(resources.device) for ids in (rows, order))
+    questions = Questions(x, y, asked, places)
     begun = time.monotonic()
     arrays = observe(lambda: resources.probe(spec.probe), served, questions, spec.seed)
     cost = {"seconds": time.monotonic() - begun, "records": len(rows)}

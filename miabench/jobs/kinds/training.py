@@ -44,7 +44,7 @@ def train(
     wanted = {epoch: ref for epoch, ref in zip(job.snapshots, job.gives, strict=True) if not store.has_whole(ref)}
     unfinished = f"{job.key}-{digest(sorted(wanted))}"  # a state that lacks a wanted snapshot is of no use
     checkpoint = Checkpoint(store.room("checkpoints") / unfinished, resources.context.checkpoint_seconds)
-    defense, build = resources.trained_by(spec, data)
+    defense, build, capturable = resources.trained_by(spec, data)
     config = TaskConfig(
         build=build,
         num_classes=data.num_classes,
@@ -60,6 +60,7 @@ def train(
         snapshots=frozenset(wanted),
         checkpoint=checkpoint,
         progress=progress,
+        capturable=capturable,
     )
     task = Task(config, resources.inputs(job, config.dtype), data.y.to(resources.device))
     with seeds.global_stream(spec.seed, "dropout"):
@@ -68,7 +69,8 @@ def train(
         raise UserError(f"defense {spec.defense.name}: fit must return a network; it gave {type(net).__name__}")
     task.journal.snapshots[max(wanted)] = net.state_dict()
     task.journal.costs[max(wanted)] = task.meter.read()
-    expected = resources.untrained(spec, data).state_dict()
+    untrained = resources.untrained(spec, data)
+    expected = untrained.state_dict()
     for epoch, ref in wanted.items():
         if epoch not in task.journal.snapshots:
             raise UserError(f"defense {spec.defense.name} keeps no snapshots: its fit gives task.epochs no net=")
@@ -76,6 +78,7 @@ def train(
             "spec": spec.model_dump(mode="json"),
             "epoch": epoch,
             "cost": task.journal.costs[epoch] | {"workers": resources.context.workers},
+            "parameters": sum(value.numel() for value in untrained.parameters() if value.requires_grad),
             **environment(resources.device),
         }
         _check_kind(task.journal.snapshots[epoch], expected, spec.defense.name)

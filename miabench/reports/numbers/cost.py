@@ -42,6 +42,7 @@ class Cost:
         answering: seconds to answer 1,000 records, serving included.
         withheld: records of the training part that are not trained on as members.
         measured_with: every device, processor, number of threads and number of workers that times were measured with.
+        parameters: how many numbers the training of the answered network sets; None where the store does not say.
     """
 
     trainings: float
@@ -52,6 +53,7 @@ class Cost:
     answering: float | None
     withheld: int
     measured_with: frozenset[Setup]
+    parameters: int | None = None
 
     @property
     def on_cpu(self) -> bool:
@@ -96,6 +98,7 @@ def _cost(results: Results, cell: Cell) -> Cost | None:
         answering=float(np.mean(answering)) if answering else None,
         withheld=sum(n for part, n in cell.counts.items() if part not in ("members", "non-members")),
         measured_with=frozenset(_setup(part) for chain in chains for part in chain),
+        parameters=chains[0][0].parameters,
     )
 
 

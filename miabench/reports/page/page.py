@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from miabench.evaluation.measure import ACCURACIES
@@ -38,6 +38,7 @@ from miabench.store.store import digest
 
 FOLDER = Path(__file__).parent
 CELLS_WITH_CURVES = 100  # more would make a page that browsers open slowly
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 XML_NAMES = re.compile(r'(\bid="|url\(#|href="#)')
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
@@ -111,7 +112,13 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = _prose
     return environment.get_template(name)
+
+
+def _prose(text: str) -> Markup:
+    """A sentence, escaped, in which no line ends within an option's name: `--` would stand alone."""
+    return Markup(OPTION.sub(r'<span class="option">\g<0></span>', str(escape(text))))
 
 
 def inline(figure: Figure, prefix: str) -> Markup:

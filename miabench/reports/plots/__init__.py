@@ -1,7 +1,7 @@
 """Figures of an experiment, all made from stored results; one module per figure.
 
 matplotlib's objects are used throughout: no window is opened and no global state is left behind. A figure holds the
-cells of one dataset and model; a defense has the same colour and marker in all of them.
+cells of one dataset and model (`size`: of all sizes of a model); a defense has the same colour and marker in all.
 """
 
 from __future__ import annotations
@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from miabench.reports.plots import against_cost, heat_map, histograms, origin_boundary, rank_map, roc, worst_cases
+from miabench.reports.plots import (
+    against_cost,
+    against_size,
+    heat_map,
+    histograms,
+    origin_boundary,
+    rank_map,
+    roc,
+    worst_cases,
+)
 from miabench.reports.plots.against_accuracy import draw, draw_ablation, trade_off
 from miabench.reports.plots.figure import SUFFIXES, Figures, save
 from miabench.reports.plots.records import load_records
@@ -22,6 +31,7 @@ TITLES = {  # of the figures, on the page
     "trade-off": "accuracy against each attack",
     "ablation": "accuracy against each attack, of CRL and its parts",
     "cost": "cost against the strongest attack",
+    "size": "parameters of the network against accuracy and the strongest attack",
     "attacks": "every defense under every attack",
     "roc": "ROC of each attack",
     "lrc": "loss-rank correlation of every two defenses",
@@ -62,6 +72,7 @@ def all_figures(results: Results, made: Tabled, sheet: Sheet = SCREEN) -> Iterat
     yield "trade-off", draw(summary, sheet)
     yield "ablation", draw_ablation(summary, sheet)
     yield "cost", against_cost.draw(summary, made.costs, sheet)
+    yield "size", against_size.draw(summary, made.costs, sheet)
     yield "attacks", heat_map.draw(summary, sheet)
     yield "roc", roc.draw(results, summary, sheet)
     yield "lrc", rank_map.draw(made.loss_ranks(), sheet)

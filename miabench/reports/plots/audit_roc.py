@@ -19,7 +19,7 @@ from miabench.reports.numbers.lines import printed
 from miabench.reports.plots.roc_band import roc
 from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.style import LABEL_WIDTH, fixed_looks
-from miabench.reports.plots.words import escaped, wrapped
+from miabench.reports.plots.words import wrapped
 
 X, Y = "false positive rate, from one false positive on", "true positive rate, less is better"
 Style: TypeAlias = Literal["-", "--", "-.", ":"]
@@ -47,7 +47,7 @@ def draw(audit: Audit, sheet: Sheet = SCREEN) -> Figure | None:
         axes.step(curve.fpr, curve.tpr, where="post", color=color, linestyle=style, linewidth=1.2)
     heading = (
         f"ROC of each attack on {int(audit.member.sum()):,} members and {int((~audit.member).sum()):,} non-members\n"
-        f"band: pointwise 95% interval over records, of {escaped(names[0])}"
+        f"band: pointwise 95% interval over records, of {names[0]}"
     )
     sheet.label(figure, heading, X, Y)
     sheet.add_legend(figure, _handles(aucs, looks))
@@ -70,7 +70,7 @@ def _draw_band(axes: Axes, audit: Audit, attack: str) -> None:
 def _handles(aucs: Mapping[str, float], looks: Mapping[str, tuple[Style, str]]) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = []
     for name, (style, color) in looks.items():
-        label = wrapped(f"{name}, AUC {printed(aucs[name])}", LABEL_WIDTH)
-        handles.append(Line2D([], [], color=color, linestyle=style, label=escaped(label)))
+        label = wrapped(f"{name}, AUC\N{NO-BREAK SPACE}{printed(aucs[name])}", LABEL_WIDTH)
+        handles.append(Line2D([], [], color=color, linestyle=style, label=label))
     guessing = Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label="guessing")
     return [*handles, Patch(color=COLORS[0], alpha=0.15, label="95% interval"), guessing]

@@ -91,6 +91,12 @@ def draw_panel(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
         axes.text(0.5, 0.5, "n/a", transform=axes.transAxes, ha="center", color="0.5")
 
 
+def tag(axes: Axes, point: Point, setting: str, color: str) -> None:
+    """The setting beside its point, legible over lines and shades."""
+    text = axes.annotate(escaped(setting), (point.x, point.y), xytext=(5, -5), textcoords="offset points", fontsize=7)
+    text.set(color=color, path_effects=[withStroke(linewidth=2, foreground="white")], in_layout=False)
+
+
 def legend(series: Sequence[Series], panels: Sequence[Panel], axes: Axes) -> Iterator[Line2D | Patch]:
     """A handle for all that is drawn; guessing only if these axes have it in view."""
     for one in series:
@@ -188,14 +194,8 @@ def _draw_series(axes: Axes, points: Sequence[Point], series: Series) -> None:
         if alike:
             _draw_points(axes, alike, series.look, filled=not collapsed)
     for point in points:
-        if tag := series.tags.get(point.line.cell.label):
-            _tag(axes, point, tag, series.look.color)
-
-
-def _tag(axes: Axes, point: Point, tag: str, color: str) -> None:
-    """The setting beside its point, legible over lines and shades."""
-    text = axes.annotate(escaped(tag), (point.x, point.y), xytext=(5, -5), textcoords="offset points", fontsize=7)
-    text.set(color=color, path_effects=[withStroke(linewidth=2, foreground="white")], in_layout=False)
+        if text := series.tags.get(point.line.cell.label):
+            tag(axes, point, text, series.look.color)
 
 
 def _draw_points(axes: Axes, points: Sequence[Point], look: Look, *, filled: bool) -> None:

@@ -156,7 +156,9 @@ def latex_floats(table: Table, said: Sequence[str]) -> Iterator[str]:
 
 def _label(title: str, part: int) -> str:
     r"""What `\ref` takes: from the title, so that it stays the same when other tables come."""
-    words = "-".join(re.findall(r"[a-z0-9.]+", title.lower().partition(", in p")[0]))
+    what, colon, says = title.lower().partition(": ")
+    short = what + colon + re.split(r", in p| \(| \[", says)[0]
+    words = "-".join(re.findall(r"[a-z0-9.]+", short))
     return f"tab:{words}" + (f"-{part + 1}" if part else "")
 
 

@@ -36,18 +36,28 @@ def alerts(summary: Summary, judged: Judgement) -> Iterator[str]:
 
 
 def turned(summary: Summary, judged: Judgement) -> Iterator[str]:
-    """Where a defense leaks less by AUC and more where false alarms are few."""
+    """Where a defense leaks less by AUC and more where false alarms are few; what may be chance, in one sentence."""
+    unsure: dict[str, None] = {}
     for line in summary.lines:
         changes = judged.lines[line.key].changes
         for level in levels(summary.index):
             auc, low = (changes.get(Column(level, metric)) for metric in ("auc", "tpr@1%"))
-            if auc and low and auc.value < 0 < low.value:
-                shown = all(one.verdict.word != "not distinguishable" for one in (auc, low))
+            if not (auc and low and auc.value < 0 < low.value):
+                continue
+            if low.verdict.word == "not distinguishable":
+                unsure[f"{line.cell.model} {line.cell.label}"] = None
+            else:
+                shown = auc.verdict.word != "not distinguishable"
                 yield (
                     f"{line.cell.dataset}, {line.cell.model} {line.cell.label} leaks less by AUC ({_change(auc)}) and "
                     f"more at 1% false positives ({_change(low)}) to {level} attacks: it "
                     f"{'hides most records and exposes some' if shown else 'may hide most records and expose some'}"
                 )
+    if unsure:
+        yield (
+            f"less leakage by AUC, but not at 1% false positives, where what there is more is not distinguishable from "
+            f"chance, in {_names(unsure)}: most records may be hidden and some exposed"
+        )
 
 
 def _change(change: Change) -> str:

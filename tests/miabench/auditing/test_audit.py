@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 
 import miabench.auditing.audit
 from miabench import UserError, create_attack
-from miabench.auditing.audit import audit
+from miabench.auditing.audit import Others, audit
 from miabench.auditing.predictions import read_predictions
 from miabench.evaluation.measure import ATTACK_METRICS
 from miabench.metrics import balanced_accuracy, per_class_thresholds
@@ -217,7 +217,7 @@ def test_without_shadows_what_needs_them_says_so(target):
 
 
 def test_with_shadows_every_metric_is_there_and_thresholds_are_theirs(target, shadows):
-    found = audit(*target, *shadows)
+    found = audit(*target, Others(*shadows))
     for attack in [*NOT_NN, "nn"]:
         for metric in ("auc", "balanced_accuracy", "balanced_accuracy_global"):
             assert (
@@ -242,12 +242,15 @@ def test_with_shadows_every_metric_is_there_and_thresholds_are_theirs(target, sh
 
 
 def test_the_same_files_give_the_same_table(target, shadows):
-    pd.testing.assert_frame_equal(audit(*target, *shadows).table, audit(*target, *shadows).table)
+    pd.testing.assert_frame_equal(audit(*target, Others(*shadows)).table, audit(*target, Others(*shadows)).table)
 
 
 def test_csv_and_npz_give_the_same_table(save):
     members, others = (as_probabilities(some(40, sharpness=s, seed=s)) for s in (3, 1))
-    tables = [audit(save(f"m{end}", members), save(f"n{end}", others), features=True).table for end in (".npz", ".csv")]
+    tables = [
+        audit(save(f"m{end}", members), save(f"n{end}", others), Others(features=True)).table
+        for end in (".npz", ".csv")
+    ]
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -288,7 +291,7 @@ def test_an_attack_sees_no_membership_and_one_that_fails_does_not_end_the_others
 def test_classes_that_the_shadows_lack_are_counted(target, save):
     lacking = some(60, seed=7)
     lacking["labels"] = lacking["labels"] % 2
-    found = audit(*target, [save("s.npz", some(seed=6))], [save("t.npz", lacking)])
+    found = audit(*target, Others([save("s.npz", some(seed=6))], [save("t.npz", lacking)]))
     assert "1 classes lack members or non-members among the shadows" in found.warnings[-1]
 
 
@@ -298,7 +301,7 @@ def test_classes_that_the_shadows_lack_are_counted(target, save):
 def test_a_shift_of_the_features_is_found_and_warned_of(save):
     members, others = some(150, seed=1), some(150, seed=2)
     members["features"][:, 2] += 3
-    found = audit(save("m.npz", members), save("n.npz", others), features=True)
+    found = audit(save("m.npz", members), save("n.npz", others), Others(features=True))
     assert value(found, "model-free", "auc", "low") > 0.9
     assert "members and non-members differ: without the model" in found.warnings[1]
 
@@ -306,13 +309,13 @@ def test_a_shift_of_the_features_is_found_and_warned_of(save):
 def test_a_shift_of_the_labels_is_found(save):
     members, others = some(150, seed=1), some(150, seed=2)
     others["labels"][:] = 0
-    found = audit(save("m.npz", members), save("n.npz", others), features=True)
+    found = audit(save("m.npz", members), save("n.npz", others), Others(features=True))
     assert value(found, "model-free", "auc", "low") > 0.5
 
 
 def test_like_features_are_worth_nothing(save):
     files = [save(f"{i}.npz", some(300, seed=i)) for i in range(2)]
-    found = audit(*files, features=True)
+    found = audit(*files, Others(features=True))
     assert value(found, "model-free", "auc", "low") < 0.5
     assert value(found, "model-free", "auc") == pytest.approx(0.5, abs=0.08)
     assert len(found.warnings) == 1
@@ -329,7 +332,7 @@ def test_features_of_any_shape(save):
 
 
 def test_the_printed_table(target, shadows):
-    shown = text(audit(*target, *shadows, features=True))
+    shown = text(audit(*target, Others(*shadows, features=True)))
     assert shown.startswith("60 members and 50 non-members of 3 classes: each attack, in percent [95% interval]")
     for name in ("gap", "model-free", "grad-x", *NOT_NN, "nn"):
         assert f" {name} " in shown
@@ -414,6 +417,7 @@ WRONG = {
         "{path}, row 5 (from 0): the probabilities sum to 1.01; expected 1 within 0.0015, as 3 classes at three",
     ),
     "negative": (at(changed(), "probabilities", 5, [1.5, -0.5, 0]), "{path}, row 5 (from 0): 1.5 is no probability"),
+    "percent": (changed(probabilities=np.full((40, 3), 33.3)), "{path}, row 0 (from 0): 33.3 is no probability; in"),
     "NaN": (at(changed(), "probabilities", (5, 1), np.nan), "{path}, row 5 (from 0): probabilities holds nan"),
     "infinite": (at(some(), "logits", (5, 1), -np.inf), "{path}, row 5 (from 0): logits holds -inf; expected finite"),
     "no features": ({"logits": np.zeros((40, 3)), "labels": np.zeros(40)}, "{path} holds no features: an npz needs"),
@@ -497,23 +501,23 @@ def test_files_that_do_not_fit_each_other(save):
     with pytest.raises(UserError, match=r"m.npz holds logits, .*n.npz probabilities: all files must hold the same"):
         audit(members, save("n.npz", as_probabilities(some())))
     with pytest.raises(UserError, match=r"m.npz has 4 features, .*n.npz 2: both must have the same features"):
-        audit(members, save("n.npz", some() | {"features": np.zeros((40, 2))}), features=True)
+        audit(members, save("n.npz", some() | {"features": np.zeros((40, 2))}), Others(features=True))
 
 
 def test_all_files_problems_at_once(save, tmp_path):
     wrong = [save(f"{i}.npz", some(9)) for i in range(2)]
     with pytest.raises(UserError) as error:
-        audit(*wrong, [tmp_path / "none.npz"], [save("n.npz", some())])
+        audit(*wrong, Others([tmp_path / "none.npz"], [save("n.npz", some())]))
     assert len(error.value.problems) == 3
 
 
 def test_shadows_come_in_pairs_and_no_file_twice(target, shadows):
     with pytest.raises(UserError, match="2 files of --shadow-members but 1 of --shadow-nonmembers: give one of each"):
-        audit(*target, shadows[0], shadows[1][:1])
+        audit(*target, Others(shadows[0], shadows[1][:1]))
     with pytest.raises(UserError, match=r"m.npz is given more than once"):
         audit(target[0], target[0])
     with pytest.raises(UserError, match=r"n.npz is given more than once"):
-        audit(*target, shadows[0][:1], [target[1]])
+        audit(*target, Others(shadows[0][:1], [target[1]]))
 
 
 # --- the guide ---
@@ -530,7 +534,7 @@ def test_the_guides_example(tmp_path, monkeypatch):
     given = {}
     for option, path in zip(words[::2], words[1::2], strict=True):
         given.setdefault(option[2:].replace("-", "_"), []).append(Path(path))
-    found = audit(given.pop("members")[0], given.pop("nonmembers")[0], **given)
+    found = audit(given.pop("members")[0], given.pop("nonmembers")[0], Others(**given))
     assert found.shadows == 2
     assert value(found, "confidence", "auc", "low") > 0.7
     assert value(found, "nn", "auc", "low") > 0.7

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from miabench.auditing.audit import SAME_DISTRIBUTION, audit
+from miabench.auditing.audit import SAME_DISTRIBUTION, Others, audit
 from miabench.auditing.doubts import doubts_of_model, look_like_probabilities
 from miabench.plugins.attack import Logits, Observed
 
@@ -25,7 +25,7 @@ def given(tmp_path):
         for i, arrays in enumerate((members, nonmembers, *shadows)):
             paths.append(tmp_path / f"{i}.npz")
             np.savez(paths[-1], **arrays)
-        found = audit(paths[0], paths[1], paths[2::2], paths[3::2])
+        found = audit(paths[0], paths[1], Others(paths[2::2], paths[3::2]))
         assert found.warnings[0] == SAME_DISTRIBUTION
         assert found.verdict.endswith("see the warnings") == (len(found.warnings) > 1)
         return list(found.warnings[1:])

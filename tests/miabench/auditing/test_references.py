@@ -8,7 +8,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from miabench import UserError, create_attack
-from miabench.auditing.audit import audit
+from miabench.auditing.audit import Others, audit
 from miabench.auditing.references import ReferenceFiles, read_references, reference_files
 from miabench.metrics import auc
 from miabench.plugins.attack import Logits, Observed
@@ -49,7 +49,7 @@ def files(tmp_path):
 
 
 def audited(paths, mask=True):
-    return audit(paths[0], paths[1], references=ReferenceFiles(paths[2], paths[3] if mask else None))
+    return audit(paths[0], paths[1], Others(references=ReferenceFiles(paths[2], paths[3] if mask else None)))
 
 
 def loss(logits, labels):
@@ -127,7 +127,7 @@ def test_thresholds_are_not_learnt_on_shadows_that_no_reference_answered(files):
     shadow = [paths[0].with_name(f"s{i}.npz") for i in range(2)]
     for i, path in enumerate(shadow):
         np.savez(path, logits=target[i::2] + 0.1, labels=labels[i::2])
-    found = audit(paths[0], paths[1], shadow[:1], shadow[1:], references=ReferenceFiles(*paths[2:]))
+    found = audit(paths[0], paths[1], Others(shadow[:1], shadow[1:], ReferenceFiles(*paths[2:])))
     rows = found.table.set_index(["attack", "metric"])
     assert rows.loc[("lira", "balanced_accuracy"), "reason"].startswith("what it learns on shadow models needs the ref")
     assert rows.loc[("lira", "auc"), "value"] > 0.5

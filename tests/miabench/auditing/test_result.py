@@ -83,6 +83,7 @@ def test_attacks_that_scored_a_part_of_the_records_stay_out():
 
 def test_the_summary(found):
     lines = found.summary().splitlines()
+    assert repr(found) == str(found) == found.summary(), "what a notebook shows"
     assert lines[0] == found.verdict
     aucs = found.table[(found.table["metric"] == "auc") & found.table["value"].notna()]
     assert len(lines) == 1 + len(aucs) + len(found.warnings)

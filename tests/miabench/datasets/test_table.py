@@ -469,6 +469,30 @@ def test_an_array_that_claims_more_than_the_file_holds(tmp_path):
         Table(path=tmp_path / "pool.npz").load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cells", "unit"),
+    [("45%,5%,100%", "%"), ("$4.50,$5,$60", "$"), ("3 kg,-4 kg,5kg", "kg"), ("Q1,Q2,Q3", ""), ("1%,2%,3$", ""),
+     ("1%,2%,low", ""), ("1.2.3%,2%,3%", "")],
+)  # fmt: skip
+def test_numbers_with_a_unit_are_doubted_as_categories(load, cells, unit):
+    data = load("x,label\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(3 * cells.split(","))))
+    said = f"look at x (numbers with {unit}, taken as categories: write them without)"
+    assert data.x.shape == (9, 3)
+    assert any(note.startswith(said) for note in data.notes) == bool(unit)
+
+
+def test_too_many_numbers_with_a_unit_say_what_to_do(load):
+    with pytest.raises(UserError, match="at most 100 categories: write these numbers without %, or leave the column"):
+        load("x,label\n" + "".join(f"{i}%,{i % 2}\n" for i in range(200)))
+
+
+def test_texts_that_look_alike_are_told(load):
+    notes = load("x,label\nA,Yes\na,yes\nb,no\nb,no\nCafe\u0301,no\nCaf\u00e9,no \n").notes
+    differ = "differ only in capitals, spaces or accents' encoding"
+    assert any(note.startswith(f"look at x ({differ}: A, a, Cafe\u0301, Caf\u00e9)") for note in notes)
+    assert f"classes that {differ} are kept apart: Yes, yes" in notes
+
+
 @pytest.fixture
 def parquet(tmp_path):
     """Write columns as Parquet and load them."""
@@ -505,8 +529,24 @@ def test_parquet_is_read_as_the_same_csv(parquet, load):
 
 
 def test_parquet_of_lists(parquet):
-    with pytest.raises(UserError, match=r"columns \['a'\] hold lists, structures or bytes"):
-        parquet({"a": [[1], [2]], "label": ["x", "y"]})
+    """Told with all else that is wrong, and left out as any column."""
+    columns = {"a": [[1], [2]], "b": ["1", "x"], "c": [0.5, 2.0], "label": ["x", "y"]}
+    with pytest.raises(UserError) as error:
+        parquet(columns)
+    nested, text = error.value.problems
+    assert nested.endswith("column 'a': holds lists, structures or bytes; leave the column out: drop = [\"a\"]")
+    assert "column 'b': 'x' where a finite number is expected" in text
+    assert parquet(columns, drop=["a", "b"], missing="drop").x.shape == (2, 1)
+    with pytest.raises(UserError, match=r"pool.any, column 'a' is no label: it holds lists, structures or bytes"):
+        parquet(columns, label="a", drop=["b"])
+
+
+def test_parquet_of_times_says_what_they_become(parquet):
+    import datetime
+
+    days = [datetime.date(2024, 1, 1 + i) for i in (0, 9, 3, 20)]
+    data = parquet({"a": [0.1, 2, 4, 3.0], "seen": days, "label": ["x", "y", "x", "y"]})
+    assert "times, as numbers since 1970: seen" in data.notes[0]
 
 
 def test_parquet_without_the_extra(load, monkeypatch):

@@ -31,3 +31,10 @@ def test_tuples_and_files():
     data = discover().get("dataset", "images").build({"path": "/somewhere/photos.zip"})
     assert non_default(data) == {"path": "photos.zip"}
     assert data.path == Path("/somewhere/photos.zip")
+
+
+def test_a_default_that_the_data_decide_has_no_name():
+    """`relaxloss` beside `relaxloss alpha=0.5`, not `relaxloss alpha=None`."""
+    defaults, set_ = (miabench.create_defense("relaxloss", **params) for params in ({}, {"alpha": 0.5}))
+    labels = [cell_label("relaxloss", non_default(defense, also=["alpha", "upper"])) for defense in (defaults, set_)]
+    assert labels == ["relaxloss upper=1.0", "relaxloss alpha=0.5 upper=1.0"]

@@ -162,6 +162,12 @@ def test_other_formats_are_named(tmp_path, name, content, message):
         lines(tmp_path / name)
 
 
+def test_what_systems_put_into_a_zip_is_no_file_of_it(tmp_path):
+    """As the Finder of macOS writes zips."""
+    (tmp_path / "pool.zip").write_bytes(zipped({"a.csv": "a\n1\n", "__MACOSX/._a.csv": "\0", ".DS_Store": "\0"}))
+    assert lines(tmp_path / "pool.zip") == ["a\n", "1\n"]
+
+
 def tarred(content):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:

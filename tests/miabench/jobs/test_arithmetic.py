@@ -67,3 +67,13 @@ def test_what_a_program_chose_with_the_newer_switches_does_not_reach_a_job(chose
         assert newer() == dict.fromkeys(("cuda", "cpu", "conv", "rnn"), inside)
         assert older() == (("high", True) if inside == "tf32" else ("highest", False))
     assert newer() == before
+
+
+@pytest.mark.parametrize("program", [(False, True), (True, False)])
+def test_convolutions_take_one_algorithm_and_the_programs_choice_is_put_back(monkeypatch, program):
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "deterministic", program[0])
+    monkeypatch.setattr(cudnn, "benchmark", program[1])
+    with jobs.arithmetic(compute("float32")):
+        assert (cudnn.deterministic, cudnn.benchmark) == (True, False)
+    assert (cudnn.deterministic, cudnn.benchmark) == program

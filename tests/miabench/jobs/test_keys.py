@@ -197,7 +197,14 @@ def test_a_renamed_spec_keeps_its_key():
 
 @pytest.mark.parametrize(
     ("device", "precision", "arithmetic"),
-    [("cpu", "float32", 1), ("cpu", "tf32", 1), ("mps", "float32", 1), ("cpu", "float64", 2), ("cuda:1", "float32", 2)],
+    [
+        ("cpu", "float32", 1),
+        ("cpu", "tf32", 1),
+        ("mps", "float32", 1),
+        ("cpu", "float64", 2),
+        ("cuda:1", "float32", 3),
+        ("cuda", "float64", 3),
+    ],
 )
 def test_where_results_changed_the_arithmetic_is_another_version(device, precision, arithmetic):
     compute = Compute.on(device, precision, 1)

@@ -268,18 +268,18 @@ def test_a_schedule_that_is_none(plan):
 
 
 def test_settings_of_one_defense_are_told_apart_by_name(plan):
-    """A default among them is named too: a reader of the table does not know it."""
+    """A default among them is named too, for a reader of the table does not know it; one that is none is not."""
     grid = [{"name": "crl", "alpha_rce": [0.5, 1.0], "tau_rce": 0.2}, {"name": "relaxloss", "upper": 1.0}]
     labels = [cell.label for cell in plan(defense=grid).index.cells]
     assert labels == ["crl alpha_rce=0.5 tau_rce=0.2", "crl alpha_rce=1.0 tau_rce=0.2", "relaxloss"]
     entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 0.9}]
     labels = [cell.label for cell in plan(defense=entries).index.cells]
-    assert labels == ["relaxloss alpha=None upper=1.0", "relaxloss alpha=0.5 upper=0.9"]
+    assert labels == ["relaxloss upper=1.0", "relaxloss alpha=0.5 upper=0.9"]
 
 
 def test_which_named_settings_are_defaults(plan):
     """Those named only to tell settings apart; the keys of a schedule are none."""
     entries = ["relaxloss", {"name": "relaxloss", "alpha": 0.5, "upper": 1.0, "schedule": {"lr": 0.5}}, "ce"]
     cells = plan(defense=entries).index.cells
-    assert [list(cell.params) for cell in cells] == [["alpha", "upper"], ["alpha", "upper", "schedule.lr"], []]
-    assert [cell.by_default for cell in cells] == [["alpha", "upper"], ["upper"], []]
+    assert [list(cell.params) for cell in cells] == [["upper"], ["alpha", "upper", "schedule.lr"], []]
+    assert [cell.by_default for cell in cells] == [["upper"], ["upper"], []]

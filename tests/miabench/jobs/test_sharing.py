@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
+import torch
 
 from miabench.experiment.load import load_experiment
 from miabench.jobs import scheduler
@@ -148,3 +149,24 @@ def test_three_processes_share_the_trainings_of_one_experiment(tmp_path, tiny):
     assert all(one["done"] for one in told), "each does some"
     assert all(len(one["done"]) + one["elsewhere"] + one["stored"] == len(trainings) for one in told)
     assert not any(one["failed"] for one in told)
+
+
+def test_a_jobs_gpu_is_the_current_one(plan, monkeypatch):
+    """Without a GPU: what asks for it is heard."""
+    current = []
+
+    @contextmanager
+    def device(wanted):
+        current.append(str(wanted))
+        yield
+        current.pop()
+
+    def artifacts(self, job, progress, log):
+        assert current == ["cuda:1"]
+        return iter(())
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(JobRunner, "_artifacts", artifacts)
+    job = next(iter(plan.stage("train").values()))
+    assert JobRunner(plan.context.model_copy(update={"device": "cuda:1"})).run(job, lambda record: None) == "done"
+    assert current == []

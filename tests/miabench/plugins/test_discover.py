@@ -162,12 +162,8 @@ def test_an_installed_package(install):
     ("kind", "entry", "expected"),
     [
         ("defense", "x = acme:NoSuchClass", "cannot be loaded from the entry point 'x = acme:NoSuchClass': Attribute"),
-        ("defense", "x = acme Mine", "from the entry point 'x = acme Mine': ValueError: write NAME = MODULE:CLASS"),
-        (
-            "attack",
-            "x = acme:Mine",
-            "cannot be loaded from the entry point 'x = acme:Mine': TypeError: it is no Attack",
-        ),
+        ("defense", "x = acme Mine", "from the entry point 'x = acme Mine': write NAME = MODULE:CLASS"),
+        ("attack", "x = acme:Mine", "cannot be loaded from the entry point 'x = acme:Mine': it is no Attack"),
         ("defense", "x = acme:Base", "Base says baseline = True"),
     ],
 )
@@ -177,6 +173,7 @@ def test_what_an_installed_plugin_may_not_be(install, kind, entry, expected):
     said = message(plugins.get(kind, "acme-mia/x").build, {})
     assert said.startswith(f"{kind} acme-mia/x")
     assert expected in said
+    assert "discover.py" not in said  # the fault is in no line of ours
 
 
 def test_a_clash_in_an_installed_package_stops_nobody_else(install):

@@ -84,6 +84,14 @@ def test_latex_sets_it(found, tmp_path):
     assert (tmp_path / "audit.pdf").stat().st_size > 10_000
 
 
+def test_no_line_of_the_page_ends_within_an_option(found):
+    found = dataclasses.replace(found, warnings=("give --shadow-members <x> & not -x, a--b",))
+    page = FORMS["html"](found)
+    assert 'give <span class="option">--shadow-members</span> &lt;x&gt; &amp; not -x, a--b' in page
+    assert ".option { white-space: nowrap; }" in page
+    assert '<span class="option">--reference-answers</span>' in page, "in notes too"
+
+
 def test_text_from_outside_makes_no_markup(found):
     page = FORMS["html"](found)
     assert "<script" not in page
@@ -140,6 +148,16 @@ def test_an_attack_that_scored_a_part_is_drawn_by_that(found):
     (label,) = lines_of(audit_roc.draw(dataclasses.replace(found, scores={"part": part})))
     there = np.arange(100) % 2 == 1
     assert label == f"part, AUC {100 * auc(part[there], found.member[there]).value:.2f}"
+
+
+def test_a_long_name_goes_on_in_the_next_line_with_its_auc(found):
+    scores = {"adversarial-distances": found.scores["entropy"], "pays-$5-or-$6": found.scores["confidence"]}
+    figure = audit_roc.draw(dataclasses.replace(found, scores=scores))
+    labels = [text.get_text().split("\n") for text in figure.legends[0].get_texts()]
+    long, paid = (next(lines for lines in labels if lines[0].startswith(start)) for start in ("adv", "pays"))
+    assert long[0] == "adversarial-distances,"
+    assert long[1].startswith("  AUC ")
+    assert paid[0].startswith(r"pays-\$5-or-\$6, AUC ")
 
 
 def test_nothing_to_draw(found):

@@ -553,10 +553,11 @@ def test_errors(search, tiny):
         "tuning takes one dataset; the experiment has 2: choose with --dataset",
         "tuning takes one model; the experiment has 2: choose with --model",
     ]
-    grid = [{"name": "crl", "alpha_rce": [0.5, 1.0]}]
-    assert message(search, 9, defense=grid) == (
-        "defense crl: give a hyper-parameter one value to keep it, or none to tune it"
-    )
+    grid = [{"name": "crl", "alpha_rce": [0.5, 1.0], "tau_rce": 0.2, "schedule": {"lr": [0.1, 0.2]}}]
+    assert message(search, 9, defense=grid).splitlines() == [
+        "defense crl: alpha_rce has several values: give one to keep it, or none to tune it",
+        "defense crl: schedule.lr has several values: give one to keep it, or none to tune it",
+    ]
     assert "there is no defense 'cr'" in message(search, 9, defense=["cr"])
 
 

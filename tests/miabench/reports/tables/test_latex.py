@@ -81,6 +81,17 @@ def test_many_lines_go_on_in_another_float(make_results, latex):
     assert second.strip().startswith("\\clearpage\n")
 
 
+def test_labels_are_short_and_each_their_own(make_results, latex):
+    labels = re.findall(r"\\label{(.*)}", latex(make_results({"auc": {"entropy": 0.9}}, {"defense": "crl"}, runs=3)))
+    assert labels[:2] == [
+        "tab:toy-mlp-the-strongest-attack-of-each-kind",
+        "tab:toy-mlp-accuracy-and-auc-of-each-attack",
+    ]
+    assert len(labels) == 3
+    assert len(set(labels)) == len(labels)
+    assert all("95" not in label and "not-distinguishable" not in label for label in labels)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

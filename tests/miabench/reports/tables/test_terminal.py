@@ -328,4 +328,14 @@ def test_a_collapsed_defense_is_followed_by_the_line_to_type(make_results, repor
     assert max(at) < text.index("AUC: 50 is guessing")
 
 
+def test_where_nothing_was_learnt_without_a_defense_none_is_blamed(make_results, report):
+    low = {"accuracy": 0.25}
+    results = make_results(low, {"defense": "relaxloss", **low})
+    schedule = results.index.experiment.schedule
+    options = f"--epochs {10 * schedule.epochs}, or --set schedule.lr={schedule.lr / 10:g}"
+    text = report(results, width=200, details=False)
+    assert f"ce collapsed: nothing was learnt under this schedule; add to your command: {options}\n" in text
+    assert "relaxloss collapsed" not in text
+
+
 REMEDIES = [("relaxloss", "--set relaxloss.alpha=0.5"), ("crl", "--set schedule.lr=")]

@@ -121,9 +121,16 @@ def test_less_by_auc_and_more_at_low_false_positives(two):
 
 
 def test_what_cannot_be_shown_is_said_so(two):
+    assert of_changes(two, auc=(-0.03, "not distinguishable"), tpr=(0.02, "higher")) == [
+        "toy, mlp crl leaks less by AUC (-3.00 points, not distinguishable) and more at 1% false positives (+2.00 "
+        "points) to all attacks: it may hide most records and expose some"
+    ]
+
+
+def test_what_may_be_chance_at_low_false_positives_is_one_sentence(two):
     assert of_changes(two, auc=(-0.03, "lower"), tpr=(0.02, "not distinguishable")) == [
-        "toy, mlp crl leaks less by AUC (-3.00 points) and more at 1% false positives (+2.00 points, not "
-        "distinguishable) to all attacks: it may hide most records and expose some"
+        "less leakage by AUC, but not at 1% false positives, where what there is more is not distinguishable from "
+        "chance, in mlp crl: most records may be hidden and some exposed"
     ]
 
 
