@@ -142,7 +142,9 @@ def recommend(
     spend = points(budget if isinstance(budget, str) else f"accuracy={budget}")
     results = stored(experiment, options)
     summary = summarize(results, metric, within)
-    return list(recommended(results, summary, judge(results, summary), spend))
+    found = list(recommended(results, summary, judge(results, summary), spend))
+    results.derived.save()
+    return found
 
 
 @spelled_out
