@@ -120,3 +120,17 @@ def test_damage_is_said_again(results):
     path.write_text(path.read_text().replace("0", "1"))
     with pytest.raises(derived.UserError, match=r"rows\.json is damaged"):
         Report(again(results)).text()
+
+
+def test_differences_are_computed_again_where_the_baseline_s_scores_are_others(results, checked):
+    """They were in memory when the differences were computed."""
+    Report(again(results)).text()
+    before = len(checked)
+    base, defended = (
+        [entry.records for entry in results.entries(cell) if (entry.attack, entry.attacker) == ("entropy", "adaptive")]
+        for cell in results.index.cells[:2]
+    )
+    path = results.store.path(base[0]) / "arrays.npz"
+    path.write_bytes(path.read_bytes())
+    Report(again(results)).text()
+    assert {*defended} <= {*checked[before:]}
