@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import pandas as pd
-
 from miabench.errors import UserError
 from miabench.files.atomic import remove_leftovers, replace_file
 from miabench.reports.numbers.adaptivity import adaptivity_gaps
@@ -40,6 +38,8 @@ from miabench.reports.words.sentences import answer
 from miabench.results.results import Results
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from miabench.reports.plots.sheet import Width
 
 T = TypeVar("T")

@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -22,6 +21,9 @@ from miabench.results.index import Cell, CellKey, Entry, Index, file_name
 from miabench.results.kept import Kept
 from miabench.results.rows import CLASS_ROWS, ROWS
 from miabench.store.store import Ref, Store, digest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ESTIMATE = ("value", "low", "high")
 COUNTS = ("n_members", "n_nonmembers")
@@ -91,12 +93,16 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per cell, run, attacker, attack and metric; values are fractions."""
+        import pandas as pd
+
         rows = [row for entry in self.index.entries for row in self._rows(entry, self.measured(entry))]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FRACTIONS, "float64"))
 
     @cached_property
     def class_table(self) -> pd.DataFrame:
         """The same of each class's records, with a column `class`: what an attack finds out about them."""
+        import pandas as pd
+
         rows = [
             (*row, one["class"])
             for entry in self.index.entries
@@ -133,6 +139,8 @@ class Results:
 
     def history(self, cell: Cell, run: int = 0) -> pd.DataFrame | None:
         """What the target's training recorded, a row per epoch; None where it is not trained."""
+        import pandas as pd
+
         for entry in self.accuracy_entries(cell):
             if entry.run == run and entry.network and self.store.has(entry.network):
                 return pd.DataFrame(self.store.json(entry.network, "history.json", HISTORY))

@@ -7,14 +7,16 @@ page's colours.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from miabench.reports.numbers.branches import BRANCHES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POINTS = 120  # of a line at most
 BINS = 20  # of stacked shares at most: a relaxed loss changes its branch from epoch to epoch, which hides the balance

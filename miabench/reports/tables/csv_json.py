@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from miabench.reports.numbers.branches import BranchShares, branch_rows
 from miabench.reports.numbers.consistency import Consistency
@@ -17,6 +15,9 @@ from miabench.reports.numbers.evidence import Judgement
 from miabench.reports.numbers.loss_ranks import LossRanks, loss_rank_rows
 from miabench.results.index import CellKey
 from miabench.results.results import COUNTS, ESTIMATE, FRACTIONS, Results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys((*COUNTS, "class"), "Int64")
 
@@ -64,6 +65,8 @@ def to_json(
 
 def loss_ranks_csv(found: Sequence[LossRanks]) -> str:
     """A line for every two defenses, and for each with itself; a missing value is empty, `params` are JSON."""
+    import pandas as pd
+
     rows = [
         {name: json.dumps(value) if name.endswith("params") else value for name, value in row.items()}
         for row in loss_rank_rows(found)
@@ -93,6 +96,8 @@ def _overlaps(one: Consistency) -> Iterator[dict[str, Any]]:
 
 def _typed(results: Results) -> pd.DataFrame:
     """The table with counts that stay whole numbers where some are missing."""
+    import pandas as pd
+
     whole, of_classes = results.table.copy(), results.class_table
     whole["class"] = pd.NA
     return pd.concat((whole.astype(KINDS), of_classes.astype(KINDS)))
