@@ -16,7 +16,9 @@ import pytest
 from miabench.evaluation.measure import measure_accuracy, measure_attack, measure_classes
 from miabench.evaluation.scores import AttackScores, ShadowScores, TargetValues
 from miabench.experiment.model import Experiment
+from miabench.files import checksum
 from miabench.files.npz import write_npz
+from miabench.results import derived
 from miabench.results.index import AttackInfo, Cell, Entry, Index
 from miabench.results.results import Results
 from miabench.store.store import Ref, Store, digest
@@ -190,3 +192,12 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         return Results(index, builder.store)
 
     return make
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of what reports compute that keeps what little there is, however young."""
+    monkeypatch.setattr(derived, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr(derived, "FEWEST", 1)
+    monkeypatch.setattr(checksum, "SETTLED", 0)
+    return tmp_path / "cache"

@@ -2,7 +2,6 @@
 
 import pytest
 
-from miabench.files import checksum as stamps
 from miabench.reports.numbers.recommendation import recommend
 from miabench.reports.numbers.selection import Selection
 from miabench.reports.write import Report
@@ -20,14 +19,7 @@ CELLS = (
 )
 ACCESS = {"entropy": "black-box", "nn": "white-box", "label-only": "label"}
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache that keeps what little there is, however young."""
-    monkeypatch.setattr(derived, "user_cache_path", lambda name: tmp_path / "cache" / name)
-    monkeypatch.setattr(derived, "FEWEST", 1)
-    monkeypatch.setattr(stamps, "SETTLED", 0)
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -15,14 +15,7 @@ from miabench.store.store import Ref, Store
 NUMBER = TypeAdapter(list[int])
 ONE, OTHER = Ref("metrics", "1" * 32), Ref("metrics", "2" * 32)
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache that keeps what little there is, however young."""
-    monkeypatch.setattr(code, "user_cache_path", lambda name: tmp_path / "cache" / name)
-    monkeypatch.setattr(code, "FEWEST", 1)
-    monkeypatch.setattr(stamps, "SETTLED", 0)
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
