@@ -8,7 +8,7 @@ answers stored in the part's. The whole pool has no such order, and is asked as 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,12 +55,19 @@ class Questions:
             yield self.x[ids], self.y[ids]
             asked += len(ids)
 
-    def stored(self, batches: Sequence[Tensor]) -> NDArray[Any]:
-        """The batches' answers in the order of `rows` (n, ...)."""
-        asked = torch.cat([answers.detach().cpu() for answers in batches])
-        answers = torch.empty_like(asked)
-        answers[self.order.cpu()] = asked
-        return answers.numpy()
+    def stored(self, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, NDArray[Any]]:
+        """The answers to the batches, by name, in the order of `rows` (n, ...).
+
+        There is one array of each from the beginning: many small ones would lie between the memory of one batch's
+        activations and the next's, which would then need more.
+        """
+        stored: dict[str, Tensor] = {}
+        for places, answers in zip(torch.split(self.order, self.at_once), batches, strict=True):
+            for name, values in answers.items():
+                if name not in stored:
+                    stored[name] = values.new_empty(len(self.order), *values.shape[1:])
+                stored[name][places] = values
+        return {name: values.cpu().numpy() for name, values in stored.items()}
 
 
 def observe(make: Callable[[], Probe], served: Served, questions: Questions, seed: int) -> dict[str, NDArray[Any]]:
@@ -79,23 +86,26 @@ def observe(make: Callable[[], Probe], served: Served, questions: Questions, see
     """
     if make().base is not None:
         return _base_answers(served, questions)
-    batches = []
-    with torch.no_grad(), seeds.global_stream(seed, "what a probe draws elsewhere than from its noise"):
+
+    def answers() -> Iterator[Mapping[str, Tensor]]:
         for x, y in questions.batches():
             probe, noise = make(), RecordNoise(x, seeds.derive(seed, "probe"))
-            batches.append(_checked(probe, probe.observe(_askable(probe.sees, served), x, y, noise), len(y)))
-    return {name: questions.stored([batch[name] for batch in batches]) for name in batches[0]}
+            yield _checked(probe, probe.observe(_askable(probe.sees, served), x, y, noise), len(y))
+
+    with torch.no_grad(), seeds.global_stream(seed, "what a probe draws elsewhere than from its noise"):
+        return questions.stored(answers())
 
 
 def _base_answers(served: Served, questions: Questions) -> dict[str, NDArray[Any]]:
     """The engine's own observation: served logits (n, C) and feature norms (n,), float32, from one pass."""
-    logits, norms = [], []
-    with torch.no_grad():
+
+    def both() -> Iterator[Mapping[str, Tensor]]:
         for x, _ in questions.batches():
             answered, features = served(x)
-            logits.append(answered.float())
-            norms.append(features.norm(dim=1).float())
-    answers = {ANSWERS: questions.stored(logits), "feature_norm": questions.stored(norms)}
+            yield {ANSWERS: answered.float(), "feature_norm": features.norm(dim=1).float()}
+
+    with torch.no_grad():
+        answers = questions.stored(both())
     for what, array in answers.items():
         _refuse_not_finite("logits" if what == ANSWERS else "feature norms", array, questions.rows)
     return answers
