@@ -192,6 +192,16 @@ def test_divergence_is_one_clear_error():
         fit(made)
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_weight_that_is_not_finite_is_told(value):
+    task = task_for(setting(toy()))
+    net = task.net()
+    net.encoder[0].weight.data[2, 1] = value
+    net.head.weight.data[1, 1] = -value  # whatever the two add up to
+    with pytest.raises(miabench.TrainingError, match=r"diverged in epoch 1: a weight of net is not finite"):
+        list(task.epochs(net=net))
+
+
 def test_a_criterion_must_be_one():
     class Wrong(miabench.Defense, frozen=True):
         def criterion(self, num_classes, feature_dim):
