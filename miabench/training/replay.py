@@ -16,7 +16,8 @@ class Replay:
 
     In every epoch the first batch is taken as written, the second is recorded, and those of its size are replayed: what
     an epoch decides, such as the learning rate, is recorded anew. Each step does the same operations on the same
-    memory, so weights are, bit for bit, those of steps as written.
+    memory, so weights are, bit for bit, those of steps as written. A recorded step has its activations for itself: in
+    an epoch that begins without room for them on the device, all steps are taken as written.
 
     Args:
         device: a GPU.
@@ -30,6 +31,7 @@ class Replay:
         self._streams = streams
         self._meter = meter
         self._graph = torch.cuda.CUDAGraph()  # the last, until another has its memory
+        self._has_memory = False
 
     def each(self, step: Callable[[Tensor], object], batches: Iterable[Tensor]) -> None:
         """One step on every batch of pool rows (B,).
@@ -39,11 +41,12 @@ class Replay:
             batches: on the device.
         """
         outside = torch.cuda.current_stream(self._stream.device)
+        torch.cuda.reset_peak_memory_stats(self._stream.device)
         self._stream.wait_stream(outside)
         with torch.cuda.stream(self._stream):
             recorded: Tensor | None = None
             for number, batch in enumerate(batches):
-                if number == 1:
+                if number == 1 and self._has_room():
                     recorded = batch.clone()
                     counted = self._record(step, recorded)
                 if recorded is None or len(batch) != len(recorded):
@@ -53,6 +56,12 @@ class Replay:
                 self._graph.replay()
                 self._meter.add(counted)
         outside.wait_stream(self._stream)
+
+    def _has_room(self) -> bool:
+        """Whether graphs have their memory, or the device has as much free as a written step took for a while."""
+        device = self._stream.device
+        taken = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
+        return self._has_memory or torch.cuda.mem_get_info(device)[0] >= taken
 
     def _record(self, step: Callable[[Tensor], object], batch: Tensor) -> tuple[int, int]:
         """Record a step, which does nothing yet; what the meter is to count whenever it is replayed."""
@@ -65,6 +74,6 @@ class Replay:
             step(batch)
         finally:
             graph.capture_end()
-        self._graph = graph
+        self._graph, self._has_memory = graph, True
         after, self._meter.counted = self._meter.counted, before
         return after[0] - before[0], after[1] - before[1]

@@ -1,12 +1,14 @@
 """What a machine of a cluster does for a planner on another one; no cluster is needed to see that."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from miabench._version import __version__
 from miabench.experiment.load import load_experiment
+from miabench.jobs.executors import memory
 from miabench.jobs.executors.ray import sources
 from miabench.jobs.executors.seat import Seat
 from miabench.jobs.plan import Paths, make_plan
@@ -70,3 +72,18 @@ def test_a_machine_that_cannot_do_any_job_says_so(plan, tmp_path, version, mark,
     placed, unfit = seat.do(job.model_dump_json(), sources(job.plugins), version)
     assert (placed["kind"], unfit["kind"]) == ("placed", "unfit")
     assert why in unfit["why"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_keeps_what_a_training_frees_until_that_has_ended(tmp_path, tiny):
+    defense = {"name": "frees", "log": str(tmp_path / "log")}
+    plan = make_plan(load_experiment(tiny(defense=[defense], more_plugins=["frees"])), Paths(tmp_path / "store"))
+    seat = Seat(plan.context.model_dump_json(), str(tmp_path), plan.context.store)
+    try:
+        job = next(iter(plan.stage("train").values()))
+        list(seat.do(job.model_dump_json(), sources(job.plugins), __version__))
+        used, freed = (1024 * int(word) for word in (tmp_path / "log").read_text().split())
+        ended = memory._field(Path(f"/proc/{seat._worker.process.pid}/status"), "VmRSS")
+        assert used - freed < 2**24 < 36 * 2**24 < used - ended
+    finally:
+        seat.leave()

@@ -78,6 +78,10 @@ def graphs(monkeypatch):
         "stream": contextlib.nullcontext,
         "graph_pool_handle": object,
         "CUDAGraph": new,
+        "reset_peak_memory_stats": lambda device: None,
+        "max_memory_allocated": lambda device: 50,
+        "memory_allocated": lambda device: 10,
+        "mem_get_info": lambda device: (40, 100),  # bytes that are free, and all
     }.items():
         monkeypatch.setattr(torch.cuda, name, fake)
     return made

@@ -113,6 +113,15 @@ def test_one_graph_an_epoch_takes_all_full_batches_but_the_first(graphs):
     assert journal.meter.counted == (88, 88)
 
 
+@pytest.mark.parametrize(("free", "recorded"), [([40] * 3, 3), ([39] * 3, 0), ([39, 40, 0], 2)])
+def test_an_epoch_without_room_for_a_second_set_of_activations_is_taken_as_written(graphs, monkeypatch, free, recorded):
+    """A step took 40 bytes for a while; once a graph has them, later ones use its."""
+    left = iter(free)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (next(left), 100))
+    assert same(trained(CPU, False, "crl", "mlp"), trained(CPU, True, "crl", "mlp"))
+    assert len(graphs[1:]) == recorded
+
+
 def test_a_part_that_does_not_say_so_is_not_recorded():
     class Mine(type(miabench.create_defense("crl")), frozen=True):
         """Made from a built-in one."""
