@@ -35,6 +35,8 @@ def harmless(text: str, longest: int = LONGEST_PROBLEM) -> str:
     if len(text) > longest:
         half = longest // 2
         text = f"{text[:half]}... ({len(text) - 2 * half:,} more characters) ...{text[-half:]}"
+    if text.isprintable():  # as nearly all are, and told at once
+        return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -8,6 +8,7 @@ end, by its parent or a signal, it lets a training finish its epoch and save its
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import queue
@@ -71,11 +72,14 @@ class _Worker:
     def work(self) -> None:
         """Do jobs until one has changed the process, or the worker is to end."""
         context = Context.model_validate_json(self._lines.get())
+        gc.disable()  # what is imported stays: looking for garbage among it takes an eighth of a worker's start
 
         from miabench.jobs.executors.inline import attempt
         from miabench.jobs.runner import JobRunner
         from miabench.plugins.process_state import ProcessChangedError
 
+        gc.freeze()
+        gc.enable()
         runner = cache(lambda: JobRunner(context))  # made in the first job: what is wrong with it is reported
         changed = False  # whether a job has changed what the next would share with it
 

@@ -65,15 +65,15 @@ def worst_of(influences: Influences) -> WorstCase:
         influences: of K attacks on the same runs and records, (K, R); K = 1 is `mean_over_runs`.
     """
     means = influences.values.mean(axis=-1)
-    strongest, attacks = int(means.argmax()), len(means)
+    top, attacks = int(means.argmax()), len(means)
     if attacks == 1:
         return WorstCase(*mean_over_runs(influences.pick(0)), 0, 1)
     if influences.fewest < 2:
-        return WorstCase(float(means[strongest]), 0.0, 1.0, strongest, attacks)
+        return WorstCase(float(means[top]), 0.0, 1.0, top, attacks)
     noise = _noise(influences)
     low, high = _interval(influences, noise)
-    value = float(np.clip(means[strongest] - _curse(means, noise), low, high))
-    return WorstCase(value, low, high, strongest, attacks)
+    value = float(np.clip(means[top] - _curse(means, noise), low, high))
+    return WorstCase(value, low, high, top, attacks)
 
 
 def at_least(stronger: WorstCase, weaker: WorstCase) -> WorstCase:
@@ -99,11 +99,18 @@ def worst_difference(a: Influences, b: Influences) -> Difference:
     Raises:
         ValueError: the two are not about the same runs and records.
     """
-    return difference(_strongest(a), _strongest(b))
+    return difference(strongest(a), strongest(b))
 
 
-def _strongest(influences: Influences) -> Influences:
-    """Those of the strongest attack, its values moved by the correction."""
+def strongest(influences: Influences) -> Influences:
+    """Those of the strongest attack, its values moved by the correction.
+
+    Args:
+        influences: of K attacks on the same runs and records, (K, R).
+
+    Returns:
+        Of one number, (R,).
+    """
     means = influences.values.mean(axis=-1)
     one = influences.pick(int(means.argmax()))
     if len(means) == 1 or influences.fewest < 2:

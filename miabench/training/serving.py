@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -23,12 +24,14 @@ class RecordNoise:
 
     def __init__(self, x: Tensor, seed: int) -> None:
         self._device = x.device
-        rows = x.detach().cpu().contiguous().reshape(len(x), -1).numpy().view(np.uint8)
-        key = seed.to_bytes(8, "little")
-        self._streams = [
-            Generator(Philox(key=np.frombuffer(hashlib.blake2b(row, key=key, digest_size=16).digest(), np.uint64)))
-            for row in rows
-        ]
+        self._rows = x.detach().cpu().reshape(len(x), -1).numpy().copy().view(np.uint8)  # x is the caller's to change
+        self._key = seed.to_bytes(8, "little")
+
+    @cached_property
+    def _streams(self) -> list[Generator]:
+        """Made when a number is asked for: most probes ask for none, and hashes take longer than their answers."""
+        digests = (hashlib.blake2b(row, key=self._key, digest_size=16).digest() for row in self._rows)
+        return [Generator(Philox(key=np.frombuffer(digest, np.uint64))) for digest in digests]
 
     def uniform(self, *shape: int) -> Tensor:
         """Numbers in [0, 1), (n, *shape), float64."""

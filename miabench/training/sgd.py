@@ -15,7 +15,8 @@ class SGD(Optimizer):
     """SGD with momentum (not Nesterov's) and coupled weight decay: `torch.optim.SGD`, each operation for all weights.
 
     The first of torch's optimizers that a process makes loads torch's compiler, a second and more of CPU time, in what
-    its methods are wrapped in; here they are as written.
+    its methods are wrapped in; here they are as written. Around `step` torch has the hooks that were registered with
+    it, and a mark for its profiler that takes as long as the step of a small network: here only where there are hooks.
 
     Args:
         params: parameters, or groups of them with a learning rate of their own.
@@ -38,15 +39,23 @@ class SGD(Optimizer):
         for param in (param for group in self.param_groups for param in group["params"]):
             param.grad = None if set_to_none or param.grad is None else torch.zeros_like(param.grad)
 
-    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step down the gradients; `closure`, if given, makes them first, and its loss is returned."""
+        hooked = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+        return self._hooked_step(closure) if hooked else self._step(closure)
+
+    step.hooked = True  # type: ignore[attr-defined]  # for torch, which would wrap it
+
+    @torch.no_grad()
+    def _step(self, closure: Callable[[], float] | None) -> float | None:
         loss = torch.enable_grad()(closure)() if closure else None
         for group in self.param_groups:
             params = [param for param in group["params"] if param.grad is not None]
             if params:
                 self._descend(params, [param.grad for param in params], group)
         return loss
+
+    _hooked_step = Optimizer.profile_hook_step(_step)
 
     def _descend(self, params: list[Tensor], steps: Any, group: dict[str, Any]) -> None:
         if group["weight_decay"]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from miabench.metrics.estimates import Booleans, Floats
@@ -15,6 +16,9 @@ from miabench.results.index import Cell
 from miabench.results.results import Results
 from miabench.seeds import derive
 
+Indices: TypeAlias = NDArray[np.int64]
+
+BINS = 40
 SHUFFLES = 20  # of membership, for what two samples of one distribution would reach
 
 
@@ -34,9 +38,11 @@ BOUNDARY = Quantity(
     "to_boundary",
     "distance to the decision boundary",
     "distance to the decision boundary: largest minus second largest softmax probability",
-    np.linspace(-4, 12, 41),  # few are nearer, many are further
+    np.linspace(-4, 12, BINS + 1),  # few are nearer, many are further
 )
-CONFIDENCE = Quantity("confidence", "confidence", "softmax probability of the true class", np.linspace(-12, 12, 41))
+CONFIDENCE = Quantity(
+    "confidence", "confidence", "softmax probability of the true class", np.linspace(-12, 12, BINS + 1)
+)
 QUANTITIES = (BOUNDARY, CONFIDENCE)
 
 
@@ -57,8 +63,19 @@ class Consistency(NamedTuple):
 
 def shares(values: Floats, quantity: Quantity) -> Floats:
     """The share of the values (R, N), from 0 to 1, in each bin (R, 40)."""
+    return _shares(_places(values, quantity))
+
+
+def _places(values: Floats, quantity: Quantity) -> Indices:
+    """Which bin, from 0, each value (R, N) is in; a bin has its lower edge, the last one both."""
     inside = np.clip(values, quantity.bins[0], quantity.bins[-1])
-    share: Floats = np.stack([np.histogram(run, quantity.bins)[0] for run in inside]) / values.shape[1]
+    return np.minimum(np.searchsorted(quantity.bins, inside, side="right") - 1, BINS - 1)
+
+
+def _shares(places: Indices) -> Floats:
+    runs, records = places.shape
+    apart = places + BINS * np.arange(runs)[:, None]  # each run has bins of its own: one count is of all runs
+    share: Floats = np.bincount(apart.ravel(), minlength=runs * BINS).reshape(runs, BINS) / records
     return share
 
 
@@ -90,10 +107,10 @@ def _measured(seen: CellRecords) -> Iterator[tuple[list[float], float]]:
     rng = np.random.default_rng(derive(0, "overlap if alike"))
     shuffled = [rng.permutation(seen.members) for _ in range(SHUFFLES)]
     for quantity in QUANTITIES:
-        values: Floats = getattr(seen, quantity.field)
-        alike = float(np.mean([_overlap(values, members, quantity) for members in shuffled]))
-        yield _overlap(values, seen.members, quantity).tolist(), alike
+        places = _places(getattr(seen, quantity.field), quantity)
+        alike = float(np.mean([_overlap(places, members) for members in shuffled]))
+        yield _overlap(places, seen.members).tolist(), alike
 
 
-def _overlap(values: Floats, members: Booleans, quantity: Quantity) -> Floats:
-    return overlaps(*(shares(values[:, kind], quantity) for kind in (members, ~members)))
+def _overlap(places: Indices, members: Booleans) -> Floats:
+    return overlaps(*(_shares(places[:, kind]) for kind in (members, ~members)))

@@ -14,24 +14,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from pydantic import TypeAdapter
 
-from miabench.metrics import (
-    Difference,
-    Estimate,
-    Verdict,
-    difference,
-    stacked,
-    verdicts,
-    worst_difference,
-)
+from miabench.metrics import Difference, Estimate, Verdict, difference, verdicts
 from miabench.metrics.spread import Spread
 from miabench.reports.numbers.best import baselines, best_values
-from miabench.reports.numbers.influences import (
-    Runs,
-    Scope,
-    numbers,
-    of_all,
-    shared,
-)
+from miabench.reports.numbers.influences import Scope, of_all
 from miabench.reports.numbers.levels import Column
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow
 from miabench.reports.numbers.stored import ACCURACY, Stored, Worst
@@ -139,9 +125,13 @@ def judge(results: Results, summary: Summary) -> Judgement:
     Cells of the baseline and cells with a collapsed run are never best; without a finished baseline no cell is, and
     the summary has a note that says so.
     """
-    bases = {key: Stored(results, summary, line) for key, line in baselines(summary.lines).items()}
-    found = {line.key: _evidence(results, summary, line, bases.get(line.site_key)) for line in summary.lines}
-    judged = _with_verdicts(found)
+    found: dict[RowKey, Evidence] = {}
+    bases = baselines(summary.lines)
+    for site_key in dict.fromkeys(line.site_key for line in summary.lines):  # what a base remembers goes with its site
+        base = Stored(results, summary, bases[site_key]) if site_key in bases else None
+        own = [line for line in summary.lines if line.site_key == site_key]
+        found |= {line.key: _evidence(results, summary, line, base) for line in own}
+    judged = _with_verdicts({line.key: found[line.key] for line in summary.lines})
     lower = {line.key: dict(_lower(line, judged[line.key])) for line in summary.lines}
     return Judgement(judged, best_values(summary.lines, lower, summary.max_accuracy_loss))
 
@@ -165,10 +155,11 @@ def _evidence(results: Results, summary: Summary, line: TableRow, base: Stored |
     other = None if own is base else base
 
     def compute() -> _Kept:
+        worst = list(own.worst_cases())  # first: they take all attacks at once, and what follows finds them remembered
         return _Kept(
-            accuracy=own.mean(ACCURACY, own.correct),
-            attacks=dict(own.means()),
-            worst=list(own.worst_cases()),
+            accuracy=own.mean(ACCURACY),
+            attacks={name: mean for name in line.attacks if (mean := own.mean(name)) is not None},
+            worst=worst,
             changes=[(quantity, one.numbers) for quantity, one in _changes(own, other)] if other else [],
         )
 
@@ -194,26 +185,25 @@ def _lower(line: TableRow, evidence: Evidence) -> Iterator[tuple[Quantity, float
 
 def _changes(own: Stored, base: Stored) -> Iterator[tuple[Quantity, Change]]:
     """All differences to the baseline that can be told, their families not yet known."""
-    scope = shared([own.correct, base.correct])
+    scope = own.shared_with(base)
     if scope is None:
         return
-    found: dict[Quantity, Change | None] = {ACCURACY: _paired(ACCURACY, own.correct, base.correct, scope)}
-    found |= {name: attack_change(own, base, name, scope) for name in own.line.attacks}
-    found |= {column: worst_change(own, base, column, scope) for column in own.columns()}
-    yield from ((quantity, change) for quantity, change in found.items() if change is not None)
+    worst = {column: worst_change(own, base, column, scope) for column in own.columns()}  # first, as in `_evidence`
+    paired = {name: change_of(own, base, name, scope) for name in (ACCURACY, *own.line.attacks)}
+    yield from ((quantity, change) for quantity, change in (paired | worst).items() if change is not None)
 
 
-def attack_change(own: Stored, base: Stored, attack: str, scope: Scope) -> Change | None:
-    """One attack on one line minus the same on another, by the summary's metric; None where either has no number."""
-    return _paired(own.metric, own.attack(attack, own.metric), base.attack(attack, own.metric), scope)
+def change_of(own: Stored, base: Stored, name: str, scope: Scope) -> Change | None:
+    """An attack on one line minus the same on another, by the summary's metric, or the accuracy of one minus another's.
 
-
-def _paired(metric: str, mine: Runs, theirs: Runs, scope: Scope) -> Change | None:
-    common = of_all(scope, [mine, theirs])
-    a, b = (None, None) if common is None else numbers(metric, [mine, theirs], common)
-    if common is None or a is None or b is None:
+    None where either has no number.
+    """
+    metric = name if name == ACCURACY else own.metric
+    common = of_all(scope, [own.part(name, metric), base.part(name, metric)])
+    if common is None:
         return None
-    return _change(metric, difference(a, b), common)
+    a, b = (one.numbers(metric, [name], common).get(name) for one in (own, base))
+    return _change(metric, difference(a, b), common) if a and b else None
 
 
 def worst_change(own: Stored, base: Stored, column: Column, scope: Scope) -> Change | None:
@@ -222,9 +212,8 @@ def worst_change(own: Stored, base: Stored, column: Column, scope: Scope) -> Cha
     common = of_all(scope, [*mine.values(), *theirs.values()]) if mine and theirs else None
     if common is None:
         return None
-    found = numbers(column.metric, [*mine.values(), *theirs.values()], common)
-    a, b = ([one for one in part if one is not None] for part in (found[: len(mine)], found[len(mine) :]))
-    return _change(column.metric, worst_difference(stacked(a), stacked(b)), common) if a and b else None
+    a, b = (one.strongest(column, common) for one in (own, base))
+    return _change(column.metric, difference(a, b), common) if a and b else None
 
 
 # --- of any two lines ---
@@ -237,12 +226,12 @@ def worst_between(own: Stored, other: Stored, column: Column) -> Change | None:
 
 def attack_between(own: Stored, other: Stored, attack: str) -> Change | None:
     """The same of one attack, by the summary's metric."""
-    return _between(own, other, attack, lambda scope: attack_change(own, other, attack, scope))
+    return _between(own, other, attack, lambda scope: change_of(own, other, attack, scope))
 
 
 def _between(own: Stored, other: Stored, quantity: Quantity, change: Callable[[Scope], Change | None]) -> Change | None:
     def compute() -> ChangeNumbers | None:
-        scope = shared([own.correct, other.correct])
+        scope = own.shared_with(other)
         found = change(scope) if scope else None
         return None if found is None else found.numbers
 
@@ -251,11 +240,9 @@ def _between(own: Stored, other: Stored, quantity: Quantity, change: Callable[[S
 
 
 def _change(metric: str, found: Difference, scope: Scope) -> Change:
-    counts = [(int(members.sum()), int((~members).sum())) for members in scope.members.values()]
     scale = 2 if metric == "advantage" else 1
     value, low, high = (scale * one for one in found[:3])
-    members, others = (min(own) for own in zip(*counts, strict=True))
-    return Change(value, low, high, UNDECIDED, found, members, others, len(counts))
+    return Change(value, low, high, UNDECIDED, found, *scope.fewest, len(scope.rows))
 
 
 def _with_verdicts(found: Lines) -> Lines:

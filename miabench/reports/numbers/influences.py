@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, reduce
+from hashlib import sha256
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,21 +36,39 @@ BALANCED = ("balanced_accuracy", "balanced_accuracy_global", "advantage")  # the
 TOGETHER = 2**20  # values whose influences are computed at once, which takes some ten times their memory
 
 
-class Scope(NamedTuple):
+@dataclass(frozen=True)
+class Scope:
     """Records that several lines share: of each run the rows that are members, or non-members, under all of them.
 
     Attributes:
         rows: of each run, ascending (n_r,).
         members: of each run (n_r,).
+        whole: whether the rows are the same in all runs and every line and attack is about all of them: numbers are
+            on these records then, otherwise on the union of all.
     """
 
     rows: Mapping[int, NDArray[np.int64]]
     members: Mapping[int, Booleans]
+    whole: bool
 
-    @property
+    @cached_property
     def union(self) -> NDArray[np.int64]:
         """The rows of all runs, ascending (N,)."""
         return reduce(np.union1d, self.rows.values())
+
+    @cached_property
+    def key(self) -> bytes:
+        """The same for all scopes that hold the same, and for no others."""
+        about = sha256(repr((self.whole, [(run, len(rows)) for run, rows in self.rows.items()])).encode())
+        for array in (*self.rows.values(), *self.members.values()):
+            about.update(array.tobytes())
+        return about.digest()
+
+    @cached_property
+    def fewest(self) -> tuple[int, int]:
+        """Members in the run that has fewest, and non-members likewise."""
+        inside, outside = (min(int((own == kind).sum()) for own in self.members.values()) for kind in (True, False))
+        return inside, outside
 
 
 def correctness(results: Results, line: TableRow) -> Runs:
@@ -79,7 +99,17 @@ def _ascending(runs: Runs) -> Runs:
 
 def _by_row(one: TargetValues) -> TargetValues:
     at = np.argsort(one.rows)
-    return TargetValues(one.values[at], one.members[at], one.labels[at], one.rows[at])
+    return TargetValues(one.values[at], one.members[at], one.labels[at], _as_one(one.rows[at]))
+
+
+def _as_one(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The array that stands for all equal ones: most attacks, runs and lines are about the same records."""
+    return _held(rows.astype(np.int64).tobytes())
+
+
+@lru_cache(maxsize=64)
+def _held(rows: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(rows, np.int64)
 
 
 def shared(lines: Sequence[Runs]) -> Scope | None:
@@ -92,39 +122,36 @@ def shared(lines: Sequence[Runs]) -> Scope | None:
             for kind in (True, False)
         )
         if len(inside) and len(outside):
-            rows[run] = np.union1d(inside, outside)
+            rows[run] = _as_one(np.union1d(inside, outside))
             members[run] = np.isin(rows[run], inside)
-    return Scope(rows, members) if rows else None
+    alike = _alike([*rows.values()]) and _alike([*members.values()])
+    return Scope(rows, members, alike) if rows else None
 
 
 def of_all(scope: Scope | None, parts: Sequence[Runs]) -> Scope | None:
-    """The same of the runs that some parts have; None where there is none."""
+    """The same of the runs that some parts have, and whole only if they are; None where there is none."""
     runs = [] if scope is None or not parts else [run for run in scope.rows if all(run in part for part in parts)]
     if scope is None or not runs:
         return None
-    return Scope({run: scope.rows[run] for run in runs}, {run: scope.members[run] for run in runs})
+    rows, members = {run: scope.rows[run] for run in runs}, {run: scope.members[run] for run in runs}
+    alike = scope.whole or (_alike([*rows.values()]) and _alike([*members.values()]))
+    whole = alike and all(len(cut(part[run], rows[run]).rows) == len(rows[run]) for part in parts for run in runs)
+    return scope if len(runs) == len(scope.rows) and whole == scope.whole else Scope(rows, members, whole)
 
 
 def numbers(metric: str, parts: Sequence[Runs], scope: Scope) -> list[Influences | None]:
     """One number of several lines or attacks, on the same runs and records.
 
-    Where every run and every part is about all the scope's records, and these are the same in all runs, the numbers
-    are on them; otherwise on the union of all records.
-
     Args:
         metric: of attacks, or `test_accuracy`.
-        parts: scores, decisions or correctness, all of them with the scope's runs.
+        parts: scores, decisions or correctness, all of them of the scope's lines or seen by `of_all`.
         scope: the runs and records to take.
 
     Returns:
         None in place of a number that has no influences (a predictive value), or too few records in some run.
     """
     parted = [[_both_kinds(cut(part[run], scope.rows[run])) for run in scope.rows] for part in parts]
-    alike = _alike([*scope.rows.values()]) and _alike([*scope.members.values()])
-    whole = all(
-        len(one.rows) == len(rows) for own in parted for one, rows in zip(own, scope.rows.values(), strict=True)
-    )
-    if not (alike and whole):
+    if not scope.whole:
         return [_apart(metric, own, scope.union) for own in parted]
     step = max(1, TOGETHER // sum(len(rows) for rows in scope.rows.values()))
     return [one for at in range(0, len(parted), step) for one in _dense(metric, parted[at : at + step])]
@@ -136,7 +163,7 @@ def _alike(arrays: Sequence[NDArray[np.generic]]) -> bool:
 
 def cut(values: TargetValues, rows: NDArray[np.int64]) -> TargetValues:
     """The scope's records among those of one run, ascending."""
-    if np.array_equal(values.rows, rows):  # as in most reports: sorting them again is a tenth of the time
+    if values.rows is rows or np.array_equal(values.rows, rows):  # as in most reports
         return values
     _, at, _ = np.intersect1d(values.rows, rows, assume_unique=True, return_indices=True)
     return TargetValues(values.values[at], values.members[at], values.labels[at], values.rows[at])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from miabench.metrics import Estimate, WorstCase, at_least, mean_over_runs, stacked, worst_of
+from miabench.metrics import Estimate, Influences, WorstCase, at_least, mean_over_runs, stacked, strongest, worst_of
 from miabench.metrics.names import TITLES
-from miabench.reports.numbers.influences import RANKED, Runs, attacked, correctness, numbers, of_all, shared
+from miabench.reports.numbers.influences import RANKED, Runs, Scope, attacked, correctness, numbers, of_all, shared
 from miabench.reports.numbers.levels import Column, left_out, levels
 from miabench.reports.numbers.lines import Summary, TableRow
 from miabench.results.results import Results
@@ -17,6 +17,7 @@ from miabench.store.store import Ref
 
 WORST_METRICS = ("auc", "tpr@1%")  # of the worst cases that are always shown
 ACCURACY = "test_accuracy"
+MOST = 2**27  # bytes of influences that are remembered of a line
 NOT_ASKED = "not in the experiment"  # why an attack of a suite is not among those compared
 
 
@@ -43,7 +44,11 @@ class Worst:
 
 
 class Stored:
-    """One line's stored numbers, which the results keep for whoever asks next."""
+    """One line's stored numbers, which the results keep for whoever asks next, and the influences made of them.
+
+    A mean, worst cases and differences are made of the same influences: those that were asked for are remembered as
+    long as the line's own object is, by the scope that they are on, and computed anew where there is no room.
+    """
 
     def __init__(self, results: Results, summary: Summary, line: TableRow) -> None:
         self.results = results
@@ -52,6 +57,8 @@ class Stored:
         self.levels = levels(summary.index)
         self.left_out = {level: left_out(summary.index, level) for level in self.levels}
         self._attacks: dict[tuple[str, str], Runs] = {}
+        self._remembered: dict[Hashable, Influences | None] = {}
+        self._room = MOST
 
     @property
     def about(self) -> list[Any]:
@@ -78,23 +85,70 @@ class Stored:
             )
         return self._attacks[key]
 
+    def part(self, name: str, metric: str) -> Runs:
+        """What an attack's number, or `test_accuracy`, is made of."""
+        return self.correct if name == ACCURACY else self.attack(name, metric)
+
     def _note(self, refs: Sequence[Ref]) -> None:
         """Say what is derived from stored numbers, which may have been read before."""
         for ref in refs:
             self.results.derived.note(ref)
 
-    def mean(self, metric: str, runs: Runs) -> Estimate | None:
-        """The mean of a number over its finished runs."""
-        scope = of_all(shared([self.correct]), [runs])
-        (found,) = [None] if scope is None else numbers(metric, [runs], scope)
-        return None if found is None else _as_asked(metric, mean_over_runs(found))
+    @property
+    def scope(self) -> Scope | None:
+        """All its runs and records."""
+        return self._scope if self.correct else None
 
-    def means(self) -> Iterator[tuple[str, Estimate]]:
-        """Of every attack, in the summary's metric."""
-        for name in self.line.attacks:
-            estimate = self.mean(self.metric, self.attack(name, self.metric))
-            if estimate is not None:
-                yield name, estimate
+    @cached_property
+    def _scope(self) -> Scope | None:
+        return shared([self._correct])
+
+    def shared_with(self, other: Stored) -> Scope | None:
+        """The runs and records that two lines share, which are mostly all of both."""
+        mine, theirs = self.scope, other.scope
+        if mine is None or theirs is None or mine.key == theirs.key:
+            return mine and theirs
+        return shared([self.correct, other.correct])
+
+    def numbers(self, metric: str, names: Sequence[str], scope: Scope) -> dict[str, Influences]:
+        """One number of several attacks, or the accuracy, on the same runs and records; not where there is none.
+
+        Args:
+            metric: of attacks, or `test_accuracy`.
+            names: labels of attacks, or `test_accuracy`.
+            scope: as `of_all` has it of these, maybe among others.
+        """
+        keys = {name: (scope.key, metric, name) for name in names}
+        new = [name for name, key in keys.items() if key not in self._remembered]
+        made = numbers(metric, [self.part(name, metric) for name in new], scope)
+        known = {name: self._remembered[key] for name, key in keys.items() if name not in new}
+        known |= zip(new, made, strict=True)
+        for name in new:
+            self._remember(keys[name], known[name])
+        return {name: one for name in names if (one := known[name]) is not None}
+
+    def strongest(self, column: Column, scope: Scope) -> Influences | None:
+        """Of the worst case of a level, corrected; None where no attack has the number."""
+        key = scope.key, column
+        if key in self._remembered:
+            return self._remembered[key]
+        measured = self.numbers(column.metric, [*self.level(column)], scope)
+        found = strongest(stacked([*measured.values()])) if measured else None
+        self._remember(key, found)
+        return found
+
+    def _remember(self, key: Hashable, one: Influences | None) -> None:
+        size = 0 if one is None else one.records.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._remembered[key] = one
+
+    def mean(self, name: str) -> Estimate | None:
+        """The mean of an attack's summary metric, or of `test_accuracy`, over its finished runs."""
+        metric = name if name == ACCURACY else self.metric
+        scope = of_all(self.scope, [self.part(name, metric)])
+        found = self.numbers(metric, [name], scope).get(name) if scope else None
+        return None if found is None else _as_asked(metric, mean_over_runs(found))
 
     def columns(self) -> list[Column]:
         """Levels and metrics of worst cases."""
@@ -111,11 +165,8 @@ class Stored:
         weaker: dict[str, WorstCase] = {}  # by metric
         for column in self.columns():
             attacks = self.level(column)
-            scope = of_all(shared([self.correct]), [*attacks.values()])
-            if scope is None:
-                continue
-            found = dict(zip(attacks, numbers(column.metric, [*attacks.values()], scope), strict=True))
-            measured = {name: one for name, one in found.items() if one is not None}
+            scope = of_all(self.scope, [*attacks.values()])
+            measured = self.numbers(column.metric, [*attacks], scope) if scope else {}
             if measured:
                 case = worst_of(stacked([*measured.values()]))
                 case = at_least(case, weaker.get(column.metric, case))

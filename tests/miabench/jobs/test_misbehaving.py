@@ -60,6 +60,12 @@ def test_a_plugin_that_exits_fails_its_job(train, executor, tmp_path):
     assert all(why.startswith("last words\n") and why.endswith("SystemExit: enough") for why in kept)
 
 
+def test_garbage_is_looked_for_in_a_worker(train):
+    """Not while it starts; in a job, a defense's circles of objects would fill the memory."""
+    outcome = train("import gc; sys.exit(f'{gc.isenabled()} {gc.get_freeze_count() > 0}')", "local", workers=1)
+    assert only_reason(outcome).startswith("SystemExit: True True (")
+
+
 def test_a_worker_ends_when_its_parent_says_no_more(tmp_path):
     worker = subprocess.Popen([sys.executable, "-P", "-m", "miabench._worker"], stdin=subprocess.PIPE)
     worker.stdin.close()

@@ -217,6 +217,23 @@ def test_noise_depends_on_the_record_and_the_seed(served, records):
     assert found[0]["uniform"].shape == (3,)
 
 
+def test_noise_is_that_of_the_record_as_it_was_asked(served, records):
+    class Late(Probe, frozen=True):
+        changed: bool
+
+        def observe(self, ask, x, y, noise):
+            if self.changed:
+                x.mul_(0)
+            return noise.normal()
+
+    few = torch.arange(4)
+    asked_at_once, late = (
+        observe(make(Late, changed=changed), served, Questions(*records, few, few), seed=0)["answers"]
+        for changed in (False, True)
+    )
+    np.testing.assert_array_equal(late, asked_at_once)
+
+
 @pytest.mark.parametrize(
     ("answer", "what"),
     [

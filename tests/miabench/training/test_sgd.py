@@ -86,3 +86,23 @@ def test_gradients_are_forgotten(to_none):
     SGD(params, 0.1, 0.9, 0.0).zero_grad(set_to_none=to_none)
     assert params[1].grad is None
     assert params[0].grad is None if to_none else params[0].grad.tolist() == [0, 0]
+
+
+def test_hooks_are_called_as_torch_calls_them():
+    """Those that were registered after the first step, too."""
+    heard = []
+    for kind in (torch.optim.SGD, SGD):
+        param = torch.ones(1, requires_grad=True)
+        param.grad = torch.ones(1)
+        made = kind([param], lr=0.5, momentum=0.0, weight_decay=0.0)
+        made.step()
+        calls = []
+        made.register_step_pre_hook(lambda optimizer, args, kwargs, p=param, c=calls: c.append(("before", p.item())))
+        post = made.register_step_post_hook(
+            lambda optimizer, args, kwargs, p=param, c=calls: c.append(("after", p.item()))
+        )
+        made.step()
+        post.remove()
+        made.step()
+        heard.append(calls)
+    assert heard[0] == heard[1] == [("before", 0.5), ("after", 0.0), ("before", 0.0)]

@@ -192,6 +192,15 @@ def test_divergence_is_one_clear_error():
         fit(made)
 
 
+@pytest.mark.parametrize("values", [[math.inf], [-math.inf], [math.nan], [math.inf, -math.inf]])
+def test_weights_that_are_not_finite_are_told(values):
+    task = task_for(setting(toy()))
+    net = task.net()
+    net.encoder[0].weight.data[2, : len(values)] = torch.tensor(values)
+    with pytest.raises(miabench.TrainingError, match=r"diverged in epoch 1: a weight of net is not finite"):
+        list(task.epochs(net=net))
+
+
 def test_a_criterion_must_be_one():
     class Wrong(miabench.Defense, frozen=True):
         def criterion(self, num_classes, feature_dim):

@@ -86,6 +86,16 @@ def test_the_overlap_coefficient():
     assert overlaps(one, one) == pytest.approx([1, 1])
 
 
+@pytest.mark.parametrize("quantity", [BOUNDARY, CONFIDENCE])
+def test_shares_are_those_of_a_histogram_of_each_run(quantity):
+    """On edges, beside them and beyond them too."""
+    edges = np.concatenate([np.nextafter(quantity.bins, side) for side in (-np.inf, np.inf)])
+    values = np.concatenate([quantity.bins, edges, [-np.inf, np.inf, -99, 99]])
+    runs = np.stack([values, np.random.default_rng(0).normal(scale=9, size=len(values))])
+    counted = [np.histogram(np.clip(run, *quantity.bins[[0, -1]]), quantity.bins)[0] for run in runs]
+    assert (shares(runs, quantity) == np.stack(counted) / len(values)).all()
+
+
 def test_consistency_is_the_overlap_that_the_figure_shows(results):
     """And members and non-members that were drawn alike overlap more than these, and less than wholly."""
     found = consistency(results, summarize(results))
