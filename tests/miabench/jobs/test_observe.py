@@ -20,16 +20,17 @@ from miabench.training.serving import Served
 PLUGINS = Path(__file__).parents[2] / "plugins"
 ON_PURPOSE = {"batch-mean"}  # breaks the contract, to see that it gains nothing
 RECORDS = OBSERVED_AT_ONCE + 40
+SHORT = {"adversarial-distance": {"steps": 3, "rounds": 2}, "boundary": {"queries": 100}}  # which ask for minutes
 
 
 def all_probes():
-    """Of every built-in attack with its defaults, of the tests' plugin files, and those of miabench itself."""
+    """Of every built-in attack, of the tests' plugin files, and those of miabench itself."""
     files = [file for file in sorted(PLUGINS.glob("*.py")) if "(Attack" in file.read_text()]
     built_in = [kind() for _, kind in inspect.getmembers(probes, inspect.isclass) if issubclass(kind, Probe)]
     found = {probe: None for probe in built_in if type(probe) is not Probe}
     for attack in discover(files).all("attack"):
         if attack.name not in ON_PURPOSE:
-            found |= dict.fromkeys(attack.build({}).probes())
+            found |= dict.fromkeys(attack.build(SHORT.get(attack.name, {})).probes())
     return list(found)
 
 
