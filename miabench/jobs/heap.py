@@ -1,7 +1,7 @@
-"""Memory that a training frees and asks for again in every step.
+"""Memory that a training or an observation frees and asks for again in every step.
 
 The library of C gives large blocks back to the system when they are freed, and to have their pages zeroed when they
-are asked for again takes a tenth of a step of a network of convolutions.
+are asked for again takes up to a third of a step of a network of convolutions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in bytes
 MOST = 2**31 - 1
-USUAL = 2**22  # elsewhere larger blocks go back at once: observations left holes of 200 MiB between smaller ones
+USUAL = 2**22  # elsewhere larger blocks go back at once, as holes between smaller ones add up to 200 MiB and more
 
 
 @contextmanager

@@ -60,14 +60,26 @@ class Questions:
 
         There is one array of each from the beginning: many small ones would lie between the memory of one batch's
         activations and the next's, which would then need more.
+
+        Raises:
+            UserError: batches are answered with arrays of other names, types or shapes.
         """
         stored: dict[str, Tensor] = {}
         for places, answers in zip(torch.split(self.order, self.at_once), batches, strict=True):
+            if not stored:
+                stored = {
+                    name: values.new_empty(len(self.order), *values.shape[1:]) for name, values in answers.items()
+                }
+            if (first := _forms(stored)) != (found := _forms(answers)):
+                raise UserError(f"a probe must answer all batches alike; it gave {first}, then {found}")
             for name, values in answers.items():
-                if name not in stored:
-                    stored[name] = values.new_empty(len(self.order), *values.shape[1:])
                 stored[name][places] = values
         return {name: values.cpu().numpy() for name, values in stored.items()}
+
+
+def _forms(answers: Mapping[str, Tensor]) -> dict[str, str]:
+    """Type of each array, and shape for one record."""
+    return {name: f"{values.dtype} {tuple(values.shape[1:])}" for name, values in answers.items()}
 
 
 def observe(make: Callable[[], Probe], served: Served, questions: Questions, seed: int) -> dict[str, NDArray[Any]]:

@@ -257,6 +257,27 @@ def test_answers_that_are_not_one_a_record_are_refused(served, records, answer, 
     assert str(caught.value) == f"the probe Wrong must answer with a Tensor with a row for each of 9 records; {what}"
 
 
+@pytest.mark.parametrize(
+    ("last", "form"),
+    [
+        (lambda y: y, "{'answers': 'torch.int64 ()'}"),
+        (lambda y: y[:, None].float(), "{'answers': 'torch.float32 (1,)'}"),
+        (lambda y: {"a": y.float()}, "{'a': 'torch.float32 ()'}"),
+        (lambda y: {"answers": y.float(), "a": y}, "{'answers': 'torch.float32 ()', 'a': 'torch.int64 ()'}"),
+    ],
+)
+def test_batches_that_are_not_answered_alike_are_refused(served, records, last, form):
+    class Changing(Probe, frozen=True):
+        def observe(self, ask, x, y, noise):
+            return y.float() if len(y) == 5 else last(y)
+
+    few = torch.arange(9)
+    with pytest.raises(UserError) as caught:
+        observe(make(Changing), served, Questions(*records, few, few, at_once=5), seed=0)
+    expected = f"a probe must answer all batches alike; it gave {{'answers': 'torch.float32 ()'}}, then {form}"
+    assert str(caught.value) == expected
+
+
 @pytest.mark.parametrize("probe", [miabench.Logits, miabench.LogOdds])
 def test_only_probes_of_a_models_own_parts_can_be_limited(probe):
     with pytest.raises(ValueError, match="records limits a probe that asks about a model's own parts"):
