@@ -122,6 +122,9 @@ class Artifacts:
             UserError: it is not what was written, or another artifact's.
         """
         self.on_asked(ref)
+        stamps, opened = self._opened.get(ref, ((None,), None))
+        if opened is not None and stamps[0] == stamp_of(self._text(ref, MANIFEST_FILE)):
+            return opened
         path = self._within(ref, MANIFEST_FILE)
         manifest = read_json(path, MANIFEST, _remedy(self.path(ref)))
         if (manifest.kind, manifest.key) != ref:
@@ -178,12 +181,10 @@ class Artifacts:
         Raises:
             UserError: one is not.
         """
-        self.on_asked(ref)
-        stamps, manifest = self._opened.get(ref, ((), None))
-        if manifest is not None and stamps == self._stamps(ref, manifest):
-            return manifest
         manifest = self.manifest(ref)
         stamps = self._stamps(ref, manifest)
+        if ref in self._opened and self._opened[ref][0] == stamps:
+            return manifest
         for (name, written), stamp in zip(manifest.files.items(), stamps[1:], strict=True):
             path = self._within(ref, name)
             gone = name == WEIGHTS and self.lacks_weights(ref)

@@ -266,6 +266,30 @@ def test_an_artifact_is_hashed_once_and_again_when_it_was_touched(made, monkeypa
     assert len(hashed) == 2 * files
 
 
+def test_a_manifest_is_read_once_and_again_when_it_was_touched(tmp_path, monkeypatch):
+    from miabench.files import checksum as stamps
+    from miabench.store import store as code
+
+    monkeypatch.setattr(stamps, "SETTLED", 0)
+    store, ref, read = Store(tmp_path), Ref("metrics", "0" * 32), []
+    with store.write(ref, {"spec": {"a": 1}}) as folder:
+        (folder / "rows.json").write_text("[]")
+    monkeypatch.setattr(
+        code, "read_json", lambda path, *more, real=code.read_json: read.append(path) or real(path, *more)
+    )
+    for _ in range(3):
+        store.check(ref)
+        assert store.manifest(ref).spec == {"a": 1}
+    assert len(read) == 1
+    path = store.path(ref) / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"a": 1', b'"a": 2'))
+    with pytest.raises(miabench.UserError, match="its checksum is another"):
+        store.manifest(ref)
+    path.unlink()
+    with pytest.raises(miabench.UserError, match=r"manifest\.json"):
+        store.manifest(ref)
+
+
 def test_an_artifact_that_changed_a_moment_ago_is_hashed_each_time(tmp_path, monkeypatch):
     """It may change once more and show the same time."""
     from miabench.store import store as code
