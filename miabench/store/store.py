@@ -77,7 +77,8 @@ class Artifacts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.on_asked: Callable[[Ref], object] = lambda ref: None
-        self._opened: dict[Ref, tuple[tuple[Stamp | None, ...], Manifest]] = {}
+        self._manifests: dict[Ref, tuple[Stamp, Manifest]] = {}  # that were read, and how they looked then
+        self._whole: dict[Ref, tuple[Stamp | None, ...]] = {}  # how all files looked when an artifact was checked
 
     def path(self, ref: Ref) -> Path:
         """The folder of an artifact, which may not exist."""
@@ -110,10 +111,9 @@ class Artifacts:
         with replace_folder(self.path(ref)) as folder:
             yield folder
             files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
-            made = datetime.now(UTC).date()
-            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, made=made, **about)
-            content = manifest.model_dump_json(indent=1, exclude_unset=True).encode()
-            write_file(folder / MANIFEST_FILE, sealed(content))
+            manifest = Manifest(kind=ref.kind, key=ref.key, files=files, made=datetime.now(UTC).date(), **about)
+            content = manifest.model_dump_json(indent=1, exclude_unset=True)
+            write_file(folder / MANIFEST_FILE, sealed(content.encode()))
 
     def manifest(self, ref: Ref) -> Manifest:
         """What is known about an artifact: its spec, environment, times, checksums.
@@ -122,13 +122,15 @@ class Artifacts:
             UserError: it is not what was written, or another artifact's.
         """
         self.on_asked(ref)
-        stamps, opened = self._opened.get(ref, ((None,), None))
-        if opened is not None and stamps[0] == stamp_of(self._text(ref, MANIFEST_FILE)):
-            return opened
+        stamp = stamp_of(self._text(ref, MANIFEST_FILE))
+        if ref in self._manifests and self._manifests[ref][0] == stamp:
+            return self._manifests[ref][1]
         path = self._within(ref, MANIFEST_FILE)
-        manifest = read_json(path, MANIFEST, _remedy(self.path(ref)))
+        manifest = read_json(path, MANIFEST, self._remedy(ref))
         if (manifest.kind, manifest.key) != ref:
-            raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {_remedy(self.path(ref))}")
+            raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {self._remedy(ref)}")
+        if stamp and is_settled([stamp]):
+            self._manifests[ref] = stamp, manifest
         return manifest
 
     def file(self, ref: Ref, name: str) -> Path:
@@ -139,7 +141,7 @@ class Artifacts:
         """
         path = self._within(ref, name)
         if name not in self.check(ref).files:
-            raise UserError(f"{path} is damaged; {_remedy(self.path(ref))}")
+            raise UserError(f"{path} is damaged; {self._remedy(ref)}")
         if name == WEIGHTS and self.lacks_weights(ref):
             raise UserError(f"the weights {path} were removed; run again: they are trained anew")
         return path
@@ -151,11 +153,11 @@ class Artifacts:
             UserError: the artifact is not what was written.
         """
         path = self.file(ref, name)
-        return parse_json(path.read_bytes(), form, path, _remedy(self.path(ref)))
+        return parse_json(path.read_bytes(), form, path, self._remedy(ref))
 
     def damaged(self, ref: Ref, name: str, why: str) -> UserError:
         """The refusal of a file whose content cannot be what was written."""
-        return UserError(f"{self._within(ref, name)} is damaged ({why}); {_remedy(self.path(ref))}")
+        return UserError(f"{self._within(ref, name)} is damaged ({why}); {self._remedy(ref)}")
 
     def arrays(self, ref: Ref, *names: str, rows: int | None = None, mapped: bool = False) -> dict[str, NDArray[Any]]:
         """The arrays of an artifact that is whole, by name: those named, or all.
@@ -173,7 +175,7 @@ class Artifacts:
         try:
             return read_npz(path, *names, rows=rows, mapped=mapped)
         except UserError as error:
-            raise UserError(f"{error}; {_remedy(self.path(ref))}") from None
+            raise UserError(f"{error}; {self._remedy(ref)}") from None
 
     def check(self, ref: Ref) -> Manifest:
         """The manifest of an artifact, all of whose files are what was written.
@@ -183,15 +185,14 @@ class Artifacts:
         """
         manifest = self.manifest(ref)
         stamps = self._stamps(ref, manifest)
-        if ref in self._opened and self._opened[ref][0] == stamps:
+        if self._whole.get(ref) == stamps:
             return manifest
         for (name, written), stamp in zip(manifest.files.items(), stamps[1:], strict=True):
             path = self._within(ref, name)
-            gone = name == WEIGHTS and self.lacks_weights(ref)
-            if not gone and (stamp is None or checksum(path) != written):
-                raise UserError(f"{path} is damaged; {_remedy(self.path(ref))}")
+            if (stamp is None or checksum(path) != written) and not (name == WEIGHTS and self.lacks_weights(ref)):
+                raise UserError(f"{path} is damaged; {self._remedy(ref)}")
         if is_settled(stamps):
-            self._opened[ref] = stamps, manifest
+            self._whole[ref] = stamps
         return manifest
 
     def _stamps(self, ref: Ref, manifest: Manifest) -> tuple[Stamp | None, ...]:
@@ -208,9 +209,8 @@ class Artifacts:
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
         return f"{self.folder}/{ref.kind}/{ref.key}/{name}"
 
-
-def _remedy(folder: Path) -> str:
-    return f"remove the folder {folder} and run again: it is made anew"
+    def _remedy(self, ref: Ref) -> str:
+        return f"remove the folder {self._text(ref, '')[:-1]} and run again: it is made anew"
 
 
 class Store(Artifacts):
