@@ -7,8 +7,9 @@ Both train a target and five shadow models (protocol `disjoint`) under `ce`, `re
 records, with the same networks, losses and schedule, and attack every target with `nn`, `entropy`, `m-entropy` and
 `grad-x`. The usual way: batches by a DataLoader with `num_workers=0` (with workers of its own it is slower on data in
 memory), torch.optim.SGD, logits by the same DataLoader, the attack's network of modules trained by another one, one
-gradient at the input for each record, scikit-learn's AUC. Start-up, planning, reading the records,
-storing, intervals and workers are in our seconds; the script has its records in memory. CPU seconds, one thread each.
+gradient at the input for each record, thresholds tried one by one, scikit-learn's AUC and balanced accuracy, which ours
+gives too. Start-up, planning, reading the records, storing, intervals and workers are in our seconds; the script has
+its records in memory. CPU seconds, one thread each.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Usual:
         self.trained = {defense: [self._trained(defense, ids) for ids in parts] for defense in DEFENSES}
 
     def attack(self) -> None:
-        """The AUC of every attack on every target."""
+        """AUC and balanced accuracy of every attack on every target."""
         for target, *shadows in self.trained.values():
             _attack(target, shadows, self.data.num_classes)
 
@@ -142,39 +143,70 @@ def _epochs(schedule: Schedule, sgd: torch.optim.SGD) -> Iterator[int]:
         yield epoch
 
 
+class Answers(NamedTuple):
+    """What a model answers about its records: softmax (n, C), classes (n,) and membership (n,)."""
+
+    p: Tensor
+    labels: Tensor
+    member: Tensor
+
+
 @torch.no_grad()
-def _answers(trained: Trained) -> tuple[Tensor, Tensor, Tensor]:
-    """Softmax (N, C), classes (N,) and membership (N,) of a model's records."""
+def _answers(trained: Trained) -> Answers:
+    """Of a model to its members and as many others."""
     p, labels, member = [], [], []
     for is_member, part in ((1, trained.members), (0, trained.others)):
         for x, y in DataLoader(part, 256):
             p.append(trained.net(x)[0].softmax(1))
             labels.append(y)
             member.append(torch.full_like(y, is_member))
-    return torch.cat(p), torch.cat(labels), torch.cat(member)
+    return Answers(torch.cat(p), torch.cat(labels), torch.cat(member))
 
 
-def _attack(target: Trained, shadows: list[Trained], num_classes: int) -> dict[str, float]:
-    """The AUC of each attack."""
-    from sklearn.metrics import roc_auc_score
+def _attack(target: Trained, shadows: list[Trained], num_classes: int) -> dict[str, tuple[float, float]]:
+    """AUC and balanced accuracy of each attack, with a threshold for each class that is learnt on the shadow models."""
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-    p, labels, member = _answers(target)
-    own = p.gather(1, labels[:, None])
-    changed = torch.where(F.one_hot(labels, num_classes).bool(), 1 - p, p)
-    scores = {
-        "nn": _learnt(shadows, num_classes)(torch.cat([p, F.one_hot(labels, num_classes)], 1)).detach()[:, 1],
+    own, *others = (_answers(model) for model in (target, *shadows))
+    scores, *learnt_on = (_scores(*pair) for pair in zip((target, *shadows), (own, *others), strict=True))
+    everybody = Answers(*(torch.cat(parts) for parts in zip(*others, strict=True)))
+    found = {}
+    for name, score in scores.items():
+        learnt = torch.cat([shadow[name] for shadow in learnt_on])
+        called = torch.zeros_like(own.member)
+        for c in range(num_classes):
+            threshold = _threshold(learnt[everybody.labels == c], everybody.member[everybody.labels == c])
+            called[own.labels == c] = (score[own.labels == c] >= threshold).long()
+        found[name] = roc_auc_score(own.member, score), balanced_accuracy_score(own.member, called)
+    logits = _learnt(everybody)(_seen(own)).detach()
+    auc, accuracy = roc_auc_score(own.member, logits[:, 1]), balanced_accuracy_score(own.member, logits.argmax(1))
+    return {"nn": (auc, accuracy), **found}
+
+
+def _scores(trained: Trained, answers: Answers) -> dict[str, Tensor]:
+    """What attacks without a network of their own make of a model's records (n,)."""
+    p = answers.p
+    own, is_own = p.gather(1, answers.labels[:, None]), F.one_hot(answers.labels, p.shape[1]).bool()
+    others = torch.where(is_own, 0, p)
+    return {
         "entropy": (p * p.clamp_min(1e-30).log()).sum(1),
         "m-entropy": ((1 - own) * own.clamp_min(1e-30).log()).squeeze(1)
-        + (torch.where(changed == p, changed, 0) * (1 - changed).clamp_min(1e-30).log()).sum(1),
-        "grad-x": torch.cat([_gradients(target.net, part) for part in (target.members, target.others)]).neg(),
+        + (others * (1 - others).clamp_min(1e-30).log()).sum(1),
+        "grad-x": torch.cat([_gradients(trained.net, part) for part in (trained.members, trained.others)]).neg(),
     }
-    return {name: float(roc_auc_score(member, score)) for name, score in scores.items()}
 
 
-def _learnt(shadows: list[Trained], num_classes: int) -> nn.Module:
+def _threshold(scores: Tensor, member: Tensor) -> float:
+    """The score of highest balanced accuracy, one tried after another (Song and Mittal, USENIX Security 2021)."""
+    inside, outside = scores[member == 1].numpy(), scores[member == 0].numpy()
+    tried = [((inside >= one).mean() + (outside < one).mean(), one) for one in scores.numpy()]
+    return float(max(tried)[1])
+
+
+def _learnt(answers: Answers) -> nn.Module:
     """The NN attack's network, trained on the shadow models' answers."""
-    p, labels, member = (torch.cat(parts) for parts in zip(*map(_answers, shadows), strict=True))
-    records = TensorDataset(torch.cat([p, F.one_hot(labels, num_classes)], 1), member)
+    num_classes = answers.p.shape[1]
+    records = TensorDataset(_seen(answers), answers.member)
     net = nn.Sequential(
         nn.Linear(2 * num_classes, 128), nn.ReLU(), nn.Dropout(0.2),
         nn.Linear(128, 64), nn.ReLU(), nn.Dropout(0.2),
@@ -187,6 +219,11 @@ def _learnt(shadows: list[Trained], num_classes: int) -> nn.Module:
             F.cross_entropy(net(x), y).backward()
             sgd.step()
     return net.eval()
+
+
+def _seen(answers: Answers) -> Tensor:
+    """What the NN attack's network sees of records (n, 2C)."""
+    return torch.cat([answers.p, F.one_hot(answers.labels, answers.p.shape[1])], 1)
 
 
 def _gradients(net: nn.Module, records: TensorDataset) -> Tensor:
