@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from miabench.reports.numbers.selection import Selection
 from miabench.reports.tables.latex import LETTERS, ROWS, SPECIAL, escape, to_latex
 from miabench.reports.write import Report
 
@@ -90,6 +91,13 @@ def test_labels_are_short_and_each_their_own(make_results, latex):
     assert len(labels) == 3
     assert len(set(labels)) == len(labels)
     assert all("95" not in label and "not-distinguishable" not in label for label in labels)
+
+
+def test_what_a_titles_brackets_say_is_in_no_label(make_results):
+    results = make_results({"auc": {"entropy": 0.9}}, {"defense": "crl"}, runs=3)
+    made = Report(results, selection=Selection(metric="advantage"))
+    labels = re.findall(r"\\label{(.*)}", to_latex(made.tabled, "torch 2.9"))
+    assert "tab:toy-mlp-accuracy-and-advantage" in labels
 
 
 @pytest.mark.parametrize(
