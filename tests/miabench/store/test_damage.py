@@ -303,3 +303,17 @@ def test_an_artifact_that_changed_a_moment_ago_is_hashed_each_time(tmp_path, mon
     for _ in range(3):
         store.check(ref)
     assert hashed == ["rows.json"] * 3
+
+
+def test_a_manifest_that_changed_a_moment_ago_is_read_each_time(tmp_path, monkeypatch):
+    from miabench.store import store as code
+
+    store, ref, read = Store(tmp_path), Ref("metrics", "0" * 32), []
+    with store.write(ref, {}) as folder:
+        (folder / "rows.json").write_text("[]")
+    later = time.time_ns() + 10**12
+    os.utime(store.path(ref) / "manifest.json", ns=(later, later))
+    monkeypatch.setattr(code, "read_json", lambda *given, real=code.read_json: read.append(given) or real(*given))
+    for _ in range(3):
+        store.manifest(ref)
+    assert len(read) == 3
