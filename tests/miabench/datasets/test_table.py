@@ -472,12 +472,13 @@ def test_an_array_that_claims_more_than_the_file_holds(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "unit"),
     [("45%,5%,100%", "%"), ("$4.50,$5,$60", "$"), ("3 kg,-4 kg,5kg", "kg"), ("Q1,Q2,Q3", ""), ("1%,2%,3$", ""),
-     ("1%,2%,low", ""), ("1.2.3%,2%,3%", "")],
+     ("1%,2%,3%,low", ""), ("1.2.3%,2%,3%", "")],
 )  # fmt: skip
 def test_numbers_with_a_unit_are_doubted_as_categories(load, cells, unit):
-    data = load("x,label\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(3 * cells.split(","))))
+    values = cells.split(",")
+    data = load("x,label\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(3 * values)))
     said = [note.partition(")")[0] for note in data.notes if "numbers with" in note]
-    assert data.x.shape == (9, 3)
+    assert data.x.shape == (3 * len(values), len(values))
     assert said == [f"look at x (numbers with {unit}, taken as categories: write them without"] * bool(unit)
 
 
@@ -539,6 +540,15 @@ def test_parquet_of_lists(parquet):
     assert parquet(columns, drop=["a", "b"], missing="drop").x.shape == (2, 1)
     with pytest.raises(UserError, match=r"pool.any, column 'a' is no label: it holds lists, structures or bytes"):
         parquet(columns, label="a", drop=["b"])
+
+
+@pytest.mark.parametrize("kind", ["binary", "large_binary"])
+def test_parquet_of_bytes(parquet, kind):
+    import pyarrow
+
+    column = pyarrow.array([b"1", b"2"], getattr(pyarrow, kind)())
+    with pytest.raises(UserError, match="column 'a': holds lists, structures or bytes"):
+        parquet({"a": column, "c": [0.5, 2.0], "label": ["x", "y"]})
 
 
 def test_parquet_of_times_says_what_they_become(parquet):
