@@ -146,6 +146,8 @@ def in_words(advice: Recommendation) -> str:
     chosen = advice.chosen
     if chosen is None:
         return f"{where}: no finished training without defense to compare with, so no defense is recommended"
+    if len(advice.candidates) == 1:
+        return f"{where}: {described(chosen, advice.metric)}; there is no defense to compare it with"
     return (
         f"{where}: of what costs at most {points:g} points of accuracy, {described(chosen, advice.metric)} has the "
         f"lowest worst case{_how_sure(advice)}"

@@ -49,6 +49,12 @@ def test_ce_itself_where_nothing_is_better(make_results):
     assert advise(results, 1.0).chosen.line.is_baseline
 
 
+@pytest.mark.parametrize(("cells", "said"), [((CE,), True), ((CE, WORSE), False)])
+def test_alone_it_is_not_the_lowest_of_anything(make_results, cells, said):
+    words = in_words(advise(make_results(*cells), 1.0))
+    assert words.endswith("points of accuracy); there is no defense to compare it with") == said
+
+
 def test_what_it_can_be_told_apart_from(make_results):
     advice = advise(make_results(CE, CHEAP, DEAR, WORSE, runs=3, records=200), 25.0)
     against = {one.line.cell.defense: one.against and one.against.word for one in advice.candidates}
