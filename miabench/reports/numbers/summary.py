@@ -88,7 +88,7 @@ def _tuned_on_target(results: Results, cell: Cell) -> tuple[str, ...]:
 
 
 def _chance(results: Results) -> dict[str, Chance]:
-    """Shares of the largest class, by dataset; all cells of a dataset have the same classes in proportion."""
+    """Shares of the largest class, by dataset: those of its first stored target, which others are about like."""
     shares: dict[str, Chance] = {}
     for entry in results.index.entries:
         dataset = results.index.cells[entry.cell].dataset
