@@ -16,7 +16,7 @@ mark, and `remarks` says it beside every result; the share also stands in the na
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from miabench.errors import UserError
@@ -52,14 +52,16 @@ def scaled(experiment: Experiment, share: float, keep: Collection[str] = ()) -> 
     plugins = discover(experiment.plugins)
     runs = experiment.runs if "runs" in keep else max(1, round(experiment.runs * math.sqrt(share)))
     change = _Change(schedule.epochs / experiment.schedule.epochs, share, schedule.lr / experiment.schedule.lr)
+    defenses = [_changed(choice, change, plugins, keep) for choice in experiment.defense]
     return experiment.model_copy(
         update={
             "name": f"{experiment.name}@{share:g}",
             "dataset": [_smaller(choice, experiment, share, keep) for choice in experiment.dataset],
-            "defense": [_changed(choice, change, plugins, keep) for choice in experiment.defense],
+            "defense": defenses,
             "schedule": schedule,
             "runs": runs,
             "scale": share * (experiment.scale or 1),
+            "scaled_defaults": _scaled_defaults(experiment, defenses),
         }
     )
 
@@ -139,6 +141,17 @@ def _changed(choice: DefenseChoice, change: _Change, plugins: PluginIndex, keep:
     for key in (keys.keys() & schedule.keys()) - _kept(choice, keep):
         schedule[key] = _each(schedule[key], keys[key])
     return choice.model_copy(update={"schedule": schedule})
+
+
+def _scaled_defaults(experiment: Experiment, smaller: Sequence[DefenseChoice]) -> dict[str, dict[str, Any]]:
+    """By defense, the values that scaling gave parameters which nobody set."""
+    found: dict[str, dict[str, Any]] = {}
+    for before, after in zip(experiment.defense, smaller, strict=True):
+        known = experiment.scaled_defaults.get(before.name, {})  # of an experiment that was scaled already
+        for name, value in after.params.items():
+            if name not in before.params or (name in known and before.params[name] == known[name]):
+                found.setdefault(before.name, {})[name] = value
+    return found
 
 
 def _kept(choice: DefenseChoice, keep: Collection[str]) -> set[str]:

@@ -165,6 +165,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         access: Mapping[str, str] = {},
         pool: bool = False,
         member_classes: int = 1,
+        scaled_defaults: Mapping[str, Mapping[str, Any]] = {},
     ) -> Results:
         """Runs are models where they are of a pool; `access` is what attacks see, by label, and none says it else."""
         cells = [FakeCell(**given) for given in fields]
@@ -184,6 +185,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
                 **({"protocol": "pool", "models": runs} if pool else {"runs": runs}),
                 "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
                 "tuned": {name: {"study": "0" * 32, "parameters": chosen} for name, chosen in tuned.items()},
+                "scaled_defaults": scaled_defaults,
             }
         )
         index = Index(

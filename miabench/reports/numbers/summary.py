@@ -79,9 +79,12 @@ def _lines(results: Results, measured: Sequence[CellMeasured], chance: Mapping[s
 
 
 def _tuned_on_target(results: Results, cell: Cell) -> tuple[str, ...]:
-    """A default is no choice, also where it is named to tell settings apart."""
-    chosen = [name for name in cell.params if name not in cell.by_default]
-    return tuple(results.index.experiment.chosen_otherwise(cell.defense, chosen))
+    """A default is no choice, also where it is named to tell settings apart, or in what --scale made of it."""
+    experiment = results.index.experiment
+    scaled = experiment.scaled_defaults.get(cell.defense, {})
+    values = cell.params.items()
+    chosen = [name for name, value in values if name not in cell.by_default and (name, value) not in scaled.items()]
+    return tuple(experiment.chosen_otherwise(cell.defense, chosen))
 
 
 # --- collapse ---

@@ -134,6 +134,14 @@ def test_the_smallest_run_on_images_leaves_chance_behind(shared_data, tmp_path):
     assert test.low > 0.1  # of ten classes
 
 
+def test_what_became_of_defaults_is_told_from_what_was_set(tiny):
+    small = scaled(load_experiment(tiny(defense=["ce", "early-stopping"], schedule={"epochs": 100})), 0.25)
+    assert small.scaled_defaults == {"early-stopping": {"stop_epoch": 5}}
+    assert scaled(small, 0.16).scaled_defaults == {"early-stopping": {"stop_epoch": 2}}
+    given = tiny(defense=[{"name": "early-stopping", "stop_epoch": 20}], schedule={"epochs": 100})
+    assert scaled(load_experiment(given), 0.25).scaled_defaults == {}
+
+
 def test_scaled_twice():
     small = scaled(scaled(load_experiment("uai24/table3"), 0.5), 0.5)
     assert (small.scale, small.dataset[0].params["records"]) == (0.25, 0.25)
