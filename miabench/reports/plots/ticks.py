@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.ticker import NullFormatter
 
 LETTER = 0.07  # inches of a tick's label
@@ -32,8 +32,9 @@ def fit(axis: Axis, ticks: Sequence[float]) -> bool:
 def inches(axis: Axis, ticks: Sequence[float]) -> list[float]:
     """Where on a logarithmic axis values are, from its lower end; the layout, still to come, moves little."""
     low, high = axis.get_view_interval()
-    box = axis.axes.bbox
-    length = (box.width if axis.axis_name == "x" else box.height) / axis.axes.get_figure(root=True).dpi
+    box, figure = axis.axes.bbox, axis.axes.get_figure(root=True)
+    assert figure is not None, "axes stand in a figure"
+    length = (box.width if isinstance(axis, XAxis) else box.height) / figure.dpi
     return [length * math.log(tick / low) / math.log(high / low) for tick in ticks]
 
 
