@@ -21,6 +21,11 @@ def baseline_name(lines: Sequence[TableRow]) -> str:
     return next((line.cell.defense for line in lines if line.cell.is_baseline), "the baseline")
 
 
+def repetitions(count: int, paired: bool) -> str:
+    """So many runs; of pairs of models each is the target of one run, so there it is models, whose number is even."""
+    return f"{count + count % 2} models" if paired else f"{count} runs"
+
+
 def quantity_name(quantity: str) -> str:
     """An accuracy's or an attack's name in a table."""
     return ACCURACY_NAMES.get(quantity, quantity)

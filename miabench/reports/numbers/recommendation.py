@@ -18,6 +18,7 @@ from miabench.reports.numbers.best import baselines, largest_loss
 from miabench.reports.numbers.evidence import Judgement, worst_between
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import RowKey, SiteKey, Summary, TableRow, printed, signed
+from miabench.reports.numbers.names import repetitions
 from miabench.reports.numbers.stored import Stored, Worst
 from miabench.results.results import Results
 
@@ -53,6 +54,7 @@ class Recommendation:
             learnt something.
         candidates: all that have a finished attack, the baseline included, lowest worst case first; none where none
             is chosen.
+        paired: whether models come in pairs, each the target of one run.
         collapsed: the baseline is finished and learnt nothing.
     """
 
@@ -61,6 +63,7 @@ class Recommendation:
     metric: str
     chosen: Candidate | None
     candidates: tuple[Candidate, ...]
+    paired: bool
     collapsed: bool = False
 
     def __str__(self) -> str:
@@ -93,7 +96,7 @@ def recommend(results: Results, summary: Summary, judged: Judgement, budget: flo
         budget: points of test accuracy that may be lost against the baseline.
     """
     widest = Column(([*levels(summary.index)] or [""])[-1], summary.metric)
-    bases = baselines(summary.lines)
+    bases, paired = baselines(summary.lines), summary.index.experiment.paired
     for site_key in dict.fromkeys(line.site_key for line in summary.lines):
         base = bases.get(site_key)
         own = [line for line in summary.lines if line.site_key == site_key and not line.collapsed]
@@ -101,14 +104,14 @@ def recommend(results: Results, summary: Summary, judged: Judgement, budget: flo
         worst = {key: case for key, case in known.items() if case is not None}
         if base is None or base.key not in worst or base.test.mean is None:
             collapsed = base is not None and bool(base.collapsed)
-            yield Recommendation(site_key, budget / 100, summary.metric, None, (), collapsed)
+            yield Recommendation(site_key, budget / 100, summary.metric, None, (), paired, collapsed)
             continue
         candidates = _candidates([line for line in own if line.key in worst], base.test.mean, worst)
         within = [one for one in candidates if one.cost <= largest_loss(budget / 100)]  # the baseline itself costs 0
         against = _against(results, summary, [one.line for one in within], widest)
         candidates = [_with_verdict(one, against) for one in candidates]
         chosen = next(one for one in candidates if one.line is within[0].line)
-        yield Recommendation(site_key, budget / 100, summary.metric, chosen, tuple(candidates))
+        yield Recommendation(site_key, budget / 100, summary.metric, chosen, tuple(candidates), paired)
 
 
 def _candidates(lines: Sequence[TableRow], base: float, worst: Mapping[RowKey, Worst]) -> list[Candidate]:
@@ -169,7 +172,9 @@ def _how_sure(advice: Recommendation) -> str:
         names = ", ".join(one.line.cell.label for one in alike)
         needed = [one.against.runs_needed for one in alike if one.against]
         runs = [n for n in needed if n is not None]
-        more = f"about {max(runs)} runs would tell" if len(runs) == len(needed) else "more records, not more runs"
+        more = f"more records, not more {'models' if advice.paired else 'runs'}"
+        if len(runs) == len(needed):
+            more = f"about {repetitions(max(runs), advice.paired)} would tell"
         parts.append(f"not distinguishable from {names} ({more})")
     return f": {'; '.join(parts)}" if parts else ""
 

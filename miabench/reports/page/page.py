@@ -28,6 +28,7 @@ from miabench.reports.numbers.names import DAGGER
 from miabench.reports.page import curves
 from miabench.reports.plots.figure import finish
 from miabench.reports.tables.report_tables import Tabled, report_tables
+from miabench.reports.tables.table import has_spread
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import alerts
 from miabench.reports.words.glossary import WORDS
@@ -75,16 +76,16 @@ def to_html(results: Results, made: Tabled, said: Sequence[str], figures: Mappin
     """
     reasons, summary = footnotes.Reasons(), made.summary
     script, style = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
-    experiment = summary.index.experiment
+    experiment, tables = summary.index.experiment, report_tables(made, reasons)
     return template("page.html").render(
         title=subject(experiment),
         overview=overview(summary),
         sentences=[*said, *sentences(summary, made.judged)],
         alerts=list(dict.fromkeys(alerts(summary, made.judged))),
-        tables=report_tables(made, reasons),
+        tables=tables,
         dagger=DAGGER,
         notes=[
-            *footnotes.reading(summary, made.judged, best="bold:"),
+            *footnotes.reading(summary, made.judged, best="bold:", spread=has_spread(tables)),
             *footnotes.beside(summary, made.judged, reasons),
         ],
         words=WORDS,

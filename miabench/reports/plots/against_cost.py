@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 
 from miabench.reports.numbers.best import strongest
 from miabench.reports.numbers.cost import Costs
@@ -16,6 +15,7 @@ from miabench.reports.plots.scatter import Panel, Point
 from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.sites import in_experiment_order, sites
 from miabench.reports.plots.style import Look, choose_looks
+from miabench.reports.plots.ticks import label_decades
 from miabench.reports.plots.words import records_of, runs_of
 
 LOG_FROM = 10.0  # the largest cost over the least from which the axis is logarithmic
@@ -60,7 +60,7 @@ def _figure(panels: Sequence[Panel], looks: Mapping[str, Look], costs: Costs, sh
     for axes, panel in zip(every, panels, strict=True):
         if low > 0 and high / low > LOG_FROM:
             axes.set(xscale="log", xlim=(low / 1.3, high * 1.3))
-            axes.xaxis.set_major_formatter(ScalarFormatter())
+            label_decades(axes.xaxis)
         else:
             axes.set(xlim=(0, 1.1 * high))
         axes.set(ylim=y_limits)

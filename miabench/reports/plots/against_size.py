@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -17,9 +18,10 @@ from miabench.reports.plots.axis import Measure
 from miabench.reports.plots.scatter import Panel, Point
 from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.style import Look, choose_looks, handle
+from miabench.reports.plots.ticks import inches, plain_number
 from miabench.reports.plots.words import records_of, runs_of
 
-NEXT_TICK = 1.2  # times the size of the one before
+NEXT_TICK = 0.25  # inches: labels are aslant
 
 
 def draw(summary: Summary, costs: Costs, sheet: Sheet = SCREEN) -> dict[Site, Figure]:
@@ -84,9 +86,6 @@ def _accuracies(points: Sequence[Point]) -> Iterator[Point]:
 def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     axes.set(xscale="log")
     axes.set_title(panel.title, fontsize=9)
-    ticks = [*_apart(point.x for point in panel.points)]
-    axes.set_xticks(ticks, [f"{size:,.0f}" for size in ticks], rotation=30, horizontalalignment="right")
-    axes.minorticks_off()
     labels = dict.fromkeys(point.line.cell.label for point in panel.points)
     settings = [label.split()[0] for label in labels]
     for label in labels:
@@ -107,15 +106,18 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
         )
         if settings.count(cell.defense) > 1:
             scatter.tag(axes, own[-1], label.removeprefix(cell.defense).strip() or "default", look.color)
+    sizes = [*_apart(axes.xaxis, sorted({point.x for point in panel.points}))]
+    axes.set_xticks(sizes, [*map(plain_number, sizes)], rotation=30, horizontalalignment="right")
+    axes.minorticks_off()
 
 
-def _apart(sizes: Iterable[float]) -> Iterator[float]:
+def _apart(axis: Axis, sizes: Sequence[float]) -> Iterator[float]:
     """Those that leave room for their labels, from the smallest on."""
-    last = 0.0
-    for size in sorted(sizes):
-        if size > NEXT_TICK * last:
+    last = -NEXT_TICK
+    for size, place in zip(sizes, inches(axis, sizes), strict=True):
+        if place >= last + NEXT_TICK:
             yield size
-            last = size
+            last = place
 
 
 def _legend(lines: Sequence[TableRow], looks: Mapping[str, Look], measure: Measure) -> Iterator[Line2D]:

@@ -19,6 +19,7 @@ from miabench.reports.numbers.lines import printed
 from miabench.reports.plots.roc_band import roc
 from miabench.reports.plots.sheet import SCREEN, Sheet
 from miabench.reports.plots.style import LABEL_WIDTH, fixed_looks
+from miabench.reports.plots.ticks import label_decades
 from miabench.reports.plots.words import wrapped
 
 X, Y = "false positive rate, from one false positive on", "true positive rate, less is better"
@@ -38,6 +39,8 @@ def draw(audit: Audit, sheet: Sheet = SCREEN) -> Figure | None:
     figure, (axes,) = sheet.open(1)
     least = 1 / int((~audit.member).sum())
     axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1))
+    label_decades(axes.xaxis)
+    label_decades(axes.yaxis)
     axes.plot([least, 1], [least, 1], color="0.5", linestyle="--", linewidth=0.8, zorder=0)
     looks = dict(zip(names, itertools.cycle(itertools.product(STYLES, COLORS)), strict=False))
     _draw_band(axes, audit, names[0])

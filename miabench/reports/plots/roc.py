@@ -20,6 +20,7 @@ from miabench.reports.plots.roc_band import Curve, roc
 from miabench.reports.plots.sheet import ABREAST, LARGE_PANEL, SCREEN, Sheet
 from miabench.reports.plots.sites import sites
 from miabench.reports.plots.style import LABEL_WIDTH, Look, choose_looks
+from miabench.reports.plots.ticks import label_decades
 from miabench.reports.plots.words import escaped, mean_over, records_of, wrapped
 from miabench.results.results import Results
 
@@ -85,6 +86,8 @@ def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Se
     least = min(float(one.curve.fpr[0]) for drawn in panels.values() for one in drawn)
     for axes, (title, drawn) in zip(every, panels.items(), strict=True):
         axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1))
+        label_decades(axes.xaxis)
+        label_decades(axes.yaxis)
         axes.set_title(escaped(title), fontsize=9)
         axes.plot([least, 1], [least, 1], color="0.5", linestyle="--", linewidth=0.8, zorder=0)
         curves = [_draw_curve(axes, one, i) for i, one in enumerate(drawn)]
@@ -96,7 +99,8 @@ def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Se
     cells, runs = [one.line.cell for one in shown.values()], max(one.runs for one in shown.values())
     text = [
         f"{cells[0].dataset}, {cells[0].model}: ROC of each attack",
-        f"{mean_over(runs)}, band: pointwise 95% interval over records and runs, of no defense and of the least AUC; "
+        f"{mean_over(runs)}, band: pointwise 95% interval over records{' and runs' * (runs > 1)}, of no defense and of "
+        "the least AUC; "
         f"{records_of(cells)}",
         *([how_chosen(summary)] if len(cells) < len({line.cell.label for line in lines}) else []),
     ]

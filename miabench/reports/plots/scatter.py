@@ -101,14 +101,16 @@ def legend(series: Sequence[Series], panels: Sequence[Panel], axes: Axes) -> Ite
     """A handle for all that is drawn; guessing only if these axes have it in view."""
     for one in series:
         yield handle(one.legend, *one.look)
-    if any(point.line.collapsed for panel in panels for point in panel.points):
+    collapsed = {bool(point.line.collapsed) for panel in panels for point in panel.points}
+    if True in collapsed:
         yield handle("collapsed (any defense)", "0.4", filled=False)
     guessing = panels[0].measure.guessing
     if axes.get_ylim()[0] <= guessing:
         alike = all(panel.measure.guessing == guessing for panel in panels)
         label = f"guessing ({guessing:g}%)" if alike else "guessing"
         yield Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label=label)
-    yield Patch(facecolor=SHADE, edgecolor="0.7", label="beaten in both (edge:\nPareto front of the means)")
+    if False in collapsed:
+        yield Patch(facecolor=SHADE, edgecolor="0.7", label="beaten in both (edge:\nPareto front of the means)")
 
 
 def y_limits(panels: Sequence[Panel]) -> tuple[float, float]:
@@ -162,10 +164,10 @@ def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _shade(axes: Axes, panel: Panel) -> None:
-    """What some point beats in both quantities; the edge is the front."""
-    if not panel.points:
+    """What some point beats in both quantities; the edge is the front, of which no collapsed one is part."""
+    points = [(point.x, point.y) for point in panel.points if not point.line.collapsed]
+    if not points:
         return
-    points = [(point.x, point.y) for point in panel.points]
     front = sorted(points[i] for i in pareto_front(points, panel.better))
     (low, high), worst = axes.get_xlim(), axes.get_ylim()[panel.better[1] < 0]
     xs, ys = zip(*front, strict=True)

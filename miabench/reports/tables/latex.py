@@ -21,7 +21,7 @@ from miabench.reports.tables.report_tables import (
     results_tables,
     worst_tables,
 )
-from miabench.reports.tables.table import Row, Table, Value, new_names
+from miabench.reports.tables.table import Row, Table, Value, has_spread, new_names
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned
@@ -101,7 +101,7 @@ def to_latex(made: Tabled, made_with: str) -> str:
     """
     reasons, summary = footnotes.Reasons(), made.summary
     said = [
-        *footnotes.reading(summary, made.judged, best="bold:"),
+        *footnotes.reading(summary, made.judged, best="bold:", spread=False),
         *provenance.protocol(summary.index.experiment),
         *([f"made with {made_with}"] if made_with else ()),
     ]
@@ -110,7 +110,8 @@ def to_latex(made: Tabled, made_with: str) -> str:
     more += [*duel_tables(made.duels, summary.metric), *gaps_tables(made)]
     more += branch_tables(summary, made.branches)
     more += [*consistency_tables(made), *loss_rank_tables(made.loss_ranks())]
-    floats += [text for table in more for text in latex_floats(table, [])]
+    spread = footnotes.spread_over(summary.index.experiment)
+    floats += [text for table in more for text in latex_floats(table, [spread] if has_spread([table]) else [])]
     notes = [*footnotes.beside(summary, made.judged, reasons)]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
     return document(floats, notes)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from miabench.reports.tables.report_tables import Tabled, report_tables
-from miabench.reports.tables.table import Table, Value
+from miabench.reports.tables.table import Table, Value, has_spread
 from miabench.reports.tables.terminal_layout import plain
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned
@@ -27,9 +27,10 @@ def to_markdown(made: Tabled, said: Sequence[str], made_with: str) -> str:
         made_with: versions, for the last note.
     """
     reasons, summary = footnotes.Reasons(), made.summary
-    parts = [*map(escape, said), *(markdown_table(table) for table in report_tables(made, reasons))]
+    tables = report_tables(made, reasons)
+    parts = [*map(escape, said), *map(markdown_table, tables)]
     origin = [*provenance.protocol(summary.index.experiment), *([f"made with {made_with}"] if made_with else ())]
-    reading = footnotes.reading(summary, made.judged, best="bold:")
+    reading = footnotes.reading(summary, made.judged, best="bold:", spread=has_spread(tables))
     notes = [*reading, *footnotes.beside(summary, made.judged, reasons), *origin]
     notes += [f"warning: {warning}" for warning in (*summary.warnings, *turned(summary, made.judged))]
     parts.append("\n".join(f"- {escape(note)}" for note in notes))

@@ -6,7 +6,7 @@ The terminal, Markdown, LaTeX and HTML escape and lay out this text; none of the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from miabench.metrics.estimates import Floats
@@ -93,6 +93,11 @@ class Table:
     def rows(self) -> tuple[Row, ...]:
         """The rows of all sections."""
         return tuple(itertools.chain.from_iterable(self.sections))
+
+
+def has_spread(tables: Iterable[Table]) -> bool:
+    """Whether some value stands with its standard deviation."""
+    return any("±" in value.spread for table in tables for row in table.rows for value in row.values)
 
 
 def new_names(section: Sequence[Row]) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from miabench.reports.tables.report_tables import Tabled, report_tables, worst_tables
-from miabench.reports.tables.table import Table, Value, new_names
+from miabench.reports.tables.table import Table, Value, has_spread, new_names
 from miabench.reports.tables.terminal_layout import Column, Item, print_columns, print_note
 from miabench.reports.words import footnotes, provenance
 from miabench.reports.words.alerts import turned
@@ -24,13 +24,14 @@ def show(console: Console, made: Tabled, said: Sequence[str], details: bool) -> 
         details: whether every attack, the gaps and the costs are shown too.
     """
     reasons = footnotes.Reasons()
-    for table in report_tables(made, reasons) if details else worst_tables(made, reasons):
+    tables = report_tables(made, reasons) if details else worst_tables(made, reasons)
+    for table in tables:
         print_table(console, table)
     for sentence in said:
         print_note(console, sentence)
     if said:
         console.print()
-    for note in _notes(made, reasons):
+    for note in _notes(made, tables, reasons):
         print_note(console, note)
 
 
@@ -48,8 +49,8 @@ def print_table(console: Console, table: Table) -> None:
         print_note(console, sentence)
 
 
-def _notes(made: Tabled, reasons: footnotes.Reasons) -> Iterator[str]:
-    yield from footnotes.reading(made.summary, made.judged, best="*")
+def _notes(made: Tabled, tables: Sequence[Table], reasons: footnotes.Reasons) -> Iterator[str]:
+    yield from footnotes.reading(made.summary, made.judged, best="*", spread=has_spread(tables))
     yield from footnotes.beside(made.summary, made.judged, reasons)
     yield f"trained on {provenance.trained_on(made.summary.index.experiment)}"
     yield from (f"warning: {warning}" for warning in (*made.summary.warnings, *turned(made.summary, made.judged)))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from miabench.experiment.model import Experiment
 from miabench.metrics.comparison import FEWEST_RUNS
 from miabench.metrics.names import GUESSING, TITLES
 from miabench.reports.numbers.evidence import Change, Judgement
@@ -47,23 +48,21 @@ def beside(summary: Summary, judged: Judgement, reasons: Reasons) -> Iterator[st
     yield from (f"note: {note}" for note in summary.notes)
 
 
-def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
+def reading(summary: Summary, judged: Judgement, best: str, *, spread: bool) -> Iterator[str]:
     """How to read the numbers and marks of the results.
 
     Args:
         summary: the results.
         judged: of the same lines.
         best: how the best values are marked, `*` or `bold:`.
+        spread: whether some value that is shown has one.
     """
     experiment = summary.index.experiment
     guessing = 100 * GUESSING[summary.metric]
     yield f"{TITLES[summary.metric]}: {guessing:g} is guessing, 100 tells every member from every non-member"
-    runs = experiment.runs
-    if experiment.paired:
-        yield f"± is the spread (standard deviation) over {experiment.models} models, each with members of its own"
-    elif runs > 1:
-        yield f"± is the spread (standard deviation) over {runs} trainings on fixed splits"
-    else:
+    if spread:
+        yield spread_over(experiment)
+    if experiment.runs == 1 and not experiment.paired:
         yield "one training per cell: a spread needs --runs 2 or more"
     base = baseline_name(summary.lines)
     if judged.best:
@@ -76,11 +75,16 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
         yield f"no value is marked: it takes {FEWEST_RUNS} runs to tell a defense from luck"
     elif runs < MANY_RUNS:
         yield f"with {runs} runs differences are rarely distinguishable: {MANY_RUNS} or more find more of them"
-    if any(evidence.worst for evidence in judged.lines.values()):
+    known = [worst for evidence in judged.lines.values() for worst in evidence.worst.values()]
+    if known:
         yield (
             "the strongest attack's value and 95% interval, over runs and records, are corrected for choosing among "
-            "the attacks of its level; a note counts these where some are missing, a value where its number is not "
-            "that of most values of its level (11 of 13)"
+            "the attacks of its level"
+        )
+    if any(worst.missing for worst in known):
+        yield (
+            "some attacks are missing: a note says which and why; a value that is the strongest of fewer or more "
+            "attacks than most of its level says of how many"
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
@@ -90,6 +94,13 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
             f"largest class gives {printed(chance.train)}% and {printed(chance.test)}%), so the value says nothing "
             "about the defense"
         )
+
+
+def spread_over(experiment: Experiment) -> str:
+    """What the spread of a value is."""
+    if experiment.paired:
+        return f"± is the spread (standard deviation) over {experiment.models} models, each with members of its own"
+    return f"± is the spread (standard deviation) over {experiment.runs} trainings on fixed splits"
 
 
 def tuned_on_target(lines: Iterable[TableRow]) -> Iterator[str]:

@@ -13,7 +13,7 @@ WORDS: Mapping[str, str] = {
     "AUC": "the chance that the attack ranks a member above a non-member: 50% is guessing, 100% tells all apart",
     "TPR at 1% FPR": "the share of members that are found while 1% of the non-members are wrongly called members",
     "95% interval": "where the value would lie, with other records and trainings, in 95 of 100 cases",
-    "not distinguishable": "the difference is within what chance does; more runs may tell",
+    "not distinguishable": "the difference is within what chance does; more runs (protocol pool: models) may tell",
     "Pareto front": "the cells that no other beats in accuracy and in privacy at once",
     "overlap": "how much the histograms of members and non-members have in common: 1 is alike, which hides membership",
     "collapsed": "nothing was learnt, members neither: always naming one class does as well, and attacks say nothing",

@@ -10,6 +10,7 @@ from miabench.reports.numbers.best import baselines, best_setting, finished_atta
 from miabench.reports.numbers.evidence import Change, Judgement
 from miabench.reports.numbers.levels import Column, levels
 from miabench.reports.numbers.lines import SiteKey, Summary, TableRow, printed, signed
+from miabench.reports.numbers.names import repetitions
 from miabench.reports.numbers.recommendation import Recommendation, in_words
 from miabench.reports.numbers.stored import ACCURACY, Worst
 
@@ -84,7 +85,7 @@ def _of_defense(summary: Summary, judged: Judgement, base: TableRow, lines: Sequ
     chosen = f" (chosen on these results, of {len(lines)} settings{lacking})" if len(lines) > 1 else ""
     changes = judged.lines[line.key].changes
     name = f"{line.cell.label}{chosen}"
-    privacy = _privacy(name, worst, changes.get(_widest(summary)), TITLES[summary.metric])
+    privacy = _privacy(name, worst, changes.get(_widest(summary)), summary)
     return f"{privacy}; {_utility(changes.get(ACCURACY), line, base)}."
 
 
@@ -97,14 +98,15 @@ def _why_not(lines: Sequence[TableRow]) -> str:
     return "has no finished result yet"
 
 
-def _privacy(name: str, worst: Worst, change: Change | None, metric: str) -> str:
-    value = f"{printed(worst.case.value)}% {metric} ({_named(worst)})"
+def _privacy(name: str, worst: Worst, change: Change | None, summary: Summary) -> str:
+    value = f"{printed(worst.case.value)}% {TITLES[summary.metric]} ({_named(worst)})"
     reaches = f"against {name} the strongest attack reaches {value}"
     if change is None:
         return f"{reaches}, on other records or runs than without defense"
     apart = f"a change of {signed(change.value)} points{_interval(change)}"
     if change.verdict.word == "not distinguishable":
-        return f"{reaches}, {apart}: not distinguishable from no defense ({_needed(change)})"
+        needed = _needed(change, summary.index.experiment.paired)
+        return f"{reaches}, {apart}: not distinguishable from no defense ({needed})"
     verb = "lowers" if change.verdict.word == "lower" else "raises"
     return f"{name} {verb} the strongest attack to {value}, {apart}"
 
@@ -114,9 +116,11 @@ def _named(worst: Worst) -> str:
     return f"{worst.attack}, worst of {worst.among}" if worst.missing else worst.attack
 
 
-def _needed(change: Change) -> str:
+def _needed(change: Change, paired: bool) -> str:
     needed = change.verdict.runs_needed
-    return "more records would be needed, not more runs" if needed is None else f"about {needed} runs would be needed"
+    if needed is None:
+        return f"more records would be needed, not more {'models' if paired else 'runs'}"
+    return f"about {repetitions(needed, paired)} would be needed"
 
 
 def _utility(change: Change | None, line: TableRow, base: TableRow) -> str:

@@ -110,6 +110,17 @@ def test_how_many_runs_would_tell(make_results, needed, said):
     assert words.endswith(f"lowest worst case: not distinguishable from relaxloss, ce ({said})")
 
 
+@pytest.mark.parametrize(
+    ("needed", "said"), [(17, "about 18 models would tell"), (None, "more records, not more models")]
+)
+def test_under_protocol_pool_an_even_number_of_models_would_tell(make_results, needed, said):
+    """Each model is the target of one run, and models come in pairs."""
+    advice = advise(make_results(CE, CHEAP, runs=6, records=200, pool=True), 25.0)
+    chosen, other = advice.candidates
+    unsure = replace(other, against=Verdict("not distinguishable", 1.0, needed))
+    assert in_words(replace(advice, candidates=(chosen, unsure))).endswith(f"not distinguishable from ce ({said})")
+
+
 def test_the_worst_case_is_that_of_the_widest_access_in_the_metric_asked_for(make_results):
     access = {"entropy": "label", "nn": "white-box"}
     cells = [CE, {"defense": "crl", "auc": {"entropy": 0.6, "nn": 0.8}}]

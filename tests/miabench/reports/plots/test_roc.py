@@ -122,7 +122,7 @@ def test_the_figure_says_what_it_shows(make_results):
 def test_of_models_with_members_of_their_own_one_is_drawn_and_said(make_results):
     results = make_results({}, runs=6, pool=True)
     (one,) = figures.draw(results, summarize(results)).values()
-    assert "\none training, band" in one.get_suptitle()
+    assert "\none training, band: pointwise 95% interval over records, of" in one.get_suptitle()
 
 
 def test_without_scores_there_is_no_figure(make_results):

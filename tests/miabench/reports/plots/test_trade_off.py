@@ -212,6 +212,24 @@ def test_what_is_beaten_is_shaded(make_results):
     assert "beaten in both" in legend(one)[-1]
 
 
+def test_what_collapsed_is_no_part_of_the_front(make_results):
+    """It is drawn where it stands, as good as guessing, but does not beat what is worse than it."""
+    collapsed = {"defense": "crl", "accuracy": 0.25, "auc": {"entropy": 0.5}}
+    one = figure(make_results({"accuracy": 0.8}, collapsed))
+    assert [x for _, x, _ in bars(one.axes[0])] == [80, 25]
+    (shade,) = (found for found in one.axes[0].collections if isinstance(found, FillBetweenPolyCollection))
+    (path,) = shade.get_paths()
+    assert path.contains_point((24, 92))  # ce beats it
+    assert not path.contains_point((24, 70))
+
+
+def test_where_all_collapsed_there_is_no_front(make_results):
+    one = figure(make_results({"accuracy": 0.25}))
+    assert len(bars(one.axes[0])) == 1
+    assert not any(isinstance(found, FillBetweenPolyCollection) for found in one.axes[0].collections)
+    assert not any("beaten in both" in label for label in legend(one))
+
+
 def test_the_ablation_shows_the_parts_of_crl_only(make_results):
     parts = [{"defense": name} for name in ("crl", "relaxloss", "imp-relaxloss", "relaxed-center-loss")]
     results = make_results({}, *parts)

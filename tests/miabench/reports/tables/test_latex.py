@@ -82,6 +82,16 @@ def test_many_lines_go_on_in_another_float(make_results, latex):
     assert second.strip().startswith("\\clearpage\n")
 
 
+@pytest.mark.parametrize("runs", [1, 3])
+def test_captions_explain_the_spread_of_tables_that_have_one(make_results, latex, runs):
+    text = latex(make_results({"auc": {"nn": 0.9, "entropy": 0.8}}, {"defense": "crl"}, runs=runs))
+    floats = [part.partition(r"\end{table")[0] for part in text.split(r"\caption")[1:]]
+    explained = [r"$\pm$ is the spread" in part for part in floats]
+    assert explained == [r"($\pm$0" in part for part in floats]
+    assert any(explained) == (runs > 1)
+    assert not explained[0]
+
+
 def test_labels_are_short_and_each_their_own(make_results, latex):
     labels = re.findall(r"\\label{(.*)}", latex(make_results({"auc": {"entropy": 0.9}}, {"defense": "crl"}, runs=3)))
     assert labels[:2] == [

@@ -154,6 +154,23 @@ def test_the_spread_of_a_pool_is_over_models(make_results, report):
     assert "± is the spread (standard deviation) over 6 models, each with members of its own" in text
 
 
+@pytest.mark.parametrize(("runs", "details", "said"), [(3, True, True), (3, False, False), (1, True, False)])
+def test_the_spread_is_explained_where_some_value_has_one(make_results, report, runs, details, said):
+    text = report(make_results({}, runs=runs), details=details)
+    assert ("± is the spread" in text) == said
+    assert ("(±" in text) == said
+
+
+@pytest.mark.parametrize(("lacking", "said"), [({}, False), ({"nn": "no features"}, True)])
+def test_missing_attacks_are_explained_where_some_are_missing(make_results, report, lacking, said):
+    known = {"entropy": 0.9, "nn": 0.8, "loss": 0.7}
+    text = " ".join(report(make_results({"auc": known}, {"defense": "crl", "auc": known | lacking})).split())
+    assert "corrected for choosing among the attacks of its level" in text
+    assert ("some attacks are missing: a note says which and why;" in text) == said
+    assert ("without nn (no features)" in text) == said
+    assert "11 of 13" not in text
+
+
 def test_targets_of_a_pool_have_about_as_many_members(make_results, report):
     text = " ".join(report(make_results({}, pool=True, runs=6, records=60)).split())
     assert "toy: the first target has " in text

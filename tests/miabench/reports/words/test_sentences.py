@@ -67,6 +67,19 @@ def test_two_runs_show_nothing(make_results, say):
 
 
 @pytest.mark.parametrize(
+    ("needed", "said"),
+    [(7, "(about 8 models would be needed)"), (None, "(more records would be needed, not more models)")],
+)
+def test_under_protocol_pool_it_takes_models(make_results, needed, said):
+    made = Report(make_results(CE, {"defense": "crl", "auc": {"entropy": 0.6}}, runs=6, pool=True))
+    key = made.summary.lines[1].key
+    evidence = made.judged.lines[key]
+    unsure = replace(evidence.changes[WORST], verdict=Verdict("not distinguishable", 0.2, needed))
+    judged = Judgement({**made.judged.lines, key: replace(evidence, changes={WORST: unsure})}, frozenset())
+    assert said in list(sentences(made.summary, judged))[1]
+
+
+@pytest.mark.parametrize(
     ("verdict", "said"),
     [
         (Verdict("not distinguishable", 0.2, 7), "not distinguishable from no defense (about 7 runs would be needed)"),
