@@ -73,7 +73,7 @@ class Questions:
             if (first := _forms(stored)) != (found := _forms(answers)):
                 raise UserError(f"a probe must answer all batches alike; it gave {first}, then {found}")
             for name, values in answers.items():
-                stored[name][places] = values
+                stored[name][places.to(stored[name].device)] = values.detach().to(stored[name].device)
         return {name: values.cpu().numpy() for name, values in stored.items()}
 
 

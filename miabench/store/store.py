@@ -49,6 +49,7 @@ Key: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{KEY.pattern}$")]
 MANIFEST_FILE = "manifest.json"
 ARRAYS = "arrays.npz"
 WEIGHTS = "weights.safetensors"
+MOST_MANIFESTS = 20_000  # that are kept in memory, which takes some 6 KB each
 REMOVED = "weights.removed"  # stands for the weights of a network that was not to keep them
 
 T = TypeVar("T")
@@ -112,8 +113,7 @@ class Artifacts:
             yield folder
             files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
             manifest = Manifest(kind=ref.kind, key=ref.key, files=files, made=datetime.now(UTC).date(), **about)
-            content = manifest.model_dump_json(indent=1, exclude_unset=True)
-            write_file(folder / MANIFEST_FILE, sealed(content.encode()))
+            write_file(folder / MANIFEST_FILE, sealed(manifest.model_dump_json(indent=1, exclude_unset=True).encode()))
 
     def manifest(self, ref: Ref) -> Manifest:
         """What is known about an artifact: its spec, environment, times, checksums.
@@ -129,7 +129,7 @@ class Artifacts:
         manifest = read_json(path, MANIFEST, self._remedy(ref))
         if (manifest.kind, manifest.key) != ref:
             raise UserError(f"{path} is that of {manifest.kind}/{manifest.key}; {self._remedy(ref)}")
-        if stamp and is_settled([stamp]):
+        if stamp and len(self._manifests) < MOST_MANIFESTS and is_settled([stamp]):
             self._manifests[ref] = stamp, manifest
         return manifest
 

@@ -135,5 +135,8 @@ class Journal:
 def _finite(part: Any) -> bool:
     if not isinstance(part, nn.Module):
         return True
-    sums = [p.detach().sum() for p in part.parameters()]  # not finite where a weight is not, and sooner told
-    return not sums or bool(torch.stack(sums).isfinite().all())
+    weights = [p.detach() for p in part.parameters()]
+    sums = [weight.sum().float() for weight in weights]  # not finite where a weight is not, and sooner told
+    if not sums or bool(torch.stack(sums).isfinite().all()):
+        return True
+    return all(bool(weight.isfinite().all()) for weight in weights)  # a sum may be too large

@@ -16,8 +16,8 @@ class Replay:
 
     In every epoch the first batch is taken as written, the second is recorded, and those of its size are replayed: what
     an epoch decides, such as the learning rate, is recorded anew. Each step does the same operations on the same
-    memory, so weights are, bit for bit, those of steps as written. A recorded step has its activations for itself: in
-    an epoch that begins without room for them on the device, all steps are taken as written.
+    memory, so weights are, bit for bit, those of steps as written. A recorded step has its activations and
+    gradients for itself: in an epoch that begins without room for them on the device, all steps are taken as written.
 
     Args:
         device: a GPU.
@@ -32,6 +32,8 @@ class Replay:
         self._meter = meter
         self._graph = torch.cuda.CUDAGraph()  # the last, until another has its memory
         self._has_memory = False
+        torch.cuda.reset_peak_memory_stats(device)
+        self._before = torch.cuda.memory_allocated(device)
 
     def each(self, step: Callable[[Tensor], object], batches: Iterable[Tensor]) -> None:
         """One step on every batch of pool rows (B,).
@@ -41,7 +43,6 @@ class Replay:
             batches: on the device.
         """
         outside = torch.cuda.current_stream(self._stream.device)
-        torch.cuda.reset_peak_memory_stats(self._stream.device)
         self._stream.wait_stream(outside)
         with torch.cuda.stream(self._stream):
             recorded: Tensor | None = None
@@ -58,10 +59,12 @@ class Replay:
         outside.wait_stream(self._stream)
 
     def _has_room(self) -> bool:
-        """Whether graphs have their memory, or the device has as much free as a written step took for a while."""
-        device = self._stream.device
-        taken = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
-        return self._has_memory or torch.cuda.mem_get_info(device)[0] >= taken
+        """Whether graphs have their memory, or the device has as much free as the training took at the most.
+
+        That is more than activations and gradients, for which a graph has its own memory.
+        """
+        taken = torch.cuda.max_memory_allocated(self._stream.device) - self._before
+        return self._has_memory or torch.cuda.mem_get_info(self._stream.device)[0] >= taken
 
     def _record(self, step: Callable[[Tensor], object], batch: Tensor) -> tuple[int, int]:
         """Record a step, which does nothing yet; what the meter is to count whenever it is replayed."""

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim import optimizer as optimizers
 
 
 class SGD(Optimizer):
     """SGD with momentum (not Nesterov's) and coupled weight decay: `torch.optim.SGD`, each operation for all weights.
 
     The first of torch's optimizers that a process makes loads torch's compiler, a second and more of CPU time, in what
-    its methods are wrapped in; here they are as written. Around `step` torch has the hooks that were registered with
-    it, and a mark for its profiler that takes as long as the step of a small network: here only where there are hooks.
+    its methods are wrapped in; here they are as written. Around `step` torch has the hooks that were registered,
+    and a mark for its profiler that takes as long as the step of a small network: here only where there are hooks.
 
     Args:
         params: parameters, or groups of them with a learning rate of their own.
@@ -41,7 +42,8 @@ class SGD(Optimizer):
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step down the gradients; `closure`, if given, makes them first, and its loss is returned."""
-        hooked = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+        own = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+        hooked = own or optimizers._global_optimizer_pre_hooks or optimizers._global_optimizer_post_hooks
         return self._hooked_step(closure) if hooked else self._step(closure)
 
     step.hooked = True  # type: ignore[attr-defined]  # for torch, which would wrap it

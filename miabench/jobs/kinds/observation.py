@@ -10,7 +10,6 @@ import torch
 
 from miabench.jobs.arithmetic import DTYPES
 from miabench.jobs.artifact import NewArtifact, computed
-from miabench.jobs.heap import kept
 from miabench.jobs.observe import Questions, observe
 from miabench.jobs.resources import Resources
 from miabench.jobs.specs import Job, ObservationSpec
@@ -29,7 +28,6 @@ def observe_network(job: Job, spec: ObservationSpec, resources: Resources) -> It
     asked, places = (torch.from_numpy(ids).to(resources.device) for ids in (rows, order))
     questions = Questions(x, y, asked, places)
     begun = time.monotonic()
-    with kept():
-        arrays = observe(lambda: resources.probe(spec.probe), served, questions, spec.seed)
+    arrays = observe(lambda: resources.probe(spec.probe), served, questions, spec.seed)
     cost = {"seconds": time.monotonic() - begun, "records": len(rows)}
     yield computed(job.gives[0], spec, arrays, resources.device, cost=cost)

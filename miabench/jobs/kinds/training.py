@@ -15,7 +15,6 @@ from miabench.data.pool import Data
 from miabench.errors import UserError
 from miabench.jobs.arithmetic import DTYPES, warm_up
 from miabench.jobs.artifact import NewArtifact
-from miabench.jobs.heap import kept
 from miabench.jobs.machine import environment
 from miabench.jobs.resources import Resources
 from miabench.jobs.specs import Job, TrainingSpec
@@ -64,7 +63,7 @@ def train(
         capturable=capturable,
     )
     task = Task(config, resources.inputs(job, config.dtype), data.y.to(resources.device))
-    with seeds.global_stream(spec.seed, "dropout"), kept():
+    with seeds.global_stream(spec.seed, "dropout"):
         net = defense.fit(task)
     if not isinstance(net, nn.Module):
         raise UserError(f"defense {spec.defense.name}: fit must return a network; it gave {type(net).__name__}")

@@ -134,6 +134,8 @@ class Stored:
             return self._remembered[key]
         measured = self.numbers(column.metric, [*self.level(column)], scope)
         found = strongest(stacked([*measured.values()])) if measured else None
+        if found is not None:
+            found = found._replace(records=found.records.copy())  # without the others, of which it is a part
         self._remember(key, found)
         return found
 

@@ -278,6 +278,23 @@ def test_batches_that_are_not_answered_alike_are_refused(served, records, last, 
     assert str(caught.value) == expected
 
 
+def test_a_probe_may_leave_gradients_on(served, records):
+    class Left(Probe, frozen=True):
+        sees = "network"
+
+        def observe(self, ask, x, y, noise):
+            torch.set_grad_enabled(True)
+            return nn.functional.cross_entropy(ask(x)[0], y, reduction="none")
+
+    few = torch.arange(9)
+    found = observe(make(Left), served, Questions(*records, few, few, at_once=5), seed=0)["answers"]
+    np.testing.assert_allclose(
+        found,
+        nn.functional.cross_entropy(served(records[0][:9])[0], records[1][:9], reduction="none").detach(),
+        rtol=1e-5,
+    )
+
+
 @pytest.mark.parametrize("probe", [miabench.Logits, miabench.LogOdds])
 def test_only_probes_of_a_models_own_parts_can_be_limited(probe):
     with pytest.raises(ValueError, match="records limits a probe that asks about a model's own parts"):

@@ -66,7 +66,7 @@ class Stream:
 @pytest.fixture
 def graphs(monkeypatch):
     """These in place of torch's; those that are made."""
-    made = []
+    made, peak = [], {"bytes": 1000}
 
     def new():
         made.append(Graph())
@@ -78,8 +78,8 @@ def graphs(monkeypatch):
         "stream": contextlib.nullcontext,
         "graph_pool_handle": object,
         "CUDAGraph": new,
-        "reset_peak_memory_stats": lambda device: None,
-        "max_memory_allocated": lambda device: 50,
+        "reset_peak_memory_stats": lambda device: peak.update(bytes=50),
+        "max_memory_allocated": lambda device: peak["bytes"],
         "memory_allocated": lambda device: 10,
         "mem_get_info": lambda device: (40, 100),  # bytes that are free, and all
     }.items():

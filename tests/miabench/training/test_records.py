@@ -10,6 +10,7 @@ from miabench.training.records import Records
 
 IDS = [
     torch.tensor([2, 0]),
+    torch.tensor([-1, 0]),
     torch.tensor([True, False, True, False]),
     slice(1, 3),
     slice(None),
@@ -37,6 +38,15 @@ def test_what_is_read_is_a_copy(x, ids, change):
     change(part)
     assert torch.equal(x, torch.arange(12.0).reshape(4, 3))
     assert not torch.equal(part, records[ids])
+
+
+@pytest.mark.parametrize("ids", [torch.tensor([2, 0]), torch.tensor([True, False, True, False]), slice(1, 3)], ids=str)
+def test_records_lie_in_memory_as_the_pool_does(ids):
+    """A pool of images is often a view of another order; steps of a network give other last bits for it."""
+    pool = torch.arange(4.0 * 5 * 6 * 3).reshape(4, 5, 6, 3).permute(0, 3, 1, 2)
+    found = Records(pool)[ids]
+    assert torch.equal(found, pool[ids])
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_form_is_known(x):

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch.optim import optimizer
 
 from miabench.training.sgd import SGD
 
@@ -86,6 +87,17 @@ def test_gradients_are_forgotten(to_none):
     SGD(params, 0.1, 0.9, 0.0).zero_grad(set_to_none=to_none)
     assert params[1].grad is None
     assert params[0].grad is None if to_none else params[0].grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+def test_hooks_of_all_optimizers_are_called(when):
+    heard = []
+    hook = getattr(optimizer, f"register_optimizer_step_{when}_hook")(lambda *given: heard.append(when))
+    try:
+        SGD([torch.ones(1, requires_grad=True)], lr=0.5, momentum=0.0, weight_decay=0.0).step()
+    finally:
+        hook.remove()
+    assert heard == [when]
 
 
 def test_hooks_are_called_as_torch_calls_them():

@@ -201,6 +201,16 @@ def test_weights_that_are_not_finite_are_told(values):
         list(task.epochs(net=net))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value"), [(torch.float32, 3e38), (torch.float16, 6e4), (torch.bfloat16, 3e38), (torch.int64, 2**40)]
+)
+def test_finite_weights_may_have_any_sum(dtype, value):
+    task = task_for(setting(toy()))
+    net = task.net()
+    net.mask = nn.Parameter(torch.full((4, 4), value, dtype=dtype), requires_grad=False)
+    assert list(task.epochs(net=net))
+
+
 def test_a_criterion_must_be_one():
     class Wrong(miabench.Defense, frozen=True):
         def criterion(self, num_classes, feature_dim):

@@ -133,6 +133,8 @@ def test_no_more_is_remembered_than_there_is_room_for(make_results, most, monkey
     own, _ = lines_of(make_results({"auc": AUC}, CRL, access=ACCESS, runs=3, records=200))
     scope = of_all(own.scope, [own.attack(name, "auc") for name in ACCESS])
     first, again = (own.numbers("auc", list(ACCESS), scope) for _ in range(2))
+    strongest = own.strongest(next(column for column in own.columns() if column.metric == "auc"), scope)
+    assert strongest.records.base is None  # it is no part of all attacks' influences, which would be held with it
     held = sum(one.records.nbytes for one in own._remembered.values())
     assert held <= most < held + 3 * 400 * 8  # one more has no room
     for name in ACCESS:
