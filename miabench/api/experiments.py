@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from miabench.api.options import ExperimentOptions, RunOptions, StoredOptions, fields, option
@@ -82,7 +83,7 @@ def stored(source: Source, options: StoredOptions) -> Results:
     experiment = resolved(source, options)
     try:
         store = Store(options.get("store", STORE), create=False)
-        index = find_index(store, experiment, lambda one: _entries(one, store.folder))
+        index = find_index(store, experiment, _entries)
     except MissingStepError:
         check_names(experiment)  # a name that nothing has is the better answer
         raise
@@ -91,11 +92,12 @@ def stored(source: Source, options: StoredOptions) -> Results:
     return Results(index, store)
 
 
-def _entries(experiment: Experiment, store: Path) -> Sequence[Entry]:
+def _entries(experiment: Experiment) -> Sequence[Entry]:
     """What an experiment's results are called."""
     from miabench.jobs.plan import Paths, make_plan  # imports torch
 
-    return make_plan(experiment, Paths(store)).index.entries
+    with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
+        return make_plan(experiment, Paths(Path(elsewhere))).index.entries
 
 
 def paths(options: RunOptions) -> Paths:

@@ -70,14 +70,14 @@ def table_store(tiny, tmp_path, monkeypatch):
     """Results of `here/one.csv` as `one.csv`; `there` is beside it."""
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
-    write_table(tmp_path / "here/one.csv", seed=0)
+    write_table(tmp_path / "here/one.csv", rows=80)
     monkeypatch.chdir(tmp_path / "here")
     miabench.run(of_table(tiny, "one.csv"), store=tmp_path / "store", executor="inline")
     return tmp_path / "store"
 
 
-def write_table(path, seed):
-    x = np.random.default_rng(seed).normal(size=(80, 2)).round(3)
+def write_table(path, rows):
+    x = np.random.default_rng(0).normal(size=(rows, 2)).round(3)
     pd.DataFrame({"x": x[:, 0], "z": x[:, 1], "label": np.where(x[:, 0] > 0, "a", "b")}).to_csv(path, index=False)
 
 
@@ -108,9 +108,11 @@ def test_pairs_of_models_on_a_file_by_another_path(tiny, table_store, tmp_path):
 
 def test_another_file_of_the_same_name_has_no_results(tiny, table_store, tmp_path):
     there = tmp_path / "there/one.csv"
-    write_table(there, seed=1)
+    write_table(there, rows=90)
+    held = sorted(table_store.rglob("*"))
     with pytest.raises(miabench.UserError, match=r"; table.path=one.csv is of other data, or was computed otherwise; "):
         miabench.report(of_table(tiny, there), store=table_store)
+    assert sorted(table_store.rglob("*")) == held, "looking writes nothing"
 
 
 def test_a_path_to_no_file_is_answered_with_the_one_that_has_results(tiny, table_store, tmp_path):
