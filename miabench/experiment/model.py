@@ -183,6 +183,9 @@ class Experiment(BaseModel, frozen=True, extra="forbid"):
     scale: Annotated[float | None, LATER] = Field(
         None, gt=0, le=1, description="a mark of --scale: the share that it cut the pool to"
     )
+    scaled_defaults: Annotated[dict[str, dict[str, Any]], NEVER] = Field(
+        default_factory=dict, description="a mark of --scale: what it made of defenses' defaults, which nobody chose"
+    )
 
     def chosen_otherwise(self, defense: str, params: Iterable[str]) -> list[str]:
         """Of the hyper-parameters set for a defense, those that tuning on the shadow half did not choose."""

@@ -16,7 +16,7 @@ mark, and `remarks` says it beside every result; the share also stands in the na
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from miabench.errors import UserError
@@ -38,7 +38,8 @@ def scaled(experiment: Experiment, share: float, keep: Collection[str] = ()) -> 
     Args:
         experiment: to scale; one that is scaled already is scaled again.
         share: of the pool, above 0 and at most 1.
-        keep: keys that stay as they are (`runs`, `schedule.epochs`): what the user chose beside the scale.
+        keep: keys that stay as they are (`runs`, `schedule.epochs`, `dp-sgd.schedule.lr`): what the user chose beside
+            the scale.
 
     Raises:
         UserError: a share that is none; a defense that does not exist.
@@ -51,14 +52,16 @@ def scaled(experiment: Experiment, share: float, keep: Collection[str] = ()) -> 
     plugins = discover(experiment.plugins)
     runs = experiment.runs if "runs" in keep else max(1, round(experiment.runs * math.sqrt(share)))
     change = _Change(schedule.epochs / experiment.schedule.epochs, share, schedule.lr / experiment.schedule.lr)
+    defenses = [_changed(choice, change, plugins, keep) for choice in experiment.defense]
     return experiment.model_copy(
         update={
             "name": f"{experiment.name}@{share:g}",
             "dataset": [_smaller(choice, experiment, share, keep) for choice in experiment.dataset],
-            "defense": [_changed(choice, change, plugins) for choice in experiment.defense],
+            "defense": defenses,
             "schedule": schedule,
             "runs": runs,
             "scale": share * (experiment.scale or 1),
+            "scaled_defaults": _scaled_defaults(experiment, defenses),
         }
     )
 
@@ -118,8 +121,11 @@ def _fewer_records(choice: DatasetChoice, share: float) -> DatasetChoice:
     return _with(choice, "records", _each(choice.params.get("records"), fewer))
 
 
-def _changed(choice: DefenseChoice, change: _Change, plugins: PluginIndex) -> DefenseChoice:
-    """Those of a defense's parameters that count epochs (fields marked EPOCHS), and its own schedule."""
+def _changed(choice: DefenseChoice, change: _Change, plugins: PluginIndex, keep: Collection[str]) -> DefenseChoice:
+    """Those of a defense's parameters that count epochs (fields marked EPOCHS), and its own schedule.
+
+    Of the schedule keys to keep stay.
+    """
     counted = _counted(plugins.get("defense", choice.name).load(), choice.params)
     for name, value in counted.items():
         fewer = _each(value, lambda epoch: epoch and _epoch(epoch, change.epochs))  # None stays
@@ -132,9 +138,27 @@ def _changed(choice: DefenseChoice, change: _Change, plugins: PluginIndex) -> De
         "lr": lambda lr: lr * change.lr,
         "milestones": lambda rates: {_epoch(int(e), change.epochs): lr * change.lr for e, lr in rates.items()},
     }
-    for key in keys.keys() & schedule.keys():
+    for key in (keys.keys() & schedule.keys()) - _kept(choice, keep):
         schedule[key] = _each(schedule[key], keys[key])
     return choice.model_copy(update={"schedule": schedule})
+
+
+def _scaled_defaults(experiment: Experiment, smaller: Sequence[DefenseChoice]) -> dict[str, dict[str, Any]]:
+    """By defense, the values that scaling gave parameters which nobody set."""
+    found: dict[str, dict[str, Any]] = {}
+    for before, after in zip(experiment.defense, smaller, strict=True):
+        known = experiment.scaled_defaults.get(before.name, {})  # of an experiment that was scaled already
+        for name, value in after.params.items():
+            if name not in before.params or (name in known and before.params[name] == known[name]):
+                found.setdefault(before.name, {})[name] = value
+    return found
+
+
+def _kept(choice: DefenseChoice, keep: Collection[str]) -> set[str]:
+    """The keys of a defense's own schedule to keep; hyphens and underscores are alike."""
+    asked = {key.replace("_", "-") for key in keep}
+    own = [f"{name}.schedule" for name in (choice.name, "defense")]
+    return {key for key in Schedule.model_fields if any({one, f"{one}.{key.replace('_', '-')}"} & asked for one in own)}
 
 
 def _counted(defense: type[Defense], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class FakeCell:
     """What a test wants of one cell. A value for every run stands alone, values by run are a tuple.
 
     Attributes:
+        train: train accuracy where the test accuracy is not None.
         accuracy: test accuracy; None for a run that is not trained. Exact in multiples of one record.
         auc: of each attack (0.9 for one that only other cells name); None for one that is not finished, a text for
             one that is "n/a" for that reason. Exact in multiples of one member.
@@ -44,6 +45,7 @@ class FakeCell:
     defense: str = "ce"
     params: Mapping[str, Any] = field(default_factory=dict)
     by_default: Sequence[str] = ()
+    train: float = 1.0
     accuracy: PerRun = 0.8
     auc: Mapping[str, PerRun] = field(default_factory=dict)
     dataset: str = "toy"
@@ -59,10 +61,11 @@ class Builder:
     In a pool each run has members of its own, half of all records, and complementary runs are neighbours.
     """
 
-    def __init__(self, folder: Path, records: int, pool: bool = False) -> None:
+    def __init__(self, folder: Path, records: int, pool: bool = False, member_classes: int = 1) -> None:
         self.store = Store(folder)
         self.records = records
         self.pool = pool
+        self.member_classes = member_classes
         self.about: dict[str, Any] = {}
         self.cells: list[Cell] = []
         self.entries: list[Entry] = []
@@ -121,13 +124,14 @@ class Builder:
         return AttackScores(TargetValues(target, member, labels, rows), ShadowScores(target, member, labels), {})
 
     def labels(self, rows: np.ndarray, member: np.ndarray) -> np.ndarray:
-        """Non-members have all classes alike, members are of the first."""
-        return np.where(member, 0, rows % CLASSES)
+        """Non-members have all classes alike, members some, by default the first alone."""
+        return np.where(member, rows % self.member_classes, rows % CLASSES)
 
     def _write_correctness(self, ref: Ref, fake: FakeCell, accuracy: float, run: int) -> None:
-        """All members are classified correctly, and the first of the non-members."""
+        """The first of the members and of the non-members are classified correctly."""
         rows, member = self.rows(fake, run)
-        correct = member | (np.cumsum(~member) <= round(accuracy * self.records))
+        known = member & (np.cumsum(member) <= round(fake.train * member.sum()))
+        correct = known | (~member & (np.cumsum(~member) <= round(accuracy * self.records)))
         with self.store.write(ref, {}) as folder:
             values = TargetValues(correct.astype(float), member, self.labels(rows, member), rows)
             write_npz(folder / "arrays.npz", values.save())
@@ -160,12 +164,14 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
         tuned: Mapping[str, list[str]] = {},
         access: Mapping[str, str] = {},
         pool: bool = False,
+        member_classes: int = 1,
+        scaled_defaults: Mapping[str, Mapping[str, Any]] = {},
     ) -> Results:
         """Runs are models where they are of a pool; `access` is what attacks see, by label, and none says it else."""
         cells = [FakeCell(**given) for given in fields]
         attacks = list(dict.fromkeys(attack for cell in cells for attack in cell.auc)) or ["entropy"]
         cells = [replace(cell, auc={**dict.fromkeys(attacks, 0.9), **cell.auc}) for cell in cells]
-        builder = Builder(tmp_path / "store", records, pool)
+        builder = Builder(tmp_path / "store", records, pool, member_classes)
         for cell, environment in zip(cells, itertools.cycle(environments), strict=False):
             builder.about = {"environment": environment}
             builder.add(cell, runs, attackers)
@@ -179,6 +185,7 @@ def make_results(tmp_path: Path) -> Callable[..., Results]:
                 **({"protocol": "pool", "models": runs} if pool else {"runs": runs}),
                 "attacker": {"shadow_defense": "both" if len(attackers) > 1 else "same"},
                 "tuned": {name: {"study": "0" * 32, "parameters": chosen} for name, chosen in tuned.items()},
+                "scaled_defaults": scaled_defaults,
             }
         )
         index = Index(

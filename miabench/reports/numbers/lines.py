@@ -94,8 +94,9 @@ class TableRow:
         train: train accuracy.
         test: test accuracy.
         attacks: the metric, by the attack's label.
-        collapsed: runs whose test accuracy is at chance: the 95% interval of one training is not above the share of
-            the largest class among the test records, so the network cannot be told from one that always names it.
+        collapsed: runs that learnt nothing: the 95% intervals of their accuracies on members and on non-members are
+            not above the shares of the largest class there, so the network cannot be told from one that always names
+            it. One that knows its members and no others is overfitted: it leaks, and has not collapsed.
         is_baseline: whether this is what defenses are compared with (see `best.baseline_cells`).
     """
 
@@ -125,6 +126,18 @@ class TableRow:
         return RowKey(*self.site_key, self.cell.label)
 
 
+class Chance(NamedTuple):
+    """What always naming the largest class gives, as fractions.
+
+    Attributes:
+        train: accuracy on members.
+        test: accuracy on non-members.
+    """
+
+    train: float
+    test: float
+
+
 @dataclass(frozen=True)
 class Summary:
     """All lines of a report.
@@ -132,7 +145,7 @@ class Summary:
     Attributes:
         metric: of the attacks' values.
         max_accuracy_loss: points of test accuracy below the baseline at which a value can still be marked best.
-        chance: by dataset, the share of the largest class among the test records, where an attack's scores tell it.
+        chance: by dataset, what always naming the largest class gives, where stored records tell it.
         lines: in the order of the experiment.
         notes: facts that belong beside the results: about the data, and about marks.
         warnings: what may be wrong with the results or the settings.
@@ -141,7 +154,7 @@ class Summary:
     index: Index
     metric: str
     max_accuracy_loss: float
-    chance: Mapping[str, float]
+    chance: Mapping[str, Chance]
     lines: tuple[TableRow, ...]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -23,7 +23,7 @@ class CellMeasured(NamedTuple):
     Attributes:
         train: train accuracy.
         test: test accuracy.
-        lowest_test: lower ends of the 95% intervals of the runs' test accuracies.
+        lowest: lower ends of the 95% intervals of the runs' train and test accuracies.
         attacks: an attack's metric, by attacker and attack.
         claimed: values of the defense's claim about its trainings; None without one.
         references: of each target, the attack's label and how many reference models its records were compared with.
@@ -33,7 +33,7 @@ class CellMeasured(NamedTuple):
 
     train: RunStats
     test: RunStats
-    lowest_test: list[float]
+    lowest: list[tuple[float, float]]
     attacks: dict[str, dict[str, RunStats]]
     claimed: Shown | None
     references: list[tuple[Shown, ReferenceCounts]]
@@ -74,7 +74,11 @@ def _measured(results: Results, cell: Cell, metric: str) -> CellMeasured:
     return CellMeasured(
         train=RunStats.of(train),
         test=RunStats.of(test),
-        lowest_test=[one.low for one in test if one.low is not None],
+        lowest=[
+            (one.low, other.low)
+            for one, other in zip(train, test, strict=True)
+            if one.low is not None and other.low is not None
+        ],
         attacks={name: {one: RunStats.of(runs) for one, runs in own.items()} for name, own in attacks.items()},
         claimed=claimed(results, cell),
         references=references,

@@ -49,9 +49,11 @@ class Recommendation:
     Attributes:
         budget: accuracy that may be lost, as a fraction.
         metric: of the worst cases.
-        chosen: the candidate within the budget with the lowest worst case; None without a finished baseline.
-        candidates: all that have a finished attack, the baseline included, lowest worst case first; none without a
-            finished baseline.
+        chosen: the candidate within the budget with the lowest worst case; None without a finished baseline that
+            learnt something.
+        candidates: all that have a finished attack, the baseline included, lowest worst case first; none where none
+            is chosen.
+        collapsed: the baseline is finished and learnt nothing.
     """
 
     site_key: SiteKey
@@ -59,6 +61,7 @@ class Recommendation:
     metric: str
     chosen: Candidate | None
     candidates: tuple[Candidate, ...]
+    collapsed: bool = False
 
     def __str__(self) -> str:
         return "\n".join([in_words(self), *alternatives(self)])
@@ -97,7 +100,8 @@ def recommend(results: Results, summary: Summary, judged: Judgement, budget: flo
         known = {line.key: judged.lines[line.key].worst.get(widest) for line in own}
         worst = {key: case for key, case in known.items() if case is not None}
         if base is None or base.key not in worst or base.test.mean is None:
-            yield Recommendation(site_key, budget / 100, summary.metric, None, ())
+            collapsed = base is not None and bool(base.collapsed)
+            yield Recommendation(site_key, budget / 100, summary.metric, None, (), collapsed)
             continue
         candidates = _candidates([line for line in own if line.key in worst], base.test.mean, worst)
         within = [one for one in candidates if one.cost <= largest_loss(budget / 100)]  # the baseline itself costs 0
@@ -144,6 +148,8 @@ def in_words(advice: Recommendation) -> str:
     points = 100 * advice.budget
     where = f"{dataset}, {model}, {attacker} attacker"
     chosen = advice.chosen
+    if advice.collapsed:
+        return f"{where}: without defense nothing was learnt, so no defense is recommended"
     if chosen is None:
         return f"{where}: no finished training without defense to compare with, so no defense is recommended"
     if len(advice.candidates) == 1:

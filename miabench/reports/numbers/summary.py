@@ -13,7 +13,7 @@ from miabench.evaluation.scores import TargetValues
 from miabench.reports.numbers.best import baseline_cells, why_nothing_is_best
 from miabench.reports.numbers.calibration import standing, variants
 from miabench.reports.numbers.environments import mixed_environments
-from miabench.reports.numbers.lines import Site, Summary, TableRow
+from miabench.reports.numbers.lines import Chance, Site, Summary, TableRow
 from miabench.reports.numbers.measured import CellMeasured, measured_cells
 from miabench.results.index import Cell
 from miabench.results.results import Results
@@ -58,7 +58,7 @@ def summarize(results: Results, metric: str = "auc", max_accuracy_loss: float = 
 # --- lines ---
 
 
-def _lines(results: Results, measured: Sequence[CellMeasured], chance: Mapping[str, float]) -> Iterator[TableRow]:
+def _lines(results: Results, measured: Sequence[CellMeasured], chance: Mapping[str, Chance]) -> Iterator[TableRow]:
     entries = results.index.entries
     attackers = dict.fromkeys(entry.attacker for entry in entries if entry.attacker is not None)
     attacks = dict.fromkeys(entry.attack for entry in entries if entry.attack is not None)
@@ -73,35 +73,38 @@ def _lines(results: Results, measured: Sequence[CellMeasured], chance: Mapping[s
                 train=own.train,
                 test=own.test,
                 attacks={attack: own.attacks[attacker][attack] for attack in attacks},
-                collapsed=sum(_at_chance(low, chance.get(cell.dataset)) for low in own.lowest_test),
+                collapsed=sum(_at_chance(low, chance.get(cell.dataset)) for low in own.lowest),
                 is_baseline=cell.key == baselines.get(Site(cell.dataset, cell.model)),
             )
 
 
 def _tuned_on_target(results: Results, cell: Cell) -> tuple[str, ...]:
-    """A default is no choice, also where it is named to tell settings apart."""
-    chosen = [name for name in cell.params if name not in cell.by_default]
-    return tuple(results.index.experiment.chosen_otherwise(cell.defense, chosen))
+    """A default is no choice, also where it is named to tell settings apart, or in what --scale made of it."""
+    experiment = results.index.experiment
+    scaled = experiment.scaled_defaults.get(cell.defense, {})
+    values = cell.params.items()
+    chosen = [name for name, value in values if name not in cell.by_default and (name, value) not in scaled.items()]
+    return tuple(experiment.chosen_otherwise(cell.defense, chosen))
 
 
 # --- collapse ---
 
 
-def _chance(results: Results) -> dict[str, float]:
-    """Share of the largest class among the test records, by dataset; all cells of a dataset have the same ones."""
-    shares: dict[str, float] = {}
+def _chance(results: Results) -> dict[str, Chance]:
+    """Shares of the largest class, by dataset: those of its first stored target, which others are about like."""
+    shares: dict[str, Chance] = {}
     for entry in results.index.entries:
         dataset = results.index.cells[entry.cell].dataset
         if dataset in shares or not entry.records or not results.store.has(entry.records):
             continue
         target = TargetValues.load(results.store, entry.records)
-        labels = target.labels[~target.members]
-        shares[dataset] = float(np.bincount(labels).max() / len(labels))
+        parts = (target.labels[target.members], target.labels[~target.members])
+        shares[dataset] = Chance(*(float(np.bincount(labels).max() / len(labels)) for labels in parts))
     return shares
 
 
-def _at_chance(low: float, chance: float | None) -> bool:
-    return chance is not None and low <= chance
+def _at_chance(low: tuple[float, float], chance: Chance | None) -> bool:
+    return chance is not None and low[0] <= chance.train and low[1] <= chance.test
 
 
 # --- notes ---

@@ -30,7 +30,7 @@ def alerts(summary: Summary, judged: Judgement) -> Iterator[str]:
     yield from dict.fromkeys(footnotes.unfinished(summary))
     collapsed = [f"{line.cell.model} {line.cell.label}" for line in summary.lines if line.collapsed]
     if collapsed:
-        yield f"test accuracy is at chance in {_names(dict.fromkeys(collapsed))}: attacks on them say nothing"
+        yield f"nothing was learnt in {_names(dict.fromkeys(collapsed))}: attacks on them say nothing"
     yield from turned(summary, judged)
     yield from _not_reproduced(summary)
 

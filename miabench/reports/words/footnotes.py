@@ -84,9 +84,11 @@ def reading(summary: Summary, judged: Judgement, best: str) -> Iterator[str]:
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
+        chance = summary.chance[dataset]
         yield (
-            f"collapsed: test accuracy is at chance (always naming {dataset}'s largest class gives "
-            f"{printed(summary.chance[dataset])}%), so the value says nothing about the defense"
+            f"collapsed: nothing was learnt, on members and others accuracy is at chance (always naming {dataset}'s "
+            f"largest class gives {printed(chance.train)}% and {printed(chance.test)}%), so the value says nothing "
+            "about the defense"
         )
 
 

@@ -16,5 +16,5 @@ WORDS: Mapping[str, str] = {
     "not distinguishable": "the difference is within what chance does; more runs may tell",
     "Pareto front": "the cells that no other beats in accuracy and in privacy at once",
     "overlap": "how much the histograms of members and non-members have in common: 1 is alike, which hides membership",
-    "collapsed": "the model names about one class only: attacks on it say nothing",
+    "collapsed": "nothing was learnt, members neither: always naming one class does as well, and attacks say nothing",
 }

@@ -91,6 +91,14 @@ def test_schedules_that_defenses_have_of_their_own(tiny):
     }
 
 
+@pytest.mark.parametrize("key", ["dp-sgd.schedule.batch_size", "dp_sgd.schedule.batch_size", "defense.schedule"])
+def test_what_the_user_chose_of_a_defense_s_own_schedule_stays(tiny, key):
+    own = {"lr": 0.2, "batch_size": 128}
+    written = tiny(defense=["ce", {"name": "dp-sgd", "schedule": own}], schedule={"epochs": 100, "batch_size": 256})
+    small = scaled(load_experiment(written), 0.25, keep={key}).defense[1].schedule
+    assert small == (own if key == "defense.schedule" else {"lr": 0.1, "batch_size": 128})
+
+
 def test_what_the_user_chose_stays():
     full = load_experiment("uai24/fig4")
     small = scaled(full, 0.04, keep={"runs", "schedule.epochs", "schedule.batch_size", "dataset"})
@@ -124,6 +132,14 @@ def test_the_smallest_run_on_images_leaves_chance_behind(shared_data, tmp_path):
     )
     (test,) = table[table.metric == "test_accuracy"].itertuples()
     assert test.low > 0.1  # of ten classes
+
+
+def test_what_became_of_defaults_is_told_from_what_was_set(tiny):
+    small = scaled(load_experiment(tiny(defense=["ce", "early-stopping"], schedule={"epochs": 100})), 0.25)
+    assert small.scaled_defaults == {"early-stopping": {"stop_epoch": 5}}
+    assert scaled(small, 0.16).scaled_defaults == {"early-stopping": {"stop_epoch": 2}}
+    given = tiny(defense=[{"name": "early-stopping", "stop_epoch": 20}], schedule={"epochs": 100})
+    assert scaled(load_experiment(given), 0.25).scaled_defaults == {}
 
 
 def test_scaled_twice():

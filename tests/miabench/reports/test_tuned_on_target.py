@@ -65,6 +65,12 @@ def test_without_a_mark_there_is_no_note(make_results, words, form):
     assert "tuned on target" not in text
 
 
+def test_what_scaling_made_of_defaults_is_no_choice_and_other_values_are(make_results):
+    settings = [{"defense": "crl", "params": {"stop": stop}} for stop in (6, 3)]
+    lines = summarize(make_results({}, *settings, scaled_defaults={"crl": {"stop": 6}})).lines
+    assert [line.tuned_on_target for line in lines] == [(), (), ("stop",)]
+
+
 @FORMS
 def test_only_what_is_shown_is_named(results, words, form):
     text = words(Report(results, selection=Selection(rows=("crl*",))), form)

@@ -136,6 +136,19 @@ def test_without_ce_there_is_none_and_the_words_say_why(make_results):
     )
 
 
+def test_where_nothing_was_learnt_without_defense_the_words_say_so(make_results):
+    advice = advise(make_results(CE | {"accuracy": 0.25}, DEAR), 5.0)
+    assert (advice.chosen, advice.candidates) == (None, ())
+    assert str(advice) == (
+        "toy, mlp, adaptive attacker: without defense nothing was learnt, so no defense is recommended"
+    )
+
+
+def test_an_overfitted_baseline_is_compared_with(make_results):
+    advice = advise(make_results(CE | {"accuracy": 0.25}, DEAR, member_classes=4), 5.0)
+    assert {one.line.cell.defense for one in advice.candidates} == {"ce", "crl"}
+
+
 def test_in_words(make_results):
     advice = advise(make_results(CE, CHEAP, DEAR, runs=3), 5.0)
     first, *others = str(advice).splitlines()

@@ -150,9 +150,30 @@ def test_a_collapsed_training_is_counted_and_never_marked(make_results):
         runs=3,
     )
     summary = summarize(results)
-    assert summary.chance == {"toy": 0.25}
+    assert summary.chance == {"toy": (1.0, 0.25)}  # members are of one class
     assert [line.collapsed for line in summary.lines] == [3, 0, 1, 3, 0]
     assert marks(results, max_accuracy_loss=100) == ["selena"]
+
+
+def test_who_learnt_members_and_nobody_else_is_overfitted_and_has_not_collapsed(make_results):
+    results = make_results(
+        {"accuracy": 0.25},
+        {"defense": "crl", "accuracy": 0.25, "train": 0.4},  # of 40 records: 0.25 to 0.57 is its interval
+        {"defense": "dmp", "accuracy": 0.25, "train": 0.45},
+        {"defense": "selena", "accuracy": 0.9, "train": 0.25},
+        member_classes=4,
+    )
+    summary = summarize(results)
+    assert summary.chance == {"toy": (0.25, 0.25)}
+    assert [line.collapsed for line in summary.lines] == [0, 2, 0, 0]
+
+
+def test_of_unlike_classes_the_largest_is_what_counts(make_results):
+    low = {"accuracy": 0.25}
+    results = make_results(low | {"train": 0.6}, low | {"defense": "crl", "train": 0.7}, member_classes=2)
+    summary = summarize(results)
+    assert summary.chance == {"toy": (0.5, 0.25)}
+    assert [line.collapsed for line in summary.lines] == [2, 0]  # 0.6 of 40: 0.45 to 0.74
 
 
 def test_marks_are_per_model_and_attacker(make_results):

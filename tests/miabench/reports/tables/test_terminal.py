@@ -254,8 +254,8 @@ def test_collapsed_trainings_are_shown_as_such(make_results, report):
     assert table.split("dmp (collapsed in 1 of 2")[1].splitlines()[1].strip() == "runs)"
     assert "* the lowest" not in text
     assert (
-        "collapsed: test accuracy is at chance (always naming toy's largest class gives 25.00%), so the value says "
-        "nothing about the defense"
+        "collapsed: nothing was learnt, on members and others accuracy is at chance (always naming toy's largest class "
+        "gives 100.00% and 25.00%), so the value says nothing about the defense"
     ) in " ".join(text.split())
 
 
@@ -338,4 +338,40 @@ def test_where_nothing_was_learnt_without_a_defense_none_is_blamed(make_results,
     assert "relaxloss collapsed" not in text
 
 
-REMEDIES = [("relaxloss", "--set relaxloss.alpha=0.5"), ("crl", "--set schedule.lr=")]
+@pytest.mark.parametrize(
+    ("params", "options"),
+    [
+        ([{}], "--set dp-sgd.schedule.epochs=400, or --set dp-sgd.schedule.lr=0.005"),  # the experiment's: 40, 0.05
+        ([{"schedule.lr": 0.2}], "--set dp-sgd.schedule.epochs=400, or --set dp-sgd.schedule.lr=0.02"),
+        ([{"schedule.epochs": 60}], "--set dp-sgd.schedule.epochs=600, or --set dp-sgd.schedule.lr=0.005"),
+        (
+            [{"schedule.lr": 0.2}, {"schedule.lr": 0.1, "schedule.epochs": 50}, {"schedule.lr": 0.01}],
+            "--set dp-sgd.schedule.epochs=500, or --set dp-sgd.schedule.lr=0.01",
+        ),
+    ],
+    ids=["common", "own-lr", "own-epochs", "several"],
+)
+def test_a_collapsed_defense_s_schedule_is_changed_for_it_alone_and_from_its_own(make_results, report, params, options):
+    low = [
+        {"defense": "dp-sgd", "params": own, "accuracy": 0.8 if own == {"schedule.lr": 0.01} else 0.25}
+        for own in params
+    ]
+    text = report(make_results({}, *low), width=200, details=False)
+    assert f"dp-sgd collapsed; add to your command: {options}\n" in text
+
+
+def test_a_baseline_with_a_schedule_of_its_own_is_told_how_to_change_that(make_results, report):
+    results = make_results({"params": {"schedule.lr": 0.2}, "accuracy": 0.25})
+    text = report(results, width=200, details=False)
+    assert "add to your command: --set ce.schedule.epochs=400, or --set ce.schedule.lr=0.02\n" in text
+
+
+def test_an_overfitted_baseline_gets_no_remedy_and_is_compared_with(make_results, report):
+    results = make_results({"accuracy": 0.25}, {"defense": "crl", "accuracy": 0.25}, member_classes=4)
+    text = report(results, width=200)
+    assert "collapsed" not in text
+    assert "nothing was learnt" not in text
+    assert "no finished training without defense" not in text
+
+
+REMEDIES = [("relaxloss", "--set relaxloss.alpha=0.5"), ("crl", "--set crl.schedule.epochs=")]
