@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from miabench.api.options import ExperimentOptions, RunOptions, StoredOptions, fields, option
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from miabench.experiment.model import Experiment
     from miabench.jobs.plan import Paths, Plan
     from miabench.jobs.stages import ExecutorConfig
+    from miabench.results.index import Entry
     from miabench.results.results import Results
 
 Source: TypeAlias = "str | Path | Mapping[str, Any] | Experiment | None"
@@ -81,13 +83,21 @@ def stored(source: Source, options: StoredOptions) -> Results:
     experiment = resolved(source, options)
     try:
         store = Store(options.get("store", STORE), create=False)
-        index = find_index(store, experiment)
+        index = find_index(store, experiment, _entries)
     except MissingStepError:
         check_names(experiment)  # a name that nothing has is the better answer
         raise
     from miabench.results.results import Results  # imports pandas
 
     return Results(index, store)
+
+
+def _entries(experiment: Experiment) -> Sequence[Entry]:
+    """What an experiment's results are called."""
+    from miabench.jobs.plan import Paths, make_plan  # imports torch
+
+    with TemporaryDirectory() as elsewhere:  # looking writes nothing: lists of records that a plan makes go here
+        return make_plan(experiment, Paths(Path(elsewhere))).index.entries
 
 
 def paths(options: RunOptions) -> Paths:

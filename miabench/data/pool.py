@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from miabench.data.cells import listed
 from miabench.errors import UserError
 
 FEWEST = 4  # records of a class: a member and a non-member in each half
@@ -180,14 +181,20 @@ def prepared(data: Data, source: str, deduplicate: bool, records: float | None) 
         raise UserError(
             f"all records are of one class ({data.class_names[int(data.y[0])]}); it needs two or more{said}"
         )
-    small = int((data.y.bincount(minlength=data.num_classes) < FEWEST).sum())
-    if 2 * small > data.num_classes:
-        note = (
-            f"{small:,} of {data.num_classes:,} classes have fewer than {FEWEST} records: they cannot have members and "
-            "non-members for target and shadows; is the label a class?"
-        )
-        data = replace(data, notes=(*data.notes, note))
-    return data
+    small = _small_classes(data)
+    return replace(data, notes=(*data.notes, small)) if small else data
+
+
+def _small_classes(data: Data) -> str:
+    """A note on classes of too few records; where most are, the label may be none."""
+    small = [data.class_names[i] for i in (data.y.bincount(minlength=data.num_classes) < FEWEST).nonzero()[:, 0]]
+    if not small:
+        return ""
+    doubt = "; is the label a class?" if 2 * len(small) > data.num_classes else ""
+    return (
+        f"{len(small):,} of {data.num_classes:,} classes have fewer than {FEWEST} records ({listed(small)}): too few "
+        f"for members and non-members of target and shadows{doubt}"
+    )
 
 
 def _check_form(data: Data, name: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from miabench import Audit, UserError
 from miabench.auditing.audit import audit
 from miabench.auditing.verdict import verdict
-from miabench.metrics import auc
+from miabench.metrics import auc, tpr_at_fpr
 
 MEMBER = np.arange(400) < 200
 
@@ -33,9 +33,11 @@ def noise(seed, lean=0.0):
 
 def test_members_that_can_be_told():
     said = verdict({"weak": noise(0), "strong": noise(1, 2.0)}, MEMBER)
-    assert said.startswith("members can be told from non-members: strong, the strongest of 2 attacks, ranks a member ")
-    assert "strong finds " in said
-    assert said.endswith("of members at 1% false alarms")
+    assert said.startswith(
+        "members can be told from non-members: the strongest of 2 attacks, whichever it is, ranks a "
+    )
+    assert "; at 1% false alarms the strongest finds " in said
+    assert "of members, corrected for choosing it (here strong; alone " in said
 
 
 def test_members_that_were_not_told():
@@ -52,7 +54,8 @@ def test_a_few_members_that_can_be_told_for_sure():
     assert auc(scores, MEMBER).low < 0.5
     said = verdict({"few": scores}, MEMBER)
     assert said.startswith("members can be told from non-members: few ranks ")
-    assert "; few finds " in said
+    assert "; at 1% false alarms few finds " in said
+    assert said.endswith("] of members")
 
 
 def test_members_ranked_below():
@@ -67,13 +70,27 @@ def test_one_attack_has_its_own_interval_and_several_a_wider_one():
         {"a": noise(1, 1.0)}, MEMBER
     )
     several = verdict({"a": noise(1, 1.0), "b": noise(2, 1.0), "c": noise(3, 1.0)}, MEMBER)
-    assert f"{100 * one.value:.1f}%" not in several
+    assert f"{100 * one.value:.1f}% [" not in several
+
+
+def test_what_is_corrected_is_no_single_attack_s_number():
+    """Beside it stands whose choice it was, with what the table says of that attack, of the AUC and of the TPR."""
+    broad, sure = noise(1, 1.5), np.where(np.arange(400) < 100, 30.0, noise(2))
+    aucs = {name: auc(one, MEMBER).value for name, one in (("broad", broad), ("sure", sure))}
+    assert aucs["broad"] > aucs["sure"], "the two numbers are those of different attacks"
+    said, at = verdict({"broad": broad, "sure": sure}, MEMBER).split("; at 1% false alarms the strongest finds ")
+    assert said.endswith(f"(50 is guessing), corrected for choosing it (here broad; alone {100 * aucs['broad']:.1f}%)")
+    alone = 100 * tpr_at_fpr(sure, MEMBER, 0.01).value
+    assert at.endswith(f"] of members, corrected for choosing it (here sure; alone {alone:.1f}%)")
 
 
 def test_attacks_that_scored_a_part_of_the_records_stay_out():
     part = np.where(np.arange(400) % 2, noise(0, 9.0), np.nan)
     assert verdict({"part": part, "whole": noise(1)}, MEMBER).startswith(
         "members were not told from non-members: whole"
+    )
+    assert verdict({"part": part, "a": noise(1), "b": noise(2)}, MEMBER).startswith(
+        "members were not told from non-members: the strongest of 2 attacks that scored every record, whichever it is,"
     )
     assert verdict({"part": part}, MEMBER) == "nothing can be said: no attack could be run"
 

@@ -213,11 +213,16 @@ def test_one_class_only():
 
 
 def test_classes_of_too_few_records_are_told():
-    assert refined(counting([5, 3, 4])).notes == ()
+    assert refined(counting([5, 4, 4])).notes == ()
+    assert refined(counting([9, 1, 4])).notes == (
+        "1 of 3 classes have fewer than 4 records (b): too few for members and non-members of target and shadows",
+    )
     assert refined(counting([5, 3, 3])).notes == (
-        "2 of 3 classes have fewer than 4 records: they cannot have members and non-members for target and shadows; "
+        "2 of 3 classes have fewer than 4 records (b, c): too few for members and non-members of target and shadows; "
         "is the label a class?",
     )
+    many = [str(i) for i in range(12)]
+    assert "(0, 1, 2, 3, 4, 5, 6, 7 and 4 more)" in refined(replace(counting([3] * 12), class_names=many)).notes[0]
 
 
 def test_notes_explain_a_pool_of_one_class_and_stand_in_no_hash():
@@ -296,8 +301,8 @@ def test_a_share_of_what_deduplication_leaves():
 
 
 def test_as_many_records_as_there_are_or_more():
-    data = counting([5, 5])
-    assert refined(data, records=10) is data
+    data = counting([5, 5, 4])
+    assert refined(data, records=14) is data
     assert refined(data, records=500) is data
 
 

@@ -1,5 +1,7 @@
 """What `report` and `gate` find in a store: whatever names the experiment in `run`, and the runs that there are."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import miabench
@@ -58,3 +60,61 @@ def test_a_pool_is_described_by_its_models(tiny, tmp_path):
 def test_other_settings_are_not_taken_for_other_runs(tiny, tiny_store):
     with pytest.raises(miabench.UserError, match="has no results of experiment 'tiny'"):
         miabench.report(tiny(), runs=5, epochs=4, attack=["margin", "entropy"], store=tiny_store)
+
+
+# --- a file of data, by another path ---
+
+
+@pytest.fixture
+def table_store(tiny, tmp_path, monkeypatch):
+    """Results of `here/one.csv` as `one.csv`; `there` is beside it."""
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    write_table(tmp_path / "here/one.csv", rows=80)
+    monkeypatch.chdir(tmp_path / "here")
+    miabench.run(of_table(tiny, "one.csv"), store=tmp_path / "store", executor="inline")
+    return tmp_path / "store"
+
+
+def write_table(path, rows):
+    x = np.random.default_rng(0).normal(size=(rows, 2)).round(3)
+    pd.DataFrame({"x": x[:, 0], "z": x[:, 1], "label": np.where(x[:, 0] > 0, "a", "b")}).to_csv(path, index=False)
+
+
+def of_table(tiny, path):
+    return tiny(dataset={"name": "table", "path": str(path)}, runs=2)
+
+
+def test_results_of_a_file_by_another_path(tiny, table_store, tmp_path, monkeypatch):
+    made = miabench.report(of_table(tiny, "one.csv"), store=table_store).table
+    monkeypatch.chdir(tmp_path / "there")
+    for path in ("../here/one.csv", tmp_path / "here/one.csv"):
+        pd.testing.assert_frame_equal(miabench.report(of_table(tiny, path), store=table_store).table, made)
+    assert len(miabench.gate(of_table(tiny, path), max="auc=1", store=table_store)) == 2
+    fewer = miabench.report(of_table(tiny, path), runs=1, store=table_store)
+    assert set(fewer.table.run) == {0}
+
+
+def test_pairs_of_models_on_a_file_by_another_path(tiny, table_store, tmp_path):
+    def pool(path):
+        table = of_table(tiny, path) | {"protocol": "pool", "models": 6, "shadows": 2}
+        return {key: value for key, value in table.items() if key != "runs"}
+
+    made = miabench.run(pool("one.csv"), store=table_store, executor="inline")
+    again = miabench.report(pool(tmp_path / "here/one.csv"), store=table_store).table
+    pd.testing.assert_frame_equal(again, made)
+    assert set(again.run) == set(range(6))
+
+
+def test_another_file_of_the_same_name_has_no_results(tiny, table_store, tmp_path):
+    there = tmp_path / "there/one.csv"
+    write_table(there, rows=90)
+    held = sorted(table_store.rglob("*"))
+    with pytest.raises(miabench.UserError, match=r"; table.path=one.csv is of other data, or was computed otherwise; "):
+        miabench.report(of_table(tiny, there), store=table_store)
+    assert sorted(table_store.rglob("*")) == held, "looking writes nothing"
+
+
+def test_a_path_to_no_file_is_answered_with_the_one_that_has_results(tiny, table_store, tmp_path):
+    with pytest.raises(miabench.UserError, match=r"(?s)there/one.csv.*the store has results with table.path=one.csv"):
+        miabench.report(of_table(tiny, tmp_path / "there/one.csv"), store=table_store)
