@@ -83,8 +83,8 @@ def reading(summary: Summary, judged: Judgement, best: str, *, spread: bool) -> 
         )
     if any(worst.missing for worst in known):
         yield (
-            "some attacks are missing: a note says which and why; a value that is the strongest of fewer or more "
-            "attacks than most of its level says of how many"
+            "some attacks are missing: a note says which and why; where a value is the strongest of fewer or more "
+            "attacks than most of its level, it says of how many"
         )
     yield "↑ more is better; ↓ less is better: the attack tells members from non-members less well"
     for dataset in dict.fromkeys(line.cell.dataset for line in summary.lines if line.collapsed):
