@@ -238,6 +238,7 @@ def test_all_plots_writes_what_the_results_support(results, tmp_path):
         "cost",
         "attacks",
         "roc",
+        "lrc",
         "boundary-histograms",
         "confidence-histograms",
         "origin-boundary",
