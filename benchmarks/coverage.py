@@ -202,7 +202,7 @@ def worst_differences(rng: np.random.Generator, size: Size, metric: Metric) -> I
                         for _ in (trials := size.of(world)):
                             record = world._noise(rng, (attacks, 1, records))
                             a, b = (metric.of(world.scores(rng, one, record), world) for one in (few, many))
-                            calls += metrics.worst_difference(a, b).p < 0.05
+                            calls += metrics.difference(metrics.strongest(a), metrics.strongest(b)).p < 0.05
                         found.append(calls / len(trials))
             yield f"{attacks:4d} attacks  {runs:2d} runs   found by chance {_range(found)}"
 

@@ -15,7 +15,7 @@ import gc
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,16 +113,15 @@ def worker(folder: Path) -> dict[str, float]:
     import torch  # noqa: F401
 
     found = {"torch": mib("RssAnon")}
-    from miabench.jobs.heap import kept
+    from miabench.jobs import heap
     from miabench.jobs.runner import JobRunner
     from miabench.jobs.specs import Context, Job
-    from miabench.jobs.worker import STEPWISE
 
     context, *jobs = (folder / "jobs").read_text().splitlines()
     runner = JobRunner(Context.model_validate_json(context))
     for line in jobs:
         job = Job.model_validate_json(line)
-        with watched(found, job.kind), kept() if job.kind in STEPWISE else nullcontext():
+        with watched(found, job.kind), heap.during(job.kind):
             runner.run(job, lambda record: None)
     return found | {"files": mib("RssFile")}
 

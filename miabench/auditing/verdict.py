@@ -29,10 +29,10 @@ def verdict(scores: Mapping[str, Array], member: NDArray[np.bool_]) -> str:
     each = np.stack(list(full.values()))[:, None]  # (attacks, 1 run, N)
     ranks, finds = metrics.auc_influences(each, member), metrics.tpr_influences(each, member, FPR)
     worst, found = metrics.worst_of(ranks), metrics.worst_of(finds) if finds is not None else None
-    pairs = f"{_all_of(names, len(scores))} ranks a member above a non-member in {_chosen(ranks, PAIRS, names)}"
+    pairs = f"{_all_of(names, len(scores))} ranks a member above a non-member in {_chosen(worst, ranks, PAIRS, names)}"
     if finds is not None and found is not None and found.low > FPR:
         who = "the strongest" if len(names) > 1 else names[0]
-        pairs += f"; at {100 * FPR:g}% false alarms {who} finds {_chosen(finds, 'members', names)}"
+        pairs += f"; at {100 * FPR:g}% false alarms {who} finds {_chosen(found, finds, 'members', names)}"
     if worst.low > 0.5 or (found is not None and found.low > FPR):
         return f"members can be told from non-members: {pairs}"
     lowest = metrics.worst_of(metrics.auc_influences(-each, member))
@@ -53,9 +53,8 @@ def _all_of(names: Sequence[str], run: int) -> str:
     return f"the strongest of {len(names)} attacks{left_out}, whichever it is,"
 
 
-def _chosen(influences: metrics.Influences, of: str, names: Sequence[str]) -> str:
+def _chosen(worst: metrics.WorstCase, influences: metrics.Influences, of: str, names: Sequence[str]) -> str:
     """The corrected number; where there was a choice, also which attack it fell on and what the table says of that."""
-    worst = metrics.worst_of(influences)
     said = f"{_percent(worst)} of {of}"
     if len(names) == 1:
         return said

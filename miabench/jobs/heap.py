@@ -10,12 +10,18 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in bytes
 MOST = 2**31 - 1
 USUAL = 2**25  # the largest block that glibc would keep by itself, and that versions before 2.35 can be told to keep
 CHOSEN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # by whoever set these variables
+STEPWISE = ("train", "observe")  # kinds of jobs that do the same with one batch after another
+
+
+def during(kind: str) -> AbstractContextManager[None]:
+    """What a job of a kind is done within."""
+    return kept() if kind in STEPWISE else nullcontext()
 
 
 @contextmanager

@@ -16,16 +16,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cache
 from typing import Any, TextIO
 
+from miabench.jobs import heap
 from miabench.jobs.executors.process import STOP
-from miabench.jobs.heap import kept
 from miabench.jobs.specs import Context, Job
 from miabench.jobs.stopping import on_stop, stop
 
-STEPWISE = ("train", "observe")  # kinds of jobs that do the same with one batch after another
 PR_SET_PDEATHSIG = 1  # of Linux' prctl: the signal that a process gets when its parent ends
 
 
@@ -101,7 +99,7 @@ class _Worker:
             job = Job.model_validate_json(line)
             self._answer(kind="begun")
             self._training = job.kind == "train"
-            with kept() if job.kind in STEPWISE else nullcontext():
+            with heap.during(job.kind):
                 kind, why = attempt(run, job, self._progress)
             self._training = False
             self._answer(kind=kind, why=why, last=changed)

@@ -43,5 +43,4 @@ from miabench.metrics.union import stacked as stacked
 from miabench.metrics.worst_case import WorstCase as WorstCase
 from miabench.metrics.worst_case import at_least as at_least
 from miabench.metrics.worst_case import strongest as strongest
-from miabench.metrics.worst_case import worst_difference as worst_difference
 from miabench.metrics.worst_case import worst_of as worst_of

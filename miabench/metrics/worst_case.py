@@ -27,7 +27,7 @@ from scipy.special import ndtr, ndtri
 
 from miabench.metrics.estimates import TAIL, Floats
 from miabench.metrics.influence import Influences
-from miabench.metrics.over_runs import Difference, difference, intervals, mean_over_runs
+from miabench.metrics.over_runs import intervals, mean_over_runs
 from miabench.metrics.spread import Spread, spread
 from miabench.seeds import derive
 
@@ -85,25 +85,12 @@ def at_least(stronger: WorstCase, weaker: WorstCase) -> WorstCase:
     return stronger._replace(value=max(stronger.value, weaker.value), high=max(stronger.high, weaker.high))
 
 
-def worst_difference(a: Influences, b: Influences) -> Difference:
-    """The worst case of a minus the worst case of b, paired by run and record.
-
-    The influences are those of the strongest attack on each side, the value is the difference of the two values of
-    `worst_of`. The ends, and p, leave room for what each correction may have taken too much or too little: as much
-    again as it took.
-
-    Args:
-        a: of K attacks on the same runs and records, (K, R).
-        b: of any attacks elsewhere, (K', R); run i shares its seeds with run i of a.
-
-    Raises:
-        ValueError: the two are not about the same runs and records.
-    """
-    return difference(strongest(a), strongest(b))
-
-
 def strongest(influences: Influences) -> Influences:
-    """Those of the strongest attack, its values moved by the correction.
+    """Those of the strongest attack, its values moved by the correction: what worst cases are compared by.
+
+    `difference(strongest(a), strongest(b))` is the worst case of a minus that of b, paired by run and record: its value
+    is the difference of the two values of `worst_of`. The ends, and p, leave room for what each correction may have
+    taken too much or too little: as much again as it took.
 
     Args:
         influences: of K attacks on the same runs and records, (K, R).

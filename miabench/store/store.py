@@ -83,7 +83,7 @@ class Artifacts:
 
     def path(self, ref: Ref) -> Path:
         """The folder of an artifact, which may not exist."""
-        return self._within(ref, "")
+        return Path(self._text(ref))
 
     def has(self, ref: Ref) -> bool:
         """Whether an artifact is complete; a network's weights may have been removed since."""
@@ -203,14 +203,14 @@ class Artifacts:
         """A path in an artifact's folder."""
         return Path(self._text(ref, name))
 
-    def _text(self, ref: Ref, name: str) -> str:
+    def _text(self, ref: Ref, *name: str) -> str:
         """The same as text: a report asks whether a hundred thousand files are there, and paths are dear."""
         if not KEY.fullmatch(ref.key):
             raise UserError(f"{ref.key!r} is no key: those have {KEY_LENGTH} hexadecimal digits")
-        return f"{self.folder}/{ref.kind}/{ref.key}/{name}"
+        return "/".join((str(self.folder), ref.kind, ref.key, *name))
 
     def _remedy(self, ref: Ref) -> str:
-        return f"remove the folder {self._text(ref, '')[:-1]} and run again: it is made anew"
+        return f"remove the folder {self._text(ref)} and run again: it is made anew"
 
 
 class Store(Artifacts):

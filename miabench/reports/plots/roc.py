@@ -100,8 +100,7 @@ def _figure(summary: Summary, lines: Sequence[TableRow], panels: Mapping[str, Se
     text = [
         f"{cells[0].dataset}, {cells[0].model}: ROC of each attack",
         f"{mean_over(runs)}, band: pointwise 95% interval over records{' and runs' * (runs > 1)}, of no defense and of "
-        "the least AUC; "
-        f"{records_of(cells)}",
+        f"the least AUC; {records_of(cells)}",
         *([how_chosen(summary)] if len(cells) < len({line.cell.label for line in lines}) else []),
     ]
     x, y = "false positive rate, from one false positive on", "true positive rate, less is better"

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from miabench.evaluation.scores import TargetValues
 from miabench.reports.tables.terminal import show
 from miabench.reports.tables.terminal_layout import open_console
 from miabench.reports.write import Report
+from miabench.results.results import Results
 
 
 @pytest.fixture
@@ -24,3 +26,21 @@ def printed() -> Callable[..., str]:
         return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
     return text
+
+
+@pytest.fixture
+def dear() -> Callable[[Results, slice], Results]:
+    """The same results, but nn scored some records of each run alone: `dear(made, slice(80, 320))`."""
+
+    def dear(made: Results, some: slice) -> Results:
+        class Dear(Results):
+            def targets(self, cell, attacker=None, attack=None):
+                found = super().targets(cell, attacker, attack)
+                if attack != "nn":
+                    return found
+                parts = ([one.values, one.members, one.labels, one.rows] for one in found.values())
+                return {run: TargetValues(*(part[some] for part in own)) for run, own in zip(found, parts, strict=True)}
+
+        return Dear(made.index, made.store)
+
+    return dear

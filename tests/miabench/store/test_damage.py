@@ -290,30 +290,21 @@ def test_a_manifest_is_read_once_and_again_when_it_was_touched(tmp_path, monkeyp
         store.manifest(ref)
 
 
-def test_an_artifact_that_changed_a_moment_ago_is_hashed_each_time(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("changed", "reads", "ask"),
+    [("rows.json", "checksum", Store.check), ("manifest.json", "read_json", Store.manifest)],
+)
+def test_what_changed_a_moment_ago_is_read_each_time(tmp_path, monkeypatch, changed, reads, ask):
     """It may change once more and show the same time."""
-    from miabench.store import store as code
-
-    store, ref, hashed = Store(tmp_path), Ref("metrics", "0" * 32), []
-    with store.write(ref, {}) as folder:
-        (folder / "rows.json").write_text("[]")
-    later = time.time_ns() + 10**12
-    os.utime(store.path(ref) / "rows.json", ns=(later, later))
-    monkeypatch.setattr(code, "checksum", lambda path, real=code.checksum: hashed.append(path.name) or real(path))
-    for _ in range(3):
-        store.check(ref)
-    assert hashed == ["rows.json"] * 3
-
-
-def test_a_manifest_that_changed_a_moment_ago_is_read_each_time(tmp_path, monkeypatch):
     from miabench.store import store as code
 
     store, ref, read = Store(tmp_path), Ref("metrics", "0" * 32), []
     with store.write(ref, {}) as folder:
         (folder / "rows.json").write_text("[]")
     later = time.time_ns() + 10**12
-    os.utime(store.path(ref) / "manifest.json", ns=(later, later))
-    monkeypatch.setattr(code, "read_json", lambda *given, real=code.read_json: read.append(given) or real(*given))
+    os.utime(store.path(ref) / changed, ns=(later, later))
+    real = getattr(code, reads)
+    monkeypatch.setattr(code, reads, lambda path, *more: read.append(path.name) or real(path, *more))
     for _ in range(3):
-        store.manifest(ref)
-    assert len(read) == 3
+        ask(store, ref)
+    assert read == [changed] * 3

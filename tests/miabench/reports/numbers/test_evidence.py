@@ -10,7 +10,7 @@ from miabench.metrics import (
     difference,
     holm,
     mean_over_runs,
-    worst_difference,
+    strongest,
     worst_of,
 )
 from miabench.plugins.suites import SUITES
@@ -162,19 +162,9 @@ def test_a_level_whose_suite_was_run_in_full_lacks_nothing(make_results):
     assert worst[Column("label-only", "auc")].among == "1 of 3"
 
 
-def test_an_attack_on_few_records_is_among_those_of_an_auc_and_missing_for_a_low_rate(make_results):
-    class Dear(Results):
-        """nn scores 80 records alone."""
-
-        def targets(self, cell, attacker=None, attack=None):
-            found = super().targets(cell, attacker, attack)
-            if attack != "nn":
-                return found
-            parts = ([one.values, one.members, one.labels, one.rows] for one in found.values())
-            return {run: TargetValues(*(part[160:240] for part in own)) for run, own in zip(found, parts, strict=True)}
-
+def test_an_attack_on_few_records_is_among_those_of_an_auc_and_missing_for_a_low_rate(make_results, dear):
     made = make_results({"auc": {"entropy": 0.7, "nn": 0.9}}, runs=3, records=200)
-    worst = judged(Dear(made.index, made.store))["ce", "adaptive"].worst
+    worst = judged(dear(made, slice(160, 240)))["ce", "adaptive"].worst
     auc, tpr = (worst[Column("all", metric)] for metric in ("auc", "tpr@1%"))
     assert (auc.attack, auc.missing, auc.among) == ("nn", {}, "2")
     assert (tpr.attack, tpr.missing) == ("entropy", {"nn": "too few records for TPR at 1% FPR"})
@@ -198,7 +188,7 @@ def test_changes_are_paired_with_the_baseline(make_results):
         assert (found.value, found.low, found.high) == pytest.approx(expected[:3])
         assert (found.runs, found.n_members, found.n_nonmembers) == (3, 40, 40)
     for level, own in levels(results.index).items():
-        expected = worst_difference(placed(results, "crl", *own), placed(results, "ce", *own))
+        expected = difference(strongest(placed(results, "crl", *own)), strongest(placed(results, "ce", *own)))
         assert changes[Column(level, "auc")].found[:4] == pytest.approx(expected[:4])
     (mine, members), (theirs, _) = scores(results, "crl"), scores(results, "ce")
     expected = difference(*(accuracy_influences(one[:, ~members]) for one in (mine, theirs)))
@@ -210,7 +200,8 @@ def test_each_side_s_worst_case_is_of_its_own_attacks(make_results):
     results = make_results(CE, CRL | {"auc": CRL["auc"] | {"entropy": "no"}}, runs=3)
     found = judged(results)["crl", "adaptive"].changes[Column("all", "auc")].found
     own, base = ("gap", "nn", "grad-x"), ("gap", "entropy", "nn", "grad-x")
-    assert found[:4] == pytest.approx(worst_difference(placed(results, "crl", *own), placed(results, "ce", *base))[:4])
+    expected = difference(strongest(placed(results, "crl", *own)), strongest(placed(results, "ce", *base)))
+    assert found[:4] == pytest.approx(expected[:4])
 
 
 def test_only_runs_and_records_of_both_count(make_results):
